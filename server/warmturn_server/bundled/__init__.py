@@ -1,0 +1,8 @@
+"""The bundled model: a very small chat model that remembers what it was told, trained from scratch on one CPU."""
+
+from pathlib import Path
+
+
+def path() -> Path:
+    """The folder that `from_pretrained` loads."""
+    return Path(__file__).parent / "model"

@@ -1,0 +1,141 @@
+"""Rows of tokens to train on: dialogues, and drills in which nothing but copying can win."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from . import data, values
+from .attributes import ATTRIBUTES
+from .tokenizer import END, MAX_POSITIONS, START, VOCABULARY, assistant_text, user_text
+
+FIRST_ORDINARY_TOKEN = 3
+Row = tuple[list[int], list[bool], list[int]]
+"""Token ids, which of them are to be predicted, and where a new turn starts."""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a stage of the training reads."""
+
+    length: int
+    rows: int
+    max_facts: int
+    drills: float
+    skipped: float
+    """The share of rows whose positions jump between turns, up to the model's last position."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    tokens: Tensor
+    """[rows, length]"""
+    positions: Tensor
+    """[rows, length]"""
+    learned: Tensor
+    """[rows, length], bool: the loss counts the prediction of this token."""
+
+
+class Rows:
+    """Builds the batch of any step from the seed alone, so that a resumed run reads what it would have read."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+        self.tokenizer = tokenizer
+        self.seed = seed
+        self.start, self.end = tokenizer.convert_tokens_to_ids([START, END])
+        self.newline = tokenizer.encode("\n")
+
+    def batch(self, step: int, mix: Mix) -> Batch:
+        rng = Random(f"{self.seed}/{step}")
+        rows = [self.drill(rng, mix) if rng.random() < mix.drills else self.dialogue(rng, mix) for _ in range(mix.rows)]
+        positions = [positions_of(starts, mix, rng) for _, _, starts in rows]
+        return Batch(
+            torch.tensor([tokens for tokens, _, _ in rows]),
+            torch.tensor(positions),
+            torch.tensor([learned for _, learned, _ in rows]),
+        )
+
+    def dialogue(self, rng: Random, mix: Mix) -> Row:
+        turns = data.dialogue(rng, "train", mix.max_facts)
+        system = [rng.choice(data.SYSTEM_PROMPTS)] if rng.random() < 0.2 else []
+        drawn = [turn for turn, _ in zip(turns, range(mix.length // 18), strict=False)]
+        return self.cut(*self.encode(drawn, system), mix.length, rng, mix)
+
+    def cut(self, tokens: list[int], learned: list[bool], starts: list[int], length: int, rng: Random, mix: Mix) -> Row:
+        """Exactly `length` tokens; a dialogue that was too short is continued by another one."""
+        while len(tokens) < length:
+            more, also, _ = self.dialogue(rng, mix)
+            starts = [*starts, len(tokens)]
+            tokens, learned = tokens + more, learned + also
+        return tokens[:length], learned[:length], [start for start in starts if start < length]
+
+    def encode(self, turns: Sequence[data.Turn], system: Sequence[str] = ()) -> Row:
+        """The tokens of the chat template; what the assistant says is learned, its end token too."""
+        texts = [f"system {prompt}" for prompt in system]
+        texts += [text for turn in turns for text in (user_text(turn.user), assistant_text(turn.assistant))]
+        encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        tokens: list[int] = []
+        learned: list[bool] = []
+        starts: list[int] = []
+        for index, ids in enumerate(encoded):
+            is_reply = index >= len(system) and (index - len(system)) % 2 == 1
+            if not is_reply:
+                starts.append(len(tokens))
+            # The role and its line break are two tokens that the server writes, not the model.
+            marks = [False, False, False] + [is_reply] * (len(ids) - 2) + [is_reply]
+            tokens += [self.start, *ids, self.end, *self.newline]
+            learned += marks + [False] * len(self.newline)
+        return tokens, learned, starts
+
+    def drill(self, rng: Random, mix: Mix) -> Row:
+        return self.echo(rng, mix.length) if rng.random() < 0.3 else self.facts(rng, mix.length)
+
+    def echo(self, rng: Random, length: int) -> Row:
+        """A random string that repeats."""
+        period = rng.randint(8, length // 3)
+        block = [rng.randrange(FIRST_ORDINARY_TOKEN, VOCABULARY) for _ in range(period)]
+        tokens = (block * (length // period + 1))[:length]
+        return tokens, [at > period for at in range(length)], [0]
+
+    def facts(self, rng: Random, length: int) -> Row:
+        """Facts in any order, again and again, sometimes with a new value: `Your cat is Mirelo. Your keys are ...`"""
+        attributes = rng.sample(ATTRIBUTES, rng.randint(2, 12))
+        told: dict[str, str] = {}
+        said: list[tuple[str, str, bool]] = []
+        for _ in range(length // 7):
+            attribute = rng.choice(attributes)
+            known = attribute.phrase in told and rng.random() > 0.08
+            if not known:
+                told[attribute.phrase] = values.draw(attribute.value, rng, "train")
+            said.append((f" your {attribute.phrase} {attribute.verb}", f" {told[attribute.phrase]}.", known))
+        encoded = self.tokenizer([text for key, value, _ in said for text in (key, value)], add_special_tokens=False)["input_ids"]
+        tokens: list[int] = [self.start]
+        learned: list[bool] = [False]
+        starts: list[int] = [0]
+        for index, (_, _, known) in enumerate(said):
+            key, value = encoded[2 * index], encoded[2 * index + 1]
+            tokens += key + value
+            learned += [False] * len(key) + [known] * len(value)
+            starts.append(len(tokens))
+        return (tokens * 2)[:length], (learned + [False] * length)[:length], [start for start in starts if start < length]
+
+
+def positions_of(starts: Sequence[int], mix: Mix, rng: Random) -> list[int]:
+    """Positions that jump where turns start: distances of thousands of tokens, learned from short rows (PoSE)."""
+    spare = MAX_POSITIONS - mix.length
+    if spare <= 0 or rng.random() >= mix.skipped:
+        return list(range(mix.length))
+    budget = int(spare * rng.random())
+    inner = [start for start in starts if start > 0]
+    jumps = rng.sample(inner, min(len(inner), rng.randint(1, 12)))
+    cuts = sorted(rng.randint(0, budget) for _ in range(len(jumps)))
+    shares = {jump: cut - before for jump, cut, before in zip(sorted(jumps), cuts, [0, *cuts], strict=False)}
+    positions: list[int] = []
+    offset = 0
+    for at in range(mix.length):
+        offset += shares.get(at, 0)
+        positions.append(at + offset)
+    return positions

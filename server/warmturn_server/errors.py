@@ -1,0 +1,64 @@
+"""What can go wrong, as the caller sees it. The API layer turns these into OpenAI's error shape and nothing else."""
+
+from __future__ import annotations
+
+
+class WarmturnError(Exception):
+    """Base of all errors that a caller may see; `str(error)` says what happened and what to do."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or self.code
+        self.param = param
+
+
+class InvalidRequest(WarmturnError):
+    """The request cannot be served as it is."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """Prompt and reply can never fit: neither the model's context nor the K/V memory is large enough."""
+
+    code = "context_length_exceeded"
+
+
+class NotFound(WarmturnError):
+    """The named thing does not exist, or not for this caller."""
+
+    status = 404
+    type = "invalid_request_error"
+
+
+class Conflict(WarmturnError):
+    """Somebody else changes the same thing right now."""
+
+    status = 409
+    type = "invalid_request_error"
+
+
+class Overloaded(WarmturnError):
+    """The server cannot take this request now; a later try may succeed."""
+
+    status = 503
+    code = "overloaded"
+
+
+class EngineFailed(WarmturnError):
+    """The model's forward pass failed; the sequences of that step are lost, the conversation is not."""
+
+    code = "engine_failed"
+
+
+class StartRefused(WarmturnError):
+    """The server does not start with these settings; raised before anything is served."""
+
+
+class ModelRefused(StartRefused):
+    """This model cannot be served correctly, so it is not served at all."""

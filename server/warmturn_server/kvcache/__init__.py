@@ -1,0 +1,41 @@
+"""Saved K and V: their names, their bytes, the places they are kept, and how they come back."""
+
+from .bandwidth import Bandwidth
+from .buffer import KVBuffer, KVSnapshot
+from .codec import BlockCodec, CorruptBlock, ForeignBlock
+from .disk import DiskTier
+from .fingerprint import Fingerprint, FingerprintDigest
+from .guard import GuardedTier
+from .keys import BlockKey, BlockSpan, reusable_tokens
+from .layout import KVLayout, LayerShape
+from .prefix_cache import MissReason, PrefixCache, PrefixMatch, Restored
+from .ram import RamTier
+from .saver import Saver
+from .tier import Block, Tier, TierUnavailable
+
+__all__ = [
+    "Bandwidth",
+    "Block",
+    "BlockCodec",
+    "BlockKey",
+    "BlockSpan",
+    "CorruptBlock",
+    "DiskTier",
+    "Fingerprint",
+    "FingerprintDigest",
+    "ForeignBlock",
+    "GuardedTier",
+    "KVBuffer",
+    "KVLayout",
+    "KVSnapshot",
+    "LayerShape",
+    "MissReason",
+    "PrefixCache",
+    "PrefixMatch",
+    "RamTier",
+    "Restored",
+    "Saver",
+    "Tier",
+    "TierUnavailable",
+    "reusable_tokens",
+]

@@ -1,0 +1,94 @@
+"""A sequence's own K and V: contiguous per head, growing in place, read by attention without a copy."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from .layout import KVLayout
+
+GROWTH = 1.5
+GRANULE = 64
+
+
+class KVBuffer:
+    """K and V of the first `length` tokens of one sequence, slabs of `[rows, capacity, dim]`.
+
+    Written only by the thread that runs the model. Tokens below `length` never change while the buffer lives, so
+    other threads may read a `snapshot()` of them at any time.
+    """
+
+    def __init__(self, layout: KVLayout, device: torch.device, capacity: int = 0) -> None:
+        self.layout = layout
+        self.device = device
+        self.length = 0
+        self.capacity = 0
+        self._slabs: list[torch.Tensor] = self._allocate(0)
+        self.reserve(capacity)
+
+    @property
+    def num_bytes(self) -> int:
+        return self.capacity * self.layout.bytes_per_token
+
+    def reserve(self, num_tokens: int) -> None:
+        """Make room for `num_tokens` in all; grows by half again, so that a copy is paid for by what it makes room for."""
+        if num_tokens <= self.capacity:
+            return
+        wanted = max(num_tokens, math.ceil(self.capacity * GROWTH))
+        capacity = math.ceil(wanted / GRANULE) * GRANULE
+        grown = self._allocate(capacity)
+        for old, new in zip(self._slabs, grown, strict=True):
+            new[:, : self.length].copy_(old[:, : self.length])
+        self._slabs, self.capacity = grown, capacity
+
+    def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """K and V of one layer over the whole capacity: `[kv_heads, capacity, key_dim]`, `[kv_heads, capacity, value_dim]`."""
+        key, value = self.layout.keys[index], self.layout.values[index]
+        return (
+            self._slabs[key.slab][key.first : key.first + key.count],
+            self._slabs[value.slab][value.first : value.first + value.count],
+        )
+
+    def snapshot(self) -> KVSnapshot:
+        return KVSnapshot(self.layout, tuple(self._slabs), self.length)
+
+    def copy_prefix(self, source: KVBuffer, num_tokens: int) -> None:
+        """Become a copy of the first `num_tokens` of `source`, the branch point of a fork."""
+        self.reserve(num_tokens)
+        for mine, theirs in zip(self._slabs, source._slabs, strict=True):
+            mine[:, :num_tokens].copy_(theirs[:, :num_tokens])
+        self.length = num_tokens
+
+    def write(self, start: int, num_tokens: int, payload: memoryview) -> None:
+        """Put a block's bytes (see `KVSnapshot.read`) in place at tokens `[start, start + num_tokens)`."""
+        offset = 0
+        for slab, tensor in zip(self.layout.slabs, self._slabs, strict=True):
+            count = slab.rows * num_tokens * slab.dim
+            piece = torch.frombuffer(payload, dtype=self.layout.dtype, count=count, offset=offset)
+            tensor[:, start : start + num_tokens].copy_(piece.view(slab.rows, num_tokens, slab.dim))
+            offset += count * self.layout.dtype.itemsize
+
+    def _allocate(self, capacity: int) -> list[torch.Tensor]:
+        return [
+            torch.empty(slab.rows, capacity, slab.dim, dtype=self.layout.dtype, device=self.device)
+            for slab in self.layout.slabs
+        ]
+
+
+class KVSnapshot:
+    """The state of a sequence's first `length` tokens, safe to read while the sequence goes on."""
+
+    def __init__(self, layout: KVLayout, slabs: tuple[torch.Tensor, ...], length: int) -> None:
+        self.layout = layout
+        self.length = length
+        self._slabs = slabs
+
+    def read_into(self, start: int, stop: int, payload: memoryview) -> None:
+        """Copy tokens `[start, stop)` out, slab after slab, each `[rows, tokens, dim]` in C order."""
+        offset, num_tokens = 0, stop - start
+        for slab, tensor in zip(self.layout.slabs, self._slabs, strict=True):
+            count = slab.rows * num_tokens * slab.dim
+            piece = torch.frombuffer(payload, dtype=self.layout.dtype, count=count, offset=offset)
+            piece.view(slab.rows, num_tokens, slab.dim).copy_(tensor[:, start:stop])
+            offset += count * self.layout.dtype.itemsize

@@ -1,0 +1,86 @@
+"""A block as bytes: a versioned header, the payload, a checksum over both. Nothing in it is ever executed.
+
+    magic and version   8 bytes   b"WARMKV" and a big-endian 16-bit version
+    lengths             12 bytes  header (32 bits), payload (64 bits), big-endian
+    key, fingerprint    32 + 32 bytes
+    layout              `header` bytes of UTF-8: dtype and shape of every layer
+    token ids           counted in the 32 bits before them, 64 bits each, little-endian
+    payload             K and V as `KVSnapshot.read_into` lays them out
+    checksum            16 bytes  XXH3-128 of everything before it
+
+The checksum finds accidents, not attackers: whoever can write the cache folder can write the weights too.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+
+from .buffer import KVSnapshot
+from .fingerprint import FORMAT_VERSION, FingerprintDigest
+from .keys import BlockKey, BlockSpan
+
+_FIXED = struct.Struct(">6sHIIQ32s32s")
+_MAGIC = b"WARMKV"
+_CHECKSUM_BYTES = 16
+
+
+class CorruptBlock(Exception):
+    """These bytes are not the block they should be; the message says in which respect."""
+
+
+class ForeignBlock(CorruptBlock):
+    """A sound block, of another model, dtype or layout."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCodec:
+    """Writes and reads the blocks of one model."""
+
+    fingerprint: FingerprintDigest
+    layout: str
+    bytes_per_token: int
+
+    def encode(self, span: BlockSpan, token_ids: Sequence[int], snapshot: KVSnapshot) -> bytearray:
+        """The block's bytes; `token_ids` are those of the block alone."""
+        layout = self.layout.encode()
+        ids = np.asarray(token_ids, dtype="<i8").tobytes()
+        payload_bytes = span.num_tokens * self.bytes_per_token
+        head = _FIXED.pack(
+            _MAGIC, FORMAT_VERSION, len(layout), span.num_tokens, payload_bytes, span.key, self.fingerprint
+        )
+        start = len(head) + len(layout) + len(ids)
+        start += -start % 64
+        block = bytearray(start + payload_bytes + _CHECKSUM_BYTES)
+        block[: len(head) + len(layout) + len(ids)] = head + layout + ids
+        view = memoryview(block)
+        snapshot.read_into(span.start, span.stop, view[start : start + payload_bytes])
+        block[-_CHECKSUM_BYTES:] = xxhash.xxh3_128_digest(view[:-_CHECKSUM_BYTES])
+        return block
+
+    def decode(self, block: memoryview, span: BlockSpan, token_ids: Sequence[int]) -> memoryview:
+        """The payload of a block that is proved to be the one asked for, else `CorruptBlock`."""
+        if len(block) < _FIXED.size + _CHECKSUM_BYTES:
+            raise CorruptBlock("truncated header")
+        if xxhash.xxh3_128_digest(block[:-_CHECKSUM_BYTES]) != block[-_CHECKSUM_BYTES:]:
+            raise CorruptBlock("checksum does not match")
+        magic, version, layout_bytes, num_tokens, payload_bytes, key, fingerprint = _FIXED.unpack_from(block)
+        if magic != _MAGIC:
+            raise CorruptBlock("not a block")
+        if version != FORMAT_VERSION or fingerprint != self.fingerprint:
+            raise ForeignBlock("written by another model or version")
+        start = _FIXED.size + layout_bytes + num_tokens * 8
+        if bytes(block[_FIXED.size : _FIXED.size + layout_bytes]) != self.layout.encode():
+            raise ForeignBlock("written with another layout")
+        if key != span.key or num_tokens != span.num_tokens:
+            raise CorruptBlock("another block's bytes")
+        if bytes(block[start - num_tokens * 8 : start]) != np.asarray(token_ids, dtype="<i8").tobytes():
+            raise CorruptBlock("other token ids under the same key")
+        start += -start % 64
+        if payload_bytes != num_tokens * self.bytes_per_token or len(block) != start + payload_bytes + _CHECKSUM_BYTES:
+            raise CorruptBlock("payload of another size")
+        return block[start : start + payload_bytes]

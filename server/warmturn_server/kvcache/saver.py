@@ -1,0 +1,83 @@
+"""Saves finished turns in the background, off the reply's path."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .buffer import KVSnapshot
+from .prefix_cache import PrefixCache
+
+MAX_WAITING = 64
+_NICENESS = 10
+
+_log = logging.getLogger(__name__)
+
+
+class SaveObserver(Protocol):
+    """Who counts what was saved and what had to be dropped."""
+
+    def state_saved(self, num_bytes: int) -> None: ...
+
+    def save_dropped(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    tenant: str
+    token_ids: Sequence[int]
+    snapshot: KVSnapshot
+
+
+class Saver:
+    """One thread that writes to the tiers, yielding the processor to the model.
+
+    When it falls behind by `MAX_WAITING` turns the newest is dropped and counted: state is disposable, memory is not.
+    """
+
+    def __init__(self, cache: PrefixCache, observer: SaveObserver) -> None:
+        self._cache = cache
+        self._observer = observer
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._abandoned = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="warmturn-saver", daemon=True)
+        self._thread.start()
+
+    def save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot) -> None:
+        """Queue a sequence's state; returns at once."""
+        try:
+            self._jobs.put_nowait(_Job(tenant, token_ids, snapshot))
+        except queue.Full:
+            self._observer.save_dropped()
+
+    def flush(self) -> None:
+        """Wait until everything queued so far is written."""
+        self._jobs.join()
+
+    def close(self, timeout_seconds: float = 30.0) -> None:
+        """Write what is queued, for at most this long, then stop."""
+        self._jobs.put(None)
+        self._thread.join(timeout_seconds)
+        self._abandoned.set()
+
+    def _run(self) -> None:
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        while (job := self._jobs.get()) is not None:
+            try:
+                written = self._cache.save(job.tenant, job.token_ids, job.snapshot, self._keep_on)
+                self._observer.state_saved(written)
+            except Exception:
+                _log.exception("saving a turn's state failed; it will be computed again when needed")
+            finally:
+                del job
+                self._jobs.task_done()
+        self._jobs.task_done()
+
+    def _keep_on(self) -> bool:
+        return not self._abandoned.is_set()

@@ -1,0 +1,52 @@
+"""What a place for blocks must offer. A tier keeps bytes; what they mean is the codec's business."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from .keys import BlockKey
+
+Block = bytes | bytearray
+
+
+class TierUnavailable(Exception):
+    """The tier cannot answer now; the message says why. What it holds is not lost for that."""
+
+
+class Tier(Protocol):
+    """A bounded store of blocks, least recently used out first. Every method may raise `TierUnavailable`.
+
+    Safe to use from several threads.
+    """
+
+    name: str
+
+    def contains(self, keys: Sequence[BlockKey]) -> list[bool]:
+        """For each key whether a `get_many` now would probably find it."""
+        ...
+
+    def get_many(self, keys: Sequence[BlockKey]) -> dict[BlockKey, Block]:
+        """The blocks that are here; a miss is simply absent. Counts as a use of each."""
+        ...
+
+    def put_many(self, blocks: Mapping[BlockKey, Block]) -> None:
+        """Keep these blocks, pushing out others where the budget asks for it."""
+        ...
+
+    def remove_many(self, keys: Collection[BlockKey]) -> None:
+        """Forget these blocks; unknown keys are fine."""
+        ...
+
+    def evicted(self, key: BlockKey) -> bool:
+        """Whether this block was here lately and had to make room."""
+        ...
+
+    @property
+    def num_bytes(self) -> int: ...
+
+    @property
+    def num_blocks(self) -> int: ...
+
+    @property
+    def budget_bytes(self) -> int: ...

@@ -1,0 +1,38 @@
+"""Every setting of the server, read once at start. Only `build.py` sees this class; everything else is handed values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from platformdirs import user_data_path
+from pydantic import ByteSize, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BUNDLED = "bundled"
+
+
+class Settings(BaseSettings):
+    """Settings of `warmturn serve`; each field is also an environment variable `WARMTURN_<FIELD>`.
+
+    Byte sizes take units (`512MiB`, `2GB`); a tier of 0 bytes is switched off.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="WARMTURN_", extra="forbid", frozen=True, env_ignore_empty=True)
+
+    model: str = Field(BUNDLED, description="'bundled', a folder, or a hub id")
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    data_dir: Path = Field(default_factory=lambda: user_data_path("warmturn"))
+    device: str = "cpu"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    kv_memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(2 * 2**30)
+    ram_cache: Annotated[ByteSize, Field(ge=0)] = ByteSize(1 * 2**30)
+    disk_cache: Annotated[ByteSize, Field(ge=0)] = ByteSize(8 * 2**30)
+    block_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    max_context: Annotated[int, Field(ge=2)] | None = None
+    prefill_budget: Annotated[int, Field(ge=1)] = 512
+    max_waiting: Annotated[int, Field(ge=1)] = 256
+    api_key: SecretStr | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
