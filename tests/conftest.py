@@ -1,0 +1,48 @@
+"""Fixtures for all tests: tiny models, made once a session, and real server processes that serve them."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tests.support.models import TinyModels
+from tests.support.server import ServerProcess
+
+StartServer = Callable[..., ServerProcess]
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> TinyModels:
+    """`tiny_models("qwen3", template="dated")` gives the folder of a small random model."""
+    return TinyModels(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def start_server(tiny_models: TinyModels, tmp_path: Path) -> Iterator[StartServer]:
+    """`start_server("--block-size", "8", model=..., data_dir=...)`: a server process of the test's own."""
+    with ExitStack() as servers:
+
+        def start(*options: str, model: Path | None = None, data_dir: Path | None = None) -> ServerProcess:
+            server = ServerProcess(model or tiny_models(), data_dir or tmp_path / "data", *options)
+            return servers.enter_context(server)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shared_server(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for all tests that neither stop it nor depend on what it holds."""
+    data_dir = tmp_path_factory.mktemp("shared") / "data"
+    with ServerProcess(tiny_models(), data_dir, "--block-size", "8") as server:
+        yield server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows what its servers wrote on stderr."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, ServerProcess):
+                report.sections.append((f"stderr of {name}", value.stderr()))
+    return report

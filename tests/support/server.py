@@ -1,0 +1,111 @@
+"""A real `warmturn serve` process: started, killed and started again on the same data folder."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+_READY = re.compile(r"Warmturn ready on (http://\S+)")
+_START_SECONDS = 120
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without settings of ours that would leak into the server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WARMTURN_")}
+    return {**kept, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+
+
+class ServerProcess:
+    """`with ServerProcess(model, data_dir) as server: httpx.get(server.base_url + "/health")`"""
+
+    def __init__(self, model: Path, data_dir: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+        self.model, self.data_dir, self.options = model, data_dir, options
+        self.base_url = ""
+        self._environment = {**_environment(), **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._stdout = data_dir.parent / f"{data_dir.name}.stdout.txt"
+        self._stderr = data_dir.parent / f"{data_dir.name}.stderr.txt"
+
+    def command(self) -> list[str]:
+        serve = [sys.executable, "-m", "warmturn", "serve", "--model", str(self.model), "--port", "0"]
+        return [*serve, "--data-dir", str(self.data_dir), "--dtype", "float32", "--threads", "1", *self.options]
+
+    def start(self) -> Self:
+        with self._stdout.open("wb") as stdout, self._stderr.open("ab") as stderr:
+            self._process = subprocess.Popen(self.command(), stdout=stdout, stderr=stderr, env=self._environment)
+        self._await_ready(self._process)
+        return self
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if ready := _READY.search(self.stdout()):
+                self.base_url = ready[1]
+                return
+            if process.poll() is not None:
+                raise AssertionError(
+                    f"the server ended with {process.returncode} before it was ready:\n{self.stderr()}"
+                )
+            time.sleep(0.02)
+        self.kill()
+        raise AssertionError(f"the server was not ready after {_START_SECONDS} s:\n{self.stderr()}")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server was not started"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed."""
+        self._end(signal.SIGKILL, timeout_seconds=10)
+
+    def terminate(self, timeout_seconds: float = 30) -> int:
+        """SIGTERM; the exit status."""
+        return self._end(signal.SIGTERM, timeout_seconds)
+
+    def restart(self) -> Self:
+        """SIGTERM and a new start on the same data folder."""
+        self.terminate()
+        return self.start()
+
+    def _end(self, signal_number: int, timeout_seconds: float) -> int:
+        assert self._process is not None, "the server was not started"
+        if self._process.poll() is None:
+            self._process.send_signal(signal_number)
+        try:
+            return self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"the server did not end within {timeout_seconds} s:\n{self.stderr()}") from None
+
+    def client(self, timeout_seconds: float = 60) -> httpx.Client:
+        return httpx.Client(base_url=self.base_url, timeout=timeout_seconds, trust_env=False)
+
+    def stdout(self) -> str:
+        return self._stdout.read_text(errors="replace") if self._stdout.exists() else ""
+
+    def stderr(self) -> str:
+        """The last lines that the server wrote, of all its starts."""
+        return self._stderr.read_text(errors="replace")[-8_000:] if self._stderr.exists() else ""
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.running:
+            self.kill()
