@@ -1,0 +1,49 @@
+"""Warmturn's client: conversations whose model state the server keeps.
+
+with warmturn.Client() as client:
+    conversation = client.conversations.create()
+    print(client.respond("Hello!", conversation=conversation.id).text)
+"""
+
+from warmturn.client import Client, Readiness
+from warmturn.conversations import Conversations
+from warmturn.errors import ApiError, ProtocolError, ServerUnreachable, SettingsError, WarmturnError
+from warmturn.stream import Event, TextDelta, TurnEnded, TurnStarted, TurnStream
+from warmturn.wire import (
+    REUSE_MODES,
+    Conversation,
+    Item,
+    Message,
+    Miss,
+    Model,
+    ReuseMode,
+    Turn,
+    TurnOptions,
+    TurnReport,
+)
+
+__all__ = [
+    "REUSE_MODES",
+    "ApiError",
+    "Client",
+    "Conversation",
+    "Conversations",
+    "Event",
+    "Item",
+    "Message",
+    "Miss",
+    "Model",
+    "ProtocolError",
+    "Readiness",
+    "ReuseMode",
+    "ServerUnreachable",
+    "SettingsError",
+    "TextDelta",
+    "Turn",
+    "TurnEnded",
+    "TurnOptions",
+    "TurnReport",
+    "TurnStarted",
+    "TurnStream",
+    "WarmturnError",
+]

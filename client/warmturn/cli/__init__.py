@@ -1,0 +1,1 @@
+"""The `warmturn` command, one file per group of subcommands; `app.py` puts them together."""

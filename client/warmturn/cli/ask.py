@@ -1,0 +1,85 @@
+"""`warmturn ask`: one question, one answer."""
+
+import os
+import stat
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from warmturn.cli.options import ApiKey, AsJson, MaxTokens, Reuse, System, Temperature, Url, connect
+from warmturn.console import answer, answer_json, note
+from warmturn.figures import turn_line
+from warmturn.lookup import find_conversation
+from warmturn.stream import TextDelta, TurnEnded, TurnStream
+from warmturn.wire import TurnOptions
+
+
+def ask(
+    question: Annotated[str | None, typer.Argument(help="The question; what is piped in comes before it.")] = None,
+    conversation: Annotated[
+        str | None,
+        typer.Option("--conversation", "-c", help="Ask in this conversation: id, its beginning, title, or `last`."),
+    ] = None,
+    system: System = None,
+    reuse: Reuse = "state",
+    temperature: Temperature = None,
+    max_tokens: MaxTokens = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Ask once; the answer streams to stdout. Without -c nothing is kept. --json prints one JSON object per event."""
+    text = _question(question)
+    options: TurnOptions = {"reuse": reuse}
+    if system is not None:
+        options["instructions"] = system
+    if temperature is not None:
+        options["temperature"] = temperature
+    if max_tokens is not None:
+        options["max_output_tokens"] = max_tokens
+    with connect(url, api_key) as client:
+        if conversation is None:
+            options["store"] = False
+        else:
+            options["conversation"] = find_conversation(client, conversation).id
+        with client.stream(text, **options) as stream:
+            if as_json:
+                _print_events(stream)
+            else:
+                _print_answer(stream)
+
+
+def _question(argument: str | None) -> str:
+    piped = sys.stdin.read().strip() if _is_piped(argument) else ""
+    typed = "" if argument in (None, "-") else argument
+    text = "\n\n".join(part for part in (piped, typed) if part)
+    if not text:
+        raise typer.BadParameter("nothing to ask: give a question, or pipe one in", param_hint="QUESTION")
+    return text
+
+
+def _is_piped(argument: str | None) -> bool:
+    """Without a question stdin is it; beside one only a real pipe or file is read, never an idle inherited stream."""
+    if sys.stdin.isatty():
+        return argument == "-"
+    if argument in (None, "-"):
+        return True
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+
+
+def _print_answer(stream: TurnStream) -> None:
+    for piece in stream.text():
+        answer(piece, end="")
+    answer("")
+    note(turn_line(stream.turn.report))
+
+
+def _print_events(stream: TurnStream) -> None:
+    for event in stream:
+        if isinstance(event, TextDelta):
+            answer_json({"type": "text", "text": event.text}, indent=None)
+        elif isinstance(event, TurnEnded):
+            answer_json({"type": "turn", **asdict(event.turn)}, indent=None)

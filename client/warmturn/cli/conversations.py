@@ -1,0 +1,127 @@
+"""`warmturn ls`, `show`, `rm`, `fork`, `export`: the conversations on the server."""
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from warmturn.cli.options import ApiKey, AsJson, Name, Url, connect
+from warmturn.client import Client
+from warmturn.console import answer, answer_json, note
+from warmturn.errors import SettingsError
+from warmturn.lookup import find_conversation
+from warmturn.wire import Conversation, Item
+
+
+def ls(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 20,
+    as_json: AsJson = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """List conversations, newest first."""
+    with connect(url, api_key) as client:
+        conversations = list(islice(client.conversations.list(), limit))
+    if as_json:
+        answer_json([asdict(conversation) for conversation in conversations])
+        return
+    for conversation in conversations:
+        answer(_line(conversation))
+    if not conversations:
+        note("no conversations yet; `warmturn chat` starts one")
+
+
+def show(name: Name, as_json: AsJson = False, url: Url = None, api_key: ApiKey = None) -> None:
+    """Print a conversation."""
+    with connect(url, api_key) as client:
+        conversation, items = _whole(client, name)
+    if as_json:
+        answer_json(_document(conversation, items))
+        return
+    note(_line(conversation))
+    for item in items:
+        if item.type == "message":
+            answer(f"{item.role}: {item.text}")
+
+
+def rm(
+    names: Annotated[list[str], typer.Argument(metavar="CONVERSATION...", help="Ids, beginnings of ids, or titles.")],
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Delete conversations and their saved state."""
+    with connect(url, api_key) as client:
+        for conversation in [find_conversation(client, name) for name in names]:
+            client.conversations.delete(conversation.id)
+            note(f"deleted {conversation.id}")
+
+
+def fork(
+    name: Name,
+    at: Annotated[str | None, typer.Option("--at", help="Only up to and with this item.", show_default=False)] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Start a second conversation with the same past; prints its id."""
+    with connect(url, api_key) as client:
+        forked = client.conversations.fork(find_conversation(client, name).id, item_id=at)
+    if as_json:
+        answer_json(asdict(forked))
+    else:
+        answer(forked.id)
+
+
+def export(
+    name: Name,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; default stdout.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Write a conversation as Markdown, or as JSON."""
+    with connect(url, api_key) as client:
+        conversation, items = _whole(client, name)
+    if as_json:
+        text = json.dumps(_document(conversation, items), indent=2, ensure_ascii=False) + "\n"
+    else:
+        text = _markdown(conversation, items)
+    if output is None:
+        answer(text, end="")
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"cannot write {output}: {error.strerror}") from error
+
+
+def _whole(client: Client, name: str) -> tuple[Conversation, list[Item]]:
+    conversation = find_conversation(client, name)
+    return conversation, list(client.conversations.items(conversation.id))
+
+
+def _document(conversation: Conversation, items: list[Item]) -> dict[str, Any]:
+    return {**asdict(conversation), "items": [asdict(item) for item in items]}
+
+
+def _line(conversation: Conversation) -> str:
+    """Tabs where a program reads, columns where a person does."""
+    columns = (conversation.id, _time(conversation), conversation.title)
+    return ("  " if sys.stdout.isatty() else "\t").join(columns).rstrip()
+
+
+def _time(conversation: Conversation) -> str:
+    return f"{datetime.fromtimestamp(conversation.created_at):%Y-%m-%d %H:%M}"
+
+
+def _markdown(conversation: Conversation, items: list[Item]) -> str:
+    heading = conversation.title or conversation.id
+    messages = (f"**{item.role.capitalize()}**\n\n{item.text}\n" for item in items if item.type == "message")
+    return "\n".join([f"# {heading}\n", f"{conversation.id}, {_time(conversation)}\n", *messages])

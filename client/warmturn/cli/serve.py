@@ -1,0 +1,68 @@
+"""`warmturn serve`: the one command that needs the server's packages."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+_INSTALL = "`warmturn serve` needs the server's packages ({missing} is missing): pip install 'warmturn[server]'"
+
+
+def _option(flag: str, help_text: str) -> Any:
+    variable = "WARMTURN_" + flag.removeprefix("--").replace("-", "_").upper()
+    return typer.Option(flag, help=f"{help_text} [env: {variable}]", show_default=False)
+
+
+def serve(
+    model: Annotated[str | None, _option("--model", "`bundled` (default), a folder, or a hub id.")] = None,
+    host: Annotated[str | None, _option("--host", "Address to listen on; default 127.0.0.1.")] = None,
+    port: Annotated[int | None, _option("--port", "Port to listen on, 0 for any free one; default 8000.")] = None,
+    data_dir: Annotated[Path | None, _option("--data-dir", "Folder of the conversations and the disk cache.")] = None,
+    device: Annotated[str | None, _option("--device", "Where the model runs; default cpu.")] = None,
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"] | None, _option("--dtype", "Number format; default auto.")
+    ] = None,
+    threads: Annotated[int | None, _option("--threads", "Threads for computing; default one per core.")] = None,
+    kv_memory: Annotated[str | None, _option("--kv-memory", "Bytes of resident state, e.g. 2GiB.")] = None,
+    ram_cache: Annotated[str | None, _option("--ram-cache", "Bytes of state in main memory; 0 for none.")] = None,
+    disk_cache: Annotated[str | None, _option("--disk-cache", "Bytes of state on disk; 0 for none.")] = None,
+    block_size: Annotated[int | None, _option("--block-size", "Tokens a block of saved state; default 32.")] = None,
+    max_context: Annotated[
+        int | None, _option("--max-context", "Longest prompt and reply; default the model's.")
+    ] = None,
+) -> None:
+    """Start a server. The address is printed on stdout when it is ready."""
+    given = {name: value for name, value in locals().items() if value is not None}
+    try:
+        _serve(given)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("warmturn"):
+            raise
+        _refuse(_INSTALL.format(missing=error.name))
+
+
+def _serve(given: dict[str, Any]) -> None:
+    from pydantic import ValidationError
+    from warmturn_server.build import serve as run_server
+
+    from warmturn_server.errors import WarmturnError
+    from warmturn_server.settings import Settings
+
+    try:
+        run_server(Settings(**given))
+    except ValidationError as error:
+        _refuse("; ".join(f"{_flag(part['loc'])}: {part['msg']}" for part in error.errors()))
+    except (WarmturnError, OSError) as error:
+        _refuse(str(error))
+
+
+def _flag(location: tuple[int | str, ...]) -> str:
+    return "--" + str(location[0]).replace("_", "-") if location else "settings"
+
+
+def _refuse(message: str) -> None:
+    print("warmturn:", " ".join(message.split()), file=sys.stderr)
+    sys.stdout.flush()
+    raise typer.Exit(os.EX_OK + 1)

@@ -1,0 +1,57 @@
+"""`client.conversations`: the durable records on the server."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from warmturn.transport import Transport
+from warmturn.wire import Conversation, Item, Message, parse_conversation, parse_item
+
+_PAGE = 100
+
+
+class Conversations:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, *, items: Sequence[Message] = (), metadata: Mapping[str, str] | None = None) -> Conversation:
+        body = {"items": [{"type": "message", **item} for item in items], "metadata": dict(metadata or {})}
+        return parse_conversation(self._transport.post("/v1/conversations", body))
+
+    def list(self) -> Iterator[Conversation]:
+        """All of them, newest first, fetched page by page as they are asked for."""
+        return map(parse_conversation, self._pages("/v1/conversations", "desc"))
+
+    def get(self, conversation_id: str) -> Conversation:
+        return parse_conversation(self._transport.get(_path(conversation_id)))
+
+    def update(self, conversation_id: str, *, metadata: Mapping[str, str]) -> Conversation:
+        return parse_conversation(self._transport.post(_path(conversation_id), {"metadata": dict(metadata)}))
+
+    def delete(self, conversation_id: str) -> None:
+        """The record and its saved state."""
+        self._transport.delete(_path(conversation_id))
+
+    def items(self, conversation_id: str) -> Iterator[Item]:
+        """Oldest first."""
+        return map(parse_item, self._pages(f"{_path(conversation_id)}/items", "asc"))
+
+    def delete_item(self, conversation_id: str, item_id: str) -> Conversation:
+        return parse_conversation(self._transport.delete(f"{_path(conversation_id)}/items/{item_id}"))
+
+    def fork(self, conversation_id: str, *, item_id: str | None = None) -> Conversation:
+        """A second conversation with the same past, up to and with `item_id`; what both share is stored once."""
+        body = {} if item_id is None else {"item_id": item_id}
+        return parse_conversation(self._transport.post(f"{_path(conversation_id)}/fork", body))
+
+    def _pages(self, path: str, order: str) -> Iterator[dict[str, Any]]:
+        params: dict[str, str | int] = {"limit": _PAGE, "order": order}
+        while True:
+            page = self._transport.get(path, params)
+            yield from page["data"]
+            if not page.get("has_more"):
+                return
+            params["after"] = page["last_id"]
+
+
+def _path(conversation_id: str) -> str:
+    return f"/v1/conversations/{conversation_id}"

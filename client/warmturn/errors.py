@@ -1,0 +1,35 @@
+"""What can go wrong, as one tree:
+
+WarmturnError
+├── ServerUnreachable    no connection, or it broke, or nothing came in time
+├── ApiError             the server answered with an error
+├── ProtocolError        what answered does not speak Warmturn's API
+└── SettingsError        an address, key or configuration file that cannot be used
+"""
+
+
+class WarmturnError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class ServerUnreachable(WarmturnError):
+    """No connection to the server, or it broke before the reply was complete."""
+
+
+class ApiError(WarmturnError):
+    """The server refused or failed; the fields are those of OpenAI's error object."""
+
+    def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+
+
+class ProtocolError(WarmturnError):
+    """The reply is not what the API promises: something else is listening there."""
+
+
+class SettingsError(WarmturnError):
+    """The client's own settings cannot be used; the message says which and why."""

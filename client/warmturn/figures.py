@@ -1,0 +1,94 @@
+"""Figures as people read them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from warmturn.wire import TurnReport
+
+_UNITS = ("B", "KiB", "MiB", "GiB")
+
+
+def milliseconds(ms: float) -> str:
+    """`6.1 ms`, `38 ms`, `1.44 s`: two or three digits that matter, never more."""
+    if abs(ms) >= 1000:
+        return f"{ms / 1000:,.2f} s"
+    return f"{ms:.1f} ms" if abs(ms) < 9.95 else f"{ms:.0f} ms"
+
+
+def byte_size(size: float) -> str:
+    unit = 0
+    while size >= 1024 and unit < len(_UNITS) - 1:
+        size /= 1024
+        unit += 1
+    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
+
+
+def times(factor: float) -> str:
+    """Rounded down, so that a gain is never overstated: `38x`, `3.7x`."""
+    return f"{int(factor):,}x" if factor >= 10 else f"{int(factor * 10) / 10:.1f}x"
+
+
+def turn_line(report: TurnReport) -> str:
+    """The one line under a turn, e.g. `TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved 1.44 s (38x)`."""
+    parts = (_ttft(report), _tokens(report), _saved(report), _miss(report))
+    return " · ".join(part for part in parts if part)
+
+
+def main_tier(report: TurnReport) -> str | None:
+    """The tier that most of the reused tokens came from."""
+    used = {tier: tokens for tier, tokens in report.cached_by_tier.items() if tokens}
+    return max(used, key=lambda tier: used[tier]) if used else None
+
+
+def _ttft(report: TurnReport) -> str:
+    return "" if report.ttft_ms is None else f"TTFT {milliseconds(report.ttft_ms)}"
+
+
+def _tokens(report: TurnReport) -> str:
+    if report.reuse != "state":
+        return f"{report.prefilled_tokens:,} tokens computed, reuse off ({report.reuse})"
+    return f"{report.cached_tokens:,} of {report.prompt_tokens:,} tokens reused{_tiers(report)}"
+
+
+def _tiers(report: TurnReport) -> str:
+    used = {tier: tokens for tier, tokens in report.cached_by_tier.items() if tokens}
+    if len(used) == 1:
+        return f" ({next(iter(used))})"
+    return f" ({', '.join(f'{tokens:,} {tier}' for tier, tokens in used.items())})" if used else ""
+
+
+def _saved(report: TurnReport) -> str:
+    """Nothing where nothing was reused or the saving is unknown; a loss is called a loss."""
+    if not report.cached_tokens or report.saved_ms is None:
+        return ""
+    if report.saved_ms < 0:
+        return f"lost {milliseconds(-report.saved_ms)}"
+    faster = f" ({times(report.recompute_ms / report.ttft_ms)})" if report.recompute_ms and report.ttft_ms else ""
+    return f"saved {milliseconds(report.saved_ms)}{faster}"
+
+
+def _miss(report: TurnReport) -> str:
+    if report.miss is None:
+        return ""
+    return f"reuse stopped at token {report.miss.at_token:,} ({report.miss.reason.replace('_', ' ')})"
+
+
+def stats_lines(figures: dict[str, Any]) -> Iterator[str]:
+    """`/v1/stats` as an aligned list, whatever the server counts."""
+    rows = list(_flattened(figures))
+    width = max((len(name) for name, _ in rows), default=0)
+    return (f"{name:{width}}  {value}" for name, value in rows)
+
+
+def _flattened(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, _figure(value)
+
+
+def _figure(value: object) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

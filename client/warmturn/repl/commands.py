@@ -1,0 +1,127 @@
+"""The slash commands. Each is a function of the chat; the first line of its docstring is its help."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from warmturn.figures import milliseconds, stats_lines
+from warmturn.lookup import find_conversation
+from warmturn.wire import REUSE_MODES, Turn
+
+if TYPE_CHECKING:
+    from warmturn.repl.chat import Chat
+
+Command = Callable[["Chat", str], None]
+
+
+class Leave(Exception):
+    """The user is done."""
+
+
+def new(chat: "Chat", _: str) -> None:
+    """start a new conversation"""
+    chat.session.new()
+    chat.note("new conversation")
+
+
+def resume(chat: "Chat", name: str) -> None:
+    """[NAME] go on with another conversation; without a name, list the latest"""
+    if not name:
+        for conversation in chat.session.recent():
+            chat.note(f"{conversation.id}  {conversation.title}")
+        return
+    chat.session.resume(find_conversation(chat.session.client, name))
+    chat.show_conversation()
+
+
+def fork(chat: "Chat", _: str) -> None:
+    """go on in a copy; the original stays as it is"""
+    original = chat.session.conversation
+    copy = chat.session.fork()
+    chat.note(f"now in {copy.id}; {original.id} stays as it is" if copy and original else "nothing to fork yet")
+
+
+def undo(chat: "Chat", _: str) -> None:
+    """take back the last turn"""
+    said = chat.session.undo()
+    chat.note("nothing to undo" if said is None else f"taken back: {_shortened(said)}")
+
+
+def retry(chat: "Chat", _: str) -> None:
+    """take back the last answer and ask again"""
+    said = chat.session.undo()
+    if said is None:
+        chat.note("nothing to retry")
+    else:
+        chat.turn(said)
+
+
+def system(chat: "Chat", text: str) -> None:
+    """[TEXT] show or set the instructions for the model; `/system off` removes them"""
+    if text:
+        chat.session.set_system("" if text == "off" else text)
+    chat.note(f"system: {chat.session.system}" if chat.session.system else "no system instructions")
+
+
+def stats(chat: "Chat", _: str) -> None:
+    """what reuse saved: in this chat, and on the server"""
+    if chat.session.turns:
+        chat.note(_summary(chat.session.turns))
+    for line in stats_lines(chat.session.client.stats()):
+        chat.note(line)
+
+
+def reuse(chat: "Chat", mode: str) -> None:
+    """[state|prompt|nothing] continue from saved state, prefill everything, or use no cache at all"""
+    for known in REUSE_MODES:
+        if mode == known:
+            chat.session.reuse = known
+    if mode and mode not in REUSE_MODES:
+        chat.note(f"unknown mode {mode!r}; there are {', '.join(REUSE_MODES)}")
+    chat.note(f"reuse: {chat.session.reuse}")
+
+
+def show_help(chat: "Chat", _: str) -> None:
+    """this list"""
+    for name, command in COMMANDS.items():
+        chat.note(f"/{name:8} {command.__doc__}")
+    chat.note("Alt-Enter, or \\ at the end of a line, starts another line; Ctrl-C stops a turn, Ctrl-D leaves")
+
+
+def leave(_chat: "Chat", _: str) -> None:
+    """leave; the conversation stays on the server (`warmturn chat -c` resumes it)"""
+    raise Leave
+
+
+COMMANDS: dict[str, Command] = {
+    "new": new,
+    "resume": resume,
+    "fork": fork,
+    "undo": undo,
+    "retry": retry,
+    "system": system,
+    "stats": stats,
+    "reuse": reuse,
+    "help": show_help,
+    "exit": leave,
+}
+
+
+def run_command(chat: "Chat", line: str) -> None:
+    name, _, argument = line.removeprefix("/").partition(" ")
+    command = COMMANDS.get(name)
+    if command is None:
+        chat.note(f"unknown command /{name}; /help lists them")
+    else:
+        command(chat, argument.strip())
+
+
+def _summary(turns: list[Turn]) -> str:
+    prompt = sum(turn.report.prompt_tokens for turn in turns)
+    cached = sum(turn.report.cached_tokens for turn in turns)
+    saved = sum(turn.report.saved_ms or 0.0 for turn in turns)
+    return f"this chat: {len(turns)} turns, {cached:,} of {prompt:,} prompt tokens reused, {milliseconds(saved)} saved"
+
+
+def _shortened(text: str, width: int = 60) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -1,0 +1,87 @@
+"""Where the user's words come from: a terminal with history and editing, or a pipe."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from prompt_toolkit.key_binding import KeyBindings
+
+_CONTINUED = "\\"
+
+
+class Lines(Protocol):
+    """Utterances, each possibly of several lines, until the user is done."""
+
+    interactive: bool
+
+    def __iter__(self) -> Iterator[str]: ...
+
+
+class PipedLines:
+    """One utterance a line of stdin; a backslash at its end joins the next."""
+
+    interactive = False
+
+    def __iter__(self) -> Iterator[str]:
+        utterance: list[str] = []
+        for line in sys.stdin:
+            stripped = line.rstrip("\r\n")
+            utterance.append(stripped.removesuffix(_CONTINUED))
+            if not stripped.endswith(_CONTINUED):
+                yield "\n".join(utterance)
+                utterance = []
+        if utterance:
+            yield "\n".join(utterance)
+
+
+class TerminalLines:
+    """Enter sends; Alt-Enter, or Enter after a backslash, starts another line; pasted lines stay together."""
+
+    interactive = True
+
+    def __init__(self, history: Path) -> None:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import FileHistory
+        from prompt_toolkit.output import create_output
+
+        terminal = sys.stderr if sys.stderr.isatty() else sys.stdout
+        self._session = PromptSession[str](
+            "> ",
+            multiline=True,
+            prompt_continuation="  ",
+            history=FileHistory(str(history)),
+            key_bindings=_key_bindings(),
+            output=create_output(stdout=terminal),
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        while True:
+            try:
+                yield self._session.prompt()
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return
+
+
+def _key_bindings() -> "KeyBindings":
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+    bindings = KeyBindings()
+
+    @bindings.add("enter")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.document.current_line_before_cursor.endswith(_CONTINUED):
+            buffer.delete_before_cursor()
+            buffer.newline(copy_margin=False)
+        else:
+            buffer.validate_and_handle()
+
+    @bindings.add("escape", "enter")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.newline(copy_margin=False)
+
+    return bindings

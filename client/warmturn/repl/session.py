@@ -1,0 +1,102 @@
+"""What `warmturn chat` does on the server: the current conversation and how its turns are asked."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+
+from warmturn.client import Client
+from warmturn.errors import ApiError
+from warmturn.stream import TurnStream
+from warmturn.wire import Conversation, Item, ReuseMode, Turn, TurnOptions
+
+_TITLE_LENGTH = 60
+_BUSY = 409
+_PATIENCE_SECONDS = 5.0
+
+
+@dataclass
+class ChatSession:
+    """The conversation is created with its first turn, so that one never spoken in leaves no trace."""
+
+    client: Client
+    conversation: Conversation | None = None
+    system: str = ""
+    reuse: ReuseMode = "state"
+    max_tokens: int | None = None
+    temperature: float | None = None
+    turns: list[Turn] = field(default_factory=list)
+
+    @contextmanager
+    def say(self, text: str) -> Iterator[TurnStream]:
+        """The turn as it streams. Leaving the block early stops it on the server."""
+        if self.conversation is None:
+            self.conversation = self.client.conversations.create(metadata=self._metadata(text))
+        with ExitStack() as stack:
+            stream = self._enter_when_free(stack, text, self._options(self.conversation.id))
+            yield stream
+            self.turns.append(stream.turn)
+
+    def new(self) -> None:
+        self.conversation = None
+        self.turns.clear()
+
+    def resume(self, conversation: Conversation) -> None:
+        self.conversation = conversation
+        self.system = conversation.metadata.get("system", "")
+        self.turns.clear()
+
+    def fork(self) -> Conversation | None:
+        """Go on in a copy; the original stays as it is."""
+        if self.conversation is not None:
+            self.conversation = self.client.conversations.fork(self.conversation.id)
+        return self.conversation
+
+    def undo(self) -> str | None:
+        """Take back the last turn; gives what the user had said, or None where there is no turn."""
+        items = self.items()
+        asked = max((i for i, item in enumerate(items) if item.role == "user"), default=None)
+        if self.conversation is None or asked is None:
+            return None
+        for item in reversed(items[asked:]):
+            self.client.conversations.delete_item(self.conversation.id, item.id)
+        return items[asked].text
+
+    def set_system(self, system: str) -> None:
+        """From the next turn on. Kept with the conversation, so that resuming it brings it back."""
+        self.system = system
+        if self.conversation is not None:
+            metadata = {**self.conversation.metadata, "system": system}
+            self.conversation = self.client.conversations.update(self.conversation.id, metadata=metadata)
+
+    def items(self) -> list[Item]:
+        return [] if self.conversation is None else list(self.client.conversations.items(self.conversation.id))
+
+    def recent(self, limit: int = 10) -> list[Conversation]:
+        return list(islice(self.client.conversations.list(), limit))
+
+    def _metadata(self, first_words: str) -> dict[str, str]:
+        title = " ".join(first_words.split())[:_TITLE_LENGTH]
+        return {"title": title, "system": self.system} if self.system else {"title": title}
+
+    def _options(self, conversation_id: str) -> TurnOptions:
+        options: TurnOptions = {"conversation": conversation_id, "reuse": self.reuse}
+        if self.system:
+            options["instructions"] = self.system
+        if self.max_tokens is not None:
+            options["max_output_tokens"] = self.max_tokens
+        if self.temperature is not None:
+            options["temperature"] = self.temperature
+        return options
+
+    def _enter_when_free(self, stack: ExitStack, text: str, options: TurnOptions) -> TurnStream:
+        """A turn just stopped may hold the conversation for another step: wait for it rather than fail."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return stack.enter_context(self.client.stream(text, **options))
+            except ApiError as error:
+                if error.status != _BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)

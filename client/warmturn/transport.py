@@ -1,0 +1,112 @@
+"""HTTP underneath the client: the one place where httpx's errors and the server's become this package's."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
+
+import httpx
+
+from warmturn.errors import ApiError, ProtocolError, ServerUnreachable, SettingsError
+
+Params = Mapping[str, str | int]
+
+
+class Transport:
+    def __init__(
+        self, base_url: str, api_key: str | None, timeout: float, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.base_url = _checked(base_url)
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
+        try:
+            self._http = httpx.Client(base_url=self.base_url, headers=headers, timeout=limits, transport=transport)
+        except UnicodeEncodeError as error:
+            raise SettingsError("the API key holds characters that a header cannot carry") from error
+
+    def get(self, path: str, params: Params | None = None) -> dict[str, Any]:
+        return self._json("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._json("POST", path, json=body)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        return self._json("DELETE", path)
+
+    def status(self, path: str) -> tuple[int, dict[str, Any]]:
+        """For endpoints whose status is the answer, whatever it is."""
+        with self._translated():
+            response = self._http.get(path)
+        return response.status_code, _json_object(response)
+
+    @contextmanager
+    def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:
+        """The reply's bytes as they come; leaving the block closes the connection, which stops the server's work."""
+        with self._translated(), self._http.stream("POST", path, json=body) as response:
+            if response.is_error:
+                response.read()
+                raise _api_error(response)
+            yield self._bytes(response)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        with self._translated():
+            response = self._http.request(method, path, **request)
+        if response.is_error:
+            raise _api_error(response)
+        return _json_object(response)
+
+    def _bytes(self, response: httpx.Response) -> Iterator[bytes]:
+        with self._translated():
+            yield from response.iter_bytes()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise ServerUnreachable(
+                f"no server at {self.base_url} ({error}); start one with `warmturn serve`"
+            ) from error
+        except httpx.TimeoutException as error:
+            raise ServerUnreachable(f"the server at {self.base_url} did not answer in time") from error
+        except httpx.TransportError as error:
+            raise ServerUnreachable(f"the connection to {self.base_url} broke: {error}") from error
+
+
+def _checked(base_url: str) -> str:
+    """The server's root: the /v1 that OpenAI's clients want at the end is allowed and dropped."""
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise SettingsError(f"{base_url!r} is no address: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SettingsError(f"{base_url!r} is no address of a server; it looks like http://127.0.0.1:8000")
+    return base_url.rstrip("/").removesuffix("/v1")
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any]:
+    if response.status_code == httpx.codes.NO_CONTENT:
+        return {}
+    try:
+        body = response.json()
+    except ValueError as error:
+        raise ProtocolError(f"{response.request.url} did not answer with JSON: is this a Warmturn server?") from error
+    if not isinstance(body, dict):
+        raise ProtocolError(f"{response.request.url} did not answer with an object: is this a Warmturn server?")
+    return body
+
+
+def _api_error(response: httpx.Response) -> ApiError:
+    try:
+        error = response.json()["error"]
+        return ApiError(response.status_code, error["message"], code=error.get("code"), param=error.get("param"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ApiError(response.status_code, f"HTTP {response.status_code} {response.reason_phrase}")

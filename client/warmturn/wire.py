@@ -1,0 +1,170 @@
+"""What goes over the wire, as plain dataclasses.
+
+`parse_...` reads the server's JSON: unknown fields are skipped, absent optional ones are None, and an absent required
+one is a ProtocolError.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict, TypeVar
+
+from warmturn.errors import ProtocolError
+
+Json = Mapping[str, Any]
+ReuseMode = Literal["state", "prompt", "nothing"]
+REUSE_MODES: tuple[ReuseMode, ...] = ("state", "prompt", "nothing")
+
+_T = TypeVar("_T")
+
+
+class Message(TypedDict):
+    """One input message: `{"role": "user", "content": "hello"}`."""
+
+    role: str
+    content: str
+
+
+class TurnOptions(TypedDict, total=False):
+    """Everything besides the input that a turn can be asked with. What is left out is the server's default."""
+
+    model: str
+    conversation: str
+    previous_response_id: str
+    instructions: str
+    store: bool
+    reuse: ReuseMode
+    max_output_tokens: int
+    temperature: float
+    top_p: float
+    token_ids: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Reuse stopped at this prompt token, for this reason."""
+
+    at_token: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnReport:
+    """The `warmturn` object of a reply: where each prompt token came from and what that saved. Unknown is None."""
+
+    reuse: str
+    prompt_tokens: int
+    cached_tokens: int
+    prefilled_tokens: int
+    cached_by_tier: dict[str, int] = field(default_factory=dict)
+    queue_ms: float | None = None
+    restore_ms: float | None = None
+    prefill_ms: float | None = None
+    ttft_ms: float | None = None
+    decode_ms_per_token: float | None = None
+    recompute_ms: float | None = None
+    recompute_source: str | None = None
+    saved_ms: float | None = None
+    miss: Miss | None = None
+    prompt_token_ids: tuple[int, ...] | None = None
+    output_token_ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One reply. `status` is completed, incomplete (cut at the token limit) or failed."""
+
+    id: str
+    model: str
+    status: str
+    text: str
+    output_tokens: int
+    conversation: str | None
+    previous_response_id: str | None
+    report: TurnReport
+    incomplete_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    id: str
+    created_at: int
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return self.metadata.get("title", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a conversation; `role` and `text` are empty for items that are no messages."""
+
+    id: str
+    type: str
+    role: str = ""
+    text: str = ""
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    id: str
+    owned_by: str = ""
+
+
+def parse_turn(data: Json) -> Turn:
+    def read() -> Turn:
+        conversation = data.get("conversation")
+        return Turn(
+            id=data["id"],
+            model=data["model"],
+            status=data["status"],
+            text="".join(_item_text(item) for item in data["output"] if item.get("type") == "message"),
+            output_tokens=(data.get("usage") or {}).get("output_tokens", 0),
+            conversation=conversation["id"] if isinstance(conversation, dict) else conversation,
+            previous_response_id=data.get("previous_response_id"),
+            report=_parse_report(data["warmturn"]),
+            incomplete_reason=(data.get("incomplete_details") or {}).get("reason"),
+        )
+
+    return _required(read, "a response")
+
+
+def parse_conversation(data: Json) -> Conversation:
+    return _required(
+        lambda: Conversation(data["id"], data["created_at"], dict(data.get("metadata") or {})), "a conversation"
+    )
+
+
+def parse_item(data: Json) -> Item:
+    return _required(
+        lambda: Item(data["id"], data["type"], data.get("role", ""), _item_text(data), data.get("status")), "an item"
+    )
+
+
+def parse_model(data: Json) -> Model:
+    return _required(lambda: Model(data["id"], data.get("owned_by", "")), "a model")
+
+
+def _parse_report(data: Json) -> TurnReport:
+    known = {name: data[name] for name in TurnReport.__slots__ if name in data}
+    if known.get("miss"):
+        known["miss"] = Miss(known["miss"]["at_token"], known["miss"]["reason"])
+    for ids in ("prompt_token_ids", "output_token_ids"):
+        if known.get(ids) is not None:
+            known[ids] = tuple(known[ids])
+    return TurnReport(**known)
+
+
+def _item_text(item: Json) -> str:
+    content = item.get("content")
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content or ())
+
+
+def _required(read: Callable[[], _T], what: str) -> _T:
+    try:
+        return read()
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ProtocolError(f"the server's reply is not {what} of Warmturn: {error!r}") from error
