@@ -193,7 +193,7 @@ class PrefixCache:
 def _runs(match: PrefixMatch) -> Iterator[tuple[GuardedTier, list[BlockSpan]]]:
     """Stretches of the match that one tier holds."""
     run: list[BlockSpan] = []
-    for span, tier, following in zip(match.spans, match.tiers, [*match.tiers[1:], None], strict=True):
+    for span, tier, following in zip(match.spans, match.tiers, [*match.tiers[1:], None], strict=False):
         run.append(span)
         if tier is not following:
             yield tier, run

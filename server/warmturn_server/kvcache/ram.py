@@ -34,6 +34,8 @@ class RamTier:
     def put_many(self, blocks: Mapping[BlockKey, Block]) -> None:
         with self._lock:
             for key, block in blocks.items():
+                if len(block) > self._index.budget_bytes:
+                    continue
                 self._blocks[key] = block
                 for leaving in self._index.add(key, len(block)):
                     del self._blocks[leaving]
