@@ -1,0 +1,76 @@
+"""A sequence's own K and V."""
+
+import pytest
+import torch
+from tests.support.state import CPU, LAYOUT, contents, filled_buffer
+
+from warmturn_server.kvcache import KVBuffer, KVLayout, LayerShape
+
+
+def test_growing_keeps_every_bit() -> None:
+    buffer = filled_buffer(50)
+    before = contents(buffer)
+    for capacity in (51, 200, 1000):
+        buffer.reserve(capacity)
+        assert buffer.capacity >= capacity
+        assert contents(buffer) == before
+
+
+def test_growth_is_geometric_so_copies_stay_rare() -> None:
+    buffer, capacities = KVBuffer(LAYOUT, CPU), set()
+    for num_tokens in range(1, 4096):
+        buffer.reserve(num_tokens)
+        capacities.add(buffer.capacity)
+    assert len(capacities) < 20
+    assert buffer.num_bytes == buffer.capacity * LAYOUT.bytes_per_token
+
+
+def test_layers_do_not_overlap() -> None:
+    layout = KVLayout.of([LayerShape(2, 4, 4), LayerShape(1, 6, 2), LayerShape(3, 2, 6)], torch.float32)
+    buffer = KVBuffer(layout, CPU, 3)
+    parts = [part for layer in range(3) for part in buffer.layer(layer)]
+    for number, part in enumerate(parts):
+        part.fill_(float(number))
+    assert [set(part.flatten().tolist()) for part in parts] == [{float(number)} for number in range(6)]
+    assert [tuple(part.shape[::2]) for part in parts] == [(2, 4), (2, 4), (1, 6), (1, 2), (3, 2), (3, 6)]
+
+
+def test_bytes_per_token_counts_every_layer() -> None:
+    assert LAYOUT.bytes_per_token == (2 * 4 + 2 * 4 + 6 + 2) * 4
+
+
+def test_a_snapshot_does_not_change_while_the_sequence_goes_on() -> None:
+    buffer = filled_buffer(5)
+    snapshot, size = buffer.snapshot(), 5 * LAYOUT.bytes_per_token
+    before, after = bytearray(size), bytearray(size)
+    snapshot.read_into(0, 5, memoryview(before))
+    for num_tokens in range(6, 300):
+        buffer.reserve(num_tokens)
+        for layer in range(2):
+            for part in buffer.layer(layer):
+                part[:, num_tokens - 1] = 7.0
+        buffer.length = num_tokens
+    snapshot.read_into(0, 5, memoryview(after))
+    assert after == before
+
+
+def test_a_forks_copy_is_its_own() -> None:
+    source = filled_buffer(10)
+    before = contents(source)
+    fork = KVBuffer(LAYOUT, CPU)
+    fork.copy_prefix(source, 6)
+    assert fork.length == 6
+    assert contents(fork) == contents(source, 0, 6)
+    fork.layer(0)[0][:, :6] = 0.0
+    assert contents(source) == before
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_written_in_pieces_or_at_once_is_the_same(cut: int) -> None:
+    source, target = filled_buffer(8), KVBuffer(LAYOUT, CPU, 8)
+    for start, stop in ((0, cut), (cut, 8)):
+        payload = bytearray((stop - start) * LAYOUT.bytes_per_token)
+        source.snapshot().read_into(start, stop, memoryview(payload))
+        target.write(start, stop - start, memoryview(payload))
+    target.length = 8
+    assert contents(target) == contents(source)

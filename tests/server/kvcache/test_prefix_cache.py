@@ -1,0 +1,215 @@
+"""Saved state comes back as far as it is certain, and says why it ended there."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from tests.support.state import (
+    BLOCK_SIZE,
+    CPU,
+    DIGEST,
+    LAYOUT,
+    Tally,
+    always,
+    cache_over,
+    changed_fingerprint,
+    contents,
+    disk,
+    filled_buffer,
+    ram,
+    token_ids,
+)
+
+from warmturn_server.kvcache import Fingerprint, KVBuffer, MissReason, PrefixCache, Restored, Tier, TierUnavailable
+from warmturn_server.kvcache.keys import blocks_of, chain_seed
+
+LONGEST = 5 * BLOCK_SIZE + 1
+
+
+@pytest.fixture(params=["ram", "disk"])
+def tier(request: pytest.FixtureRequest, tmp_path: Path) -> Tier:
+    return ram() if request.param == "ram" else disk(tmp_path)
+
+
+def save(cache: PrefixCache, num_tokens: int, tenant: str = "") -> KVBuffer:
+    buffer = filled_buffer(num_tokens)
+    cache.save(tenant, token_ids(num_tokens), buffer.snapshot(), always)
+    return buffer
+
+
+def restore(cache: PrefixCache, ids: tuple[int, ...], tenant: str = "") -> tuple[KVBuffer, Restored]:
+    buffer = KVBuffer(LAYOUT, CPU, len(ids))
+    return buffer, cache.restore(cache.match(tenant, ids), ids, buffer)
+
+
+@pytest.mark.parametrize("num_tokens", range(1, LONGEST + 1))
+def test_every_length_comes_back_whole_and_bit_for_bit(tier: Tier, num_tokens: int) -> None:
+    cache = cache_over(tier)
+    saved = save(cache, num_tokens)
+    restored, report = restore(cache, token_ids(num_tokens + 3))
+    assert restored.length == num_tokens
+    assert contents(restored) == contents(saved)
+    assert report.tokens_by_tier == {tier.name: num_tokens}
+    assert report.reason is None
+
+
+@pytest.mark.parametrize("common", range(LONGEST))
+def test_a_branch_gets_the_whole_blocks_that_it_shares(tier: Tier, common: int) -> None:
+    cache = cache_over(tier)
+    saved = save(cache, LONGEST)
+    restored, _ = restore(cache, token_ids(LONGEST)[:common] + token_ids(10, first=900))
+    assert restored.length == common - common % BLOCK_SIZE
+    assert contents(restored) == contents(saved, 0, restored.length)
+
+
+@pytest.mark.parametrize("asked", range(1, LONGEST))
+def test_a_prompt_shorter_than_what_is_saved_gets_no_more_than_its_own(tier: Tier, asked: int) -> None:
+    cache = cache_over(tier)
+    save(cache, LONGEST)
+    restored, _ = restore(cache, token_ids(asked))
+    assert restored.length <= asked
+
+
+def test_turns_saved_one_after_the_other_are_found_at_each_end(tier: Tier) -> None:
+    cache = cache_over(tier)
+    whole = filled_buffer(LONGEST)
+    for end in (3, 5, 6, 11, LONGEST):
+        cache.save("", token_ids(end), whole.snapshot(), always)
+    for end in (3, 5, 6, 11, LONGEST):
+        restored, _ = restore(cache, (*token_ids(end), 7, 7, 7, 7, 7))
+        assert restored.length == end
+        assert contents(restored) == contents(whole, 0, end)
+
+
+def test_another_tenant_finds_nothing(tier: Tier) -> None:
+    cache = cache_over(tier)
+    save(cache, LONGEST, tenant="anna")
+    assert cache.match("bob", token_ids(LONGEST)).num_tokens == 0
+    assert cache.match("", token_ids(LONGEST)).num_tokens == 0
+    assert cache.match("anna", token_ids(LONGEST)).num_tokens == LONGEST
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Fingerprint)])
+def test_each_fingerprint_field_changed_alone_is_a_miss(tmp_path: Path, field: str) -> None:
+    save(cache_over(disk(tmp_path)), LONGEST)
+    other = changed_fingerprint(field).digest()
+    cache = cache_over(disk(tmp_path, digest=other), digest=other)
+    match = cache.match("", token_ids(LONGEST))
+    assert match.num_tokens == 0
+    assert cache.why_missing(match.stopped_by) == MissReason.FINGERPRINT
+
+
+def test_every_flipped_byte_of_a_file_is_a_miss_with_a_reason(tmp_path: Path) -> None:
+    saved = save(cache_over(disk(tmp_path)), 2 * BLOCK_SIZE)
+    second = blocks_of(chain_seed("", DIGEST), token_ids(8), BLOCK_SIZE)[1]
+    path = next(tmp_path.rglob(f"{second.key.hex()}.kv"))
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
+        cache = cache_over(disk(tmp_path))
+        restored, report = restore(cache, token_ids(9))
+        assert (restored.length, report.reason) == (BLOCK_SIZE, MissReason.CORRUPT)
+        assert contents(restored) == contents(saved, 0, BLOCK_SIZE)
+        assert not path.exists(), "a corrupt block is not tried twice"
+
+
+def test_a_torn_file_is_a_miss_at_every_length(tmp_path: Path) -> None:
+    save(cache_over(disk(tmp_path)), BLOCK_SIZE)
+    path = next(tmp_path.rglob("*.kv"))
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        restored, report = restore(cache_over(disk(tmp_path)), token_ids(9))
+        assert (restored.length, report.reason) == (0, MissReason.CORRUPT)
+
+
+def test_a_block_evicted_from_all_tiers_says_so(tmp_path: Path) -> None:
+    cache = cache_over(ram(600), disk(tmp_path, 600))
+    save(cache, LONGEST)
+    match = cache.match("", token_ids(LONGEST))
+    assert match.num_tokens < LONGEST
+    assert cache.why_missing(match.stopped_by) == MissReason.EVICTED
+    assert cache.why_missing(None) == MissReason.NOT_FOUND
+
+
+def test_under_pressure_a_conversation_keeps_its_head() -> None:
+    """A tail without its head is of no use to anybody."""
+    cache = cache_over(ram(1400))
+    saved = save(cache, LONGEST)
+    restored, _ = restore(cache, token_ids(LONGEST))
+    assert restored.length >= BLOCK_SIZE
+    assert contents(restored) == contents(saved, 0, restored.length)
+
+
+def test_what_disk_gave_is_in_ram_the_next_time(tmp_path: Path) -> None:
+    save(cache_over(disk(tmp_path)), LONGEST)
+    cache = cache_over(ram(), disk(tmp_path))
+    assert restore(cache, token_ids(LONGEST))[1].tokens_by_tier == {"disk": LONGEST}
+    assert restore(cache, token_ids(LONGEST))[1].tokens_by_tier == {"ram": LONGEST}
+
+
+def test_one_conversation_can_lie_in_two_tiers(tmp_path: Path) -> None:
+    near, far = ram(), disk(tmp_path)
+    cache = cache_over(near, far)
+    saved = save(cache, LONGEST)
+    near.remove_many([span.key for span in blocks_of(chain_seed("", DIGEST), token_ids(LONGEST), BLOCK_SIZE)[2:]])
+    restored, report = restore(cache, token_ids(LONGEST))
+    assert report.tokens_by_tier == {"ram": 2 * BLOCK_SIZE, "disk": LONGEST - 2 * BLOCK_SIZE}
+    assert contents(restored) == contents(saved)
+
+
+def test_a_restore_goes_on_where_the_buffer_ends(tier: Tier) -> None:
+    cache = cache_over(tier)
+    saved = save(cache, LONGEST)
+    for resident in range(LONGEST):
+        buffer = KVBuffer(LAYOUT, CPU, LONGEST)
+        buffer.copy_prefix(saved, resident)
+        report = cache.restore(cache.match("", token_ids(LONGEST)).beyond(resident), token_ids(LONGEST), buffer)
+        assert contents(buffer) == contents(saved)
+        assert report.tokens_by_tier == {tier.name: LONGEST - resident}
+
+
+def test_a_conversation_that_is_forgotten_is_nowhere(tmp_path: Path) -> None:
+    cache = cache_over(ram(), disk(tmp_path))
+    for num_tokens in (3, 6, 14, LONGEST):
+        save(cache, num_tokens)
+    save(cache, LONGEST, tenant="other")
+    cache.forget("", token_ids(LONGEST))
+    assert cache.match("", token_ids(LONGEST)).num_tokens == 0
+    assert cache.match("other", token_ids(LONGEST)).num_tokens == LONGEST
+    others = len(blocks_of(chain_seed("other", DIGEST), token_ids(LONGEST), BLOCK_SIZE))
+    assert len(list(tmp_path.rglob("*.kv"))) == others
+
+
+def test_a_tier_that_fails_is_a_reason_and_not_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tier, tally = disk(tmp_path), Tally()
+    cache = cache_over(tier, tally=tally)
+    save(cache, LONGEST)
+
+    def fail(*_: object) -> None:
+        raise TierUnavailable("pulled out")
+
+    monkeypatch.setattr(tier, "get_many", fail)
+    restored, report = restore(cache, token_ids(LONGEST))
+    assert (restored.length, report.reason) == (0, MissReason.STORE_UNAVAILABLE)
+    assert tally.failures == ["disk"]
+
+
+def test_saving_again_writes_only_what_is_new(tier: Tier) -> None:
+    cache = cache_over(tier)
+    whole = filled_buffer(LONGEST)
+    first = cache.save("", token_ids(8), whole.snapshot(), always)
+    assert first > 0
+    assert cache.save("", token_ids(8), whole.snapshot(), always) == 0
+    assert 0 < cache.save("", token_ids(12), whole.snapshot(), always) < first
+
+
+def test_reading_a_block_does_not_change_it(tier: Tier) -> None:
+    """A sequence that goes on in its own buffer must not write into the saved prefix."""
+    cache = cache_over(tier)
+    saved = save(cache, LONGEST)
+    restored, _ = restore(cache, token_ids(LONGEST))
+    for layer in range(len(LAYOUT.layers)):
+        for part in restored.layer(layer):
+            part.zero_()
+    assert contents(restore(cache, token_ids(LONGEST))[0]) == contents(saved)

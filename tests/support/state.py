@@ -1,0 +1,112 @@
+"""Random K and V to save and restore, without a model."""
+
+import dataclasses
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from warmturn_server.kvcache import (
+    BlockCodec,
+    DiskTier,
+    Fingerprint,
+    FingerprintDigest,
+    GuardedTier,
+    KVBuffer,
+    KVLayout,
+    LayerShape,
+    PrefixCache,
+    RamTier,
+    Tier,
+)
+
+CPU: Final = torch.device("cpu")
+BLOCK_SIZE: Final = 4
+
+FINGERPRINT: Final = Fingerprint(
+    weights="w",
+    config="c",
+    tokenizer="t",
+    template="m",
+    dtype="float32",
+    rope="r",
+    attention="a",
+    layout="l",
+    block_size=BLOCK_SIZE,
+    runtime="torch",
+)
+DIGEST: Final = FINGERPRINT.digest()
+
+
+def changed_fingerprint(name: str) -> Fingerprint:
+    """The fingerprint with one field changed."""
+    fields = dataclasses.asdict(FINGERPRINT)
+    fields[name] = fields[name] + 1 if isinstance(fields[name], int) else fields[name] + "x"
+    return Fingerprint(**fields)
+
+
+# Layers of different widths, K wider than V in one of them: what a block must keep apart.
+LAYOUT: Final = KVLayout.of([LayerShape(2, 4, 4), LayerShape(1, 6, 2)], torch.float32)
+
+
+class Tally:
+    """Counts what the cache reports."""
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+        self.saved_bytes = 0
+        self.dropped = 0
+
+    def tier_failed(self, tier: str) -> None:
+        self.failures.append(tier)
+
+    def state_saved(self, num_bytes: int) -> None:
+        self.saved_bytes += num_bytes
+
+    def save_dropped(self) -> None:
+        self.dropped += 1
+
+
+def token_ids(num_tokens: int, first: int = 100) -> tuple[int, ...]:
+    return tuple(range(first, first + num_tokens))
+
+
+def filled_buffer(num_tokens: int, layout: KVLayout = LAYOUT, seed: int = 0) -> KVBuffer:
+    """A sequence's buffer with random K and V of `num_tokens` tokens."""
+    buffer = KVBuffer(layout, CPU, num_tokens)
+    generator = torch.Generator().manual_seed(seed)
+    for layer in range(len(layout.layers)):
+        for part in buffer.layer(layer):
+            part[:, :num_tokens] = torch.randn(part[:, :num_tokens].shape, generator=generator).to(layout.dtype)
+    buffer.length = num_tokens
+    return buffer
+
+
+def contents(buffer: KVBuffer, start: int = 0, stop: int | None = None) -> bytes:
+    """Every bit of K and V of tokens `[start, stop)`, layer after layer."""
+    stop = buffer.length if stop is None else stop
+    parts = (part for layer in range(len(buffer.layout.layers)) for part in buffer.layer(layer))
+    return b"".join(part[:, start:stop].contiguous().view(torch.uint8).numpy().tobytes() for part in parts)
+
+
+def codec_of(digest: FingerprintDigest = DIGEST, layout: KVLayout = LAYOUT) -> BlockCodec:
+    return BlockCodec(digest, layout.describe(), layout.bytes_per_token)
+
+
+def cache_over(*tiers: Tier, digest: FingerprintDigest = DIGEST, tally: Tally | None = None) -> PrefixCache:
+    tally = tally or Tally()
+    foreign = any(isinstance(tier, DiskTier) and tier.has_foreign_blocks for tier in tiers)
+    guarded = [GuardedTier(tier, tally) for tier in tiers]
+    return PrefixCache(codec_of(digest), BLOCK_SIZE, guarded, foreign_blocks=foreign)
+
+
+def ram(budget_bytes: int = 2**20) -> RamTier:
+    return RamTier(budget_bytes)
+
+
+def disk(root: Path, budget_bytes: int = 2**20, digest: FingerprintDigest = DIGEST) -> DiskTier:
+    return DiskTier(root, digest, budget_bytes)
+
+
+def always() -> bool:
+    return True
