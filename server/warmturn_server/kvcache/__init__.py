@@ -1,7 +1,7 @@
 """Saved K and V: their names, their bytes, the places they are kept, and how they come back."""
 
 from .bandwidth import Bandwidth
-from .buffer import KVBuffer, KVSnapshot
+from .buffer import KVBuffer, KVSnapshot, round_up
 from .codec import BlockCodec, CorruptBlock, ForeignBlock
 from .disk import DiskTier
 from .fingerprint import Fingerprint, FingerprintDigest
@@ -38,4 +38,5 @@ __all__ = [
     "Tier",
     "TierUnavailable",
     "reusable_tokens",
+    "round_up",
 ]

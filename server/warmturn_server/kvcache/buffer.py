@@ -31,19 +31,22 @@ class KVBuffer:
     def num_bytes(self) -> int:
         return self.capacity * self.layout.bytes_per_token
 
-    def reserve(self, num_tokens: int) -> None:
-        """Make room for `num_tokens` in all; grows by half again, so that a copy is paid for by what it makes room for."""
+    def reserve(self, num_tokens: int, limit: int | None = None) -> None:
+        """Make room for `num_tokens` in all; grows by half again, so that copies stay rare however long it gets.
+
+        Growing ahead stops at `limit`, the most that the sequence can ever need.
+        """
         if num_tokens <= self.capacity:
             return
-        wanted = max(num_tokens, math.ceil(self.capacity * GROWTH))
-        capacity = math.ceil(wanted / GRANULE) * GRANULE
+        ahead = math.ceil(self.capacity * GROWTH) if limit is None else min(math.ceil(self.capacity * GROWTH), limit)
+        capacity = round_up(max(num_tokens, ahead))
         grown = self._allocate(capacity)
         for old, new in zip(self._slabs, grown, strict=True):
             new[:, : self.length].copy_(old[:, : self.length])
         self._slabs, self.capacity = grown, capacity
 
     def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """K and V of one layer over the whole capacity: `[kv_heads, capacity, key_dim]`, `[kv_heads, capacity, value_dim]`."""
+        """K `[kv_heads, capacity, key_dim]` and V `[kv_heads, capacity, value_dim]` of one layer, in place."""
         key, value = self.layout.keys[index], self.layout.values[index]
         return (
             self._slabs[key.slab][key.first : key.first + key.count],
@@ -92,3 +95,8 @@ class KVSnapshot:
             piece = torch.frombuffer(payload, dtype=self.layout.dtype, count=count, offset=offset)
             piece.view(slab.rows, num_tokens, slab.dim).copy_(tensor[:, start:stop])
             offset += count * self.layout.dtype.itemsize
+
+
+def round_up(num_tokens: int) -> int:
+    """The capacity that a buffer for `num_tokens` really has."""
+    return math.ceil(num_tokens / GRANULE) * GRANULE

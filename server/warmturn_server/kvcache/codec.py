@@ -22,7 +22,7 @@ import xxhash
 
 from .buffer import KVSnapshot
 from .fingerprint import FORMAT_VERSION, FingerprintDigest
-from .keys import BlockKey, BlockSpan
+from .keys import BlockSpan
 
 _FIXED = struct.Struct(">6sHIIQ32s32s")
 _MAGIC = b"WARMKV"

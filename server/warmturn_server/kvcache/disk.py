@@ -96,10 +96,10 @@ class DiskTier:
         name = key.hex()
         return self._folder / name[:2] / f"{name}{_SUFFIX}"
 
-    def _touch(self, found: Mapping[BlockKey, Block]) -> None:
+    def _touch(self, found: Collection[BlockKey]) -> None:
         with self._lock:
             used = [self._paths[key] for key in found if key in self._index]
-            for key in reversed(found):  # the head of a chain is of use to more conversations than its tail
+            for key in reversed(list(found)):  # the head of a chain is of use to more conversations than its tail
                 if key in self._index:
                     self._index.touch(key)
         for path in reversed(used):
@@ -141,7 +141,7 @@ def _key(path: Path) -> BlockKey | None:
 
 def _read(path: Path) -> bytearray:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with open(descriptor, "rb", buffering=0) as file:
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
         block = bytearray(os.fstat(descriptor).st_size)
         return block if file.readinto(block) == len(block) else bytearray()
 
@@ -151,7 +151,7 @@ def _write_whole(path: Path, block: Block) -> None:
     unfinished = path.with_suffix(f".{threading.get_ident()}{_UNFINISHED}")
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "wb", buffering=0) as file:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
             view = memoryview(block)
             while view:
                 view = view[file.write(view) :]

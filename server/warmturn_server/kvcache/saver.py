@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from .buffer import KVSnapshot
@@ -27,13 +28,6 @@ class SaveObserver(Protocol):
     def save_dropped(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    tenant: str
-    token_ids: Sequence[int]
-    snapshot: KVSnapshot
-
-
 class Saver:
     """One thread that writes to the tiers, yielding the processor to the model.
 
@@ -43,7 +37,7 @@ class Saver:
     def __init__(self, cache: PrefixCache, observer: SaveObserver) -> None:
         self._cache = cache
         self._observer = observer
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING)
         self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run, name="warmturn-saver", daemon=True)
         self._thread.start()
@@ -51,9 +45,13 @@ class Saver:
     def save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot) -> None:
         """Queue a sequence's state; returns at once."""
         try:
-            self._jobs.put_nowait(_Job(tenant, token_ids, snapshot))
+            self._jobs.put_nowait(partial(self._save, tenant, token_ids, snapshot))
         except queue.Full:
             self._observer.save_dropped()
+
+    def forget(self, tenant: str, token_ids: Sequence[int]) -> None:
+        """Remove a sequence's blocks from every tier, after whatever is still queued for it was written."""
+        self._jobs.put(partial(self._cache.forget, tenant, token_ids))
 
     def flush(self) -> None:
         """Wait until everything queued so far is written."""
@@ -66,18 +64,20 @@ class Saver:
         self._abandoned.set()
 
     def _run(self) -> None:
-        if hasattr(os, "setpriority"):
+        with contextlib.suppress(AttributeError, OSError):  # a thread's own priority is a thing of Linux
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while (job := self._jobs.get()) is not None:
             try:
-                written = self._cache.save(job.tenant, job.token_ids, job.snapshot, self._keep_on)
-                self._observer.state_saved(written)
+                job()
             except Exception:
-                _log.exception("saving a turn's state failed; it will be computed again when needed")
+                _log.exception("saving state failed; it will be computed again when needed")
             finally:
                 del job
                 self._jobs.task_done()
         self._jobs.task_done()
+
+    def _save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot) -> None:
+        self._observer.state_saved(self._cache.save(tenant, token_ids, snapshot, self._keep_on))
 
     def _keep_on(self) -> bool:
         return not self._abandoned.is_set()

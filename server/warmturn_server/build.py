@@ -1,0 +1,138 @@
+"""The composition root: settings come in here and go no further."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from . import bundled
+from .engine import CostModel, Engine, LoadedModel, ModelRunner, Residents, calibrate, load_model
+from .engine.model_loader import first_line, hash_config, hash_files, runtime_name
+from .errors import ModelRefused, StartRefused
+from .kvcache import (
+    BlockCodec,
+    DiskTier,
+    Fingerprint,
+    GuardedTier,
+    PrefixCache,
+    RamTier,
+    Saver,
+    TierUnavailable,
+)
+from .metrics import Metrics
+from .settings import BUNDLED, Settings
+
+_WEIGHT_FILES = ("*.safetensors", "*.bin")
+_TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
+
+
+def build_engine(settings: Settings, metrics: Metrics | None = None) -> Engine:
+    """Load the model and open the tiers; the engine still has to be started."""
+    metrics = metrics or Metrics()
+    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    loaded = load_model(
+        str(bundled.path()) if settings.model == BUNDLED else settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        max_context=settings.max_context,
+    )
+    runner = ModelRunner(loaded)
+    tokenizer = load_tokenizer(loaded)
+    cache = _prefix_cache(settings, loaded, runner, tokenizer, metrics)
+    cost_model = CostModel(settings.prefill_budget)
+    calibrate(runner, cost_model, settings.prefill_budget)
+    engine = Engine(
+        runner,
+        backend_of(tokenizer),
+        eos_token_ids(loaded, tokenizer),
+        cache,
+        Saver(cache, metrics),
+        Residents(settings.kv_memory),
+        cost_model,
+        metrics,
+        prefill_budget=settings.prefill_budget,
+        max_waiting=settings.max_waiting,
+    )
+    metrics.watch(engine)
+    return engine
+
+
+def load_tokenizer(loaded: LoadedModel) -> PreTrainedTokenizerBase:
+    """The model's own tokenizer, from its own folder."""
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(loaded.folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelRefused(f"{loaded.name} has no usable tokenizer: {first_line(error)}") from error
+    return tokenizer
+
+
+def backend_of(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """The `tokenizers` object inside; without one there is no incremental decoding."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if not isinstance(backend, Tokenizer):
+        raise ModelRefused(f"{type(tokenizer).__name__} has no tokenizer.json form; Warmturn needs a fast tokenizer")
+    return backend
+
+
+def eos_token_ids(loaded: LoadedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Ids that end a reply: what the generation config says, and the tokenizer's own."""
+    configured = getattr(getattr(loaded.model, "generation_config", None), "eos_token_id", None)
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(int(token_id) for token_id in [*ids, tokenizer.eos_token_id] if token_id is not None)
+
+
+def fingerprint(
+    settings: Settings, loaded: LoadedModel, runner: ModelRunner, tokenizer: PreTrainedTokenizerBase
+) -> Fingerprint:
+    """What the saved state of this model on this machine depends on."""
+    config, rope = hash_config(loaded.model)
+    return Fingerprint(
+        weights=hash_files(loaded.folder, _WEIGHT_FILES),
+        config=config,
+        tokenizer=hash_files(loaded.folder, _TOKENIZER_FILES),
+        template=str(tokenizer.chat_template),
+        dtype=str(runner.dtype),
+        rope=rope,
+        attention="in-place 1",
+        layout=runner.layout.describe(),
+        block_size=settings.block_size,
+        runtime=runtime_name(runner.device),
+    )
+
+
+def lock_data_dir(data_dir: Path) -> IO[str]:
+    """Hold the data folder for this process, for as long as the returned file is open."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (data_dir / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StartRefused(f"another server uses {data_dir}; give this one its own --data-dir") from error
+    except OSError as error:
+        raise StartRefused(f"cannot use {data_dir} as data folder: {error.strerror}; set --data-dir") from error
+    return lock
+
+
+def _prefix_cache(
+    settings: Settings, loaded: LoadedModel, runner: ModelRunner, tokenizer: PreTrainedTokenizerBase, metrics: Metrics
+) -> PrefixCache:
+    digest = fingerprint(settings, loaded, runner, tokenizer).digest()
+    codec = BlockCodec(digest, runner.layout.describe(), runner.layout.bytes_per_token)
+    tiers: list[GuardedTier] = []
+    foreign = False
+    if settings.ram_cache:
+        tiers.append(GuardedTier(RamTier(settings.ram_cache), metrics))
+    if settings.disk_cache:
+        try:
+            disk = DiskTier(settings.data_dir / "kv", digest, settings.disk_cache)
+        except TierUnavailable as error:
+            raise StartRefused(f"cannot use {settings.data_dir} for saved state: {error}; set --data-dir") from error
+        tiers.append(GuardedTier(disk, metrics))
+        foreign = disk.has_foreign_blocks
+    return PrefixCache(codec, settings.block_size, tiers, foreign_blocks=foreign)

@@ -1,0 +1,36 @@
+"""Runs the model: sequences, batching, attention on saved state, sampling."""
+
+from ..kvcache import MissReason
+from .calibration import calibrate
+from .cost_model import CostModel
+from .engine import Engine, EngineObserver
+from .generation import Generation
+from .model_loader import LoadedModel, load_model
+from .model_runner import ModelRunner, Work
+from .report import Finish, FinishReason, Generated, Miss, TokenDelta, TokenLogprobs, TurnReport
+from .request import GenerationRequest, ReuseMode, SamplingParams
+from .residents import Residents
+
+__all__ = [
+    "CostModel",
+    "Engine",
+    "EngineObserver",
+    "Finish",
+    "FinishReason",
+    "Generated",
+    "Generation",
+    "GenerationRequest",
+    "LoadedModel",
+    "Miss",
+    "MissReason",
+    "ModelRunner",
+    "Residents",
+    "ReuseMode",
+    "SamplingParams",
+    "TokenDelta",
+    "TokenLogprobs",
+    "TurnReport",
+    "Work",
+    "calibrate",
+    "load_model",
+]

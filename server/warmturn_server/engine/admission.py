@@ -1,0 +1,129 @@
+"""Lets a waiting sequence in: finds the state it can begin with and the memory it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ContextLengthExceeded
+from ..kvcache import KVBuffer, MissReason, PrefixCache, PrefixMatch, reusable_tokens, round_up
+from .cost_model import CostModel
+from .model_runner import ModelRunner
+from .request import GenerationRequest, ReuseMode
+from .residents import Resident, Residents, TokenArray, common_prefix
+from .sequence import Prefix, Sequence
+
+RESIDENT = "resident"
+UNASKED_OUTPUT_TOKENS = 4096
+"""Planned for a request without a limit: its memory is reserved, so it must not be a large model's whole context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The longest prefix that is in memory now: an idle buffer, or a running sequence's."""
+
+    num_tokens: int = 0
+    idle: Resident | None = None
+    buffer: KVBuffer | None = None
+
+
+class Admission:
+    """Decides what a sequence starts from and takes its memory from the budget."""
+
+    def __init__(self, runner: ModelRunner, cache: PrefixCache, residents: Residents, cost_model: CostModel) -> None:
+        self._runner = runner
+        self._cache = cache
+        self._residents = residents
+        self._cost_model = cost_model
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest sequence that context and K/V budget allow."""
+        by_memory = self._residents.budget_bytes // self._runner.layout.bytes_per_token
+        return min(self._runner.context_length, by_memory - by_memory % round_up(1))
+
+    def max_new_tokens(self, request: GenerationRequest) -> int:
+        """How many output tokens to plan for; raises `ContextLengthExceeded` when that can never fit."""
+        prompt, asked, limit = len(request.token_ids), request.sampling.max_tokens, self.max_tokens
+        if prompt + (asked or 1) > limit:
+            why = "the model's context" if limit == self._runner.context_length else "the K/V memory (--kv-memory)"
+            raise ContextLengthExceeded(
+                f"{prompt} prompt tokens and {asked or 1} output tokens exceed {limit} tokens, the limit of {why}; "
+                "shorten the conversation or ask for fewer output tokens"
+            )
+        return min(limit - prompt, UNASKED_OUTPUT_TOKENS) if asked is None else asked
+
+    def admit(self, sequence: Sequence, running: Iterable[Sequence]) -> PrefixMatch | None:
+        """Give the sequence a buffer that holds what is in memory; returns what is worth restoring after that.
+
+        None when there is no memory for it now.
+        """
+        reserved = self._reserved(sequence)
+        source, match = Source(), PrefixMatch()
+        prefix = sequence.request.token_ids[: reusable_tokens(sequence.num_prompt_tokens)]
+        if sequence.request.reuse is ReuseMode.STATE:
+            ids = np.asarray(prefix, dtype=np.int64)
+            source = self._in_memory(sequence.request.tenant, ids, running)
+            match = self._cache.match(sequence.request.tenant, prefix)
+        if not self._residents.make_room(reserved - self._taken_over(source), keep=source.idle):
+            source = Source()
+            if not self._residents.make_room(reserved):
+                return None
+        self._residents.reserved_bytes += reserved
+        sequence.buffer = self._begin(source, sequence)
+        sequence.prefix = Prefix({RESIDENT: source.num_tokens} if source.num_tokens else {})
+        return self._worthwhile(sequence, match, len(prefix))
+
+    def release(self, sequence: Sequence) -> None:
+        """Give back what `admit` took."""
+        self._residents.reserved_bytes -= self._reserved(sequence)
+
+    def _reserved(self, sequence: Sequence) -> int:
+        return round_up(sequence.max_tokens) * self._runner.layout.bytes_per_token
+
+    def _in_memory(self, tenant: str, ids: TokenArray, running: Iterable[Sequence]) -> Source:
+        idle, longest = self._residents.best(tenant, ids)
+        best = Source(longest, idle, idle.buffer) if idle else Source()
+        for other in running:
+            request = other.request
+            if request.tenant == tenant and request.reuse is ReuseMode.STATE and not other.restoring:
+                computed = np.asarray(other.token_ids[: other.kv.length], dtype=np.int64)
+                if (common := common_prefix(computed, ids)) > best.num_tokens:
+                    best = Source(common, None, other.kv)
+        return best
+
+    def _taken_over(self, source: Source) -> int:
+        return source.idle.buffer.num_bytes if source.idle and _goes_on(source, source.idle) else 0
+
+    def _begin(self, source: Source, sequence: Sequence) -> KVBuffer:
+        """The idle buffer itself if the sequence only goes on from it, else a copy of the common part."""
+        if source.idle is not None and _goes_on(source, source.idle):
+            buffer = self._residents.take(source.idle)
+        else:
+            buffer = self._runner.buffer()
+            if source.buffer is not None:
+                buffer.reserve(sequence.num_prompt_tokens + 1, limit=sequence.max_tokens)
+                buffer.copy_prefix(source.buffer, source.num_tokens)
+        buffer.reserve(sequence.num_prompt_tokens + 1, limit=sequence.max_tokens)
+        return buffer
+
+    def _worthwhile(self, sequence: Sequence, match: PrefixMatch, most: int) -> PrefixMatch:
+        """The part of the match to restore; notes on the sequence why reuse ends where it does."""
+        have = sequence.kv.length
+        if max(have, match.num_tokens) < most and sequence.request.reuse is ReuseMode.STATE:
+            sequence.prefix.reason = self._cache.why_missing(match.stopped_by)
+        beyond = match.beyond(have)
+        if beyond.num_tokens <= have:
+            return PrefixMatch()
+        compute = self._cost_model.seconds(beyond.num_tokens - have, have)
+        if compute is not None and self._cache.restore_seconds(beyond) > compute:
+            sequence.prefix.reason = MissReason.RECOMPUTE_FASTER
+            return PrefixMatch()
+        return beyond
+
+
+def _goes_on(source: Source, idle: Resident) -> bool:
+    """Truncating a buffer that is still being saved would tear its blocks, so only whole ones are taken over."""
+    return source.num_tokens == len(idle.token_ids)

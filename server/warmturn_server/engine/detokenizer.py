@@ -1,0 +1,50 @@
+"""From output ids to visible text, as early as it is certain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+
+class Detokenizer:
+    """Text of one sequence's output: never half a character, never any part of a stop string."""
+
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
+        self._tokenizer = tokenizer
+        self._stream = DecodeStream(skip_special_tokens=True)
+        self._stop = [text for text in stop if text]
+        self._held = ""
+        self.stopped = False
+
+    def add(self, token_id: int) -> str:
+        """Text that this token makes certain; empty while a character or a stop string is undecided."""
+        if self.stopped:
+            return ""
+        self._held += self._decode(token_id)
+        found = [at for text in self._stop if (at := self._held.find(text)) >= 0]
+        if found:
+            self.stopped = True
+            text, self._held = self._held[: min(found)], ""
+            return text
+        undecided = max((_overlap(self._held, text) for text in self._stop), default=0)
+        text, self._held = self._held[: len(self._held) - undecided], self._held[len(self._held) - undecided :]
+        return text
+
+    def finish(self) -> str:
+        """What was held back for a stop string that did not come."""
+        text, self._held = self._held, ""
+        return text
+
+    def _decode(self, token_id: int) -> str:
+        try:
+            return self._stream.step(self._tokenizer, token_id) or ""
+        except Exception:  # tokenizers raises a bare Exception where byte-fallback pieces do not fit together
+            self._stream = DecodeStream(skip_special_tokens=True)
+            return self._stream.step(self._tokenizer, token_id) or ""
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that `stop` begins with."""
+    return next((size for size in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:size])), 0)

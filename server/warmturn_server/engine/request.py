@@ -1,0 +1,63 @@
+"""What the engine is asked for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ReuseMode(StrEnum):
+    """How much of what was computed before a turn may use; the answer is the same, the time is not."""
+
+    STATE = "state"
+    """Continue from saved state."""
+    PROMPT = "prompt"
+    """A stateless server: one prefill of the whole prompt, then cached decoding."""
+    NOTHING = "nothing"
+    """No cache at all: every output token recomputes the whole sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How output tokens are chosen and when they end. Temperature 0 is greedy."""
+
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logprobs: int | None = None
+    ignore_eos: bool = False
+
+    @property
+    def greedy(self) -> bool:
+        """Zero, or so close to it that dividing by it would overflow."""
+        return self.temperature < 1e-6
+
+    @property
+    def penalised(self) -> bool:
+        return bool(self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One turn's prompt, as token ids.
+
+    `tenant` separates saved state and is derived on the server. `known_tokens` is how many leading tokens an earlier
+    turn of this conversation had computed, `rewritten_at` the token from which the template changed its history;
+    both only explain misses. `arrived` is on the clock of `time.perf_counter`.
+    """
+
+    token_ids: tuple[int, ...]
+    sampling: SamplingParams = SamplingParams()
+    reuse: ReuseMode = ReuseMode.STATE
+    tenant: str = ""
+    known_tokens: int = 0
+    rewritten_at: int | None = None
+    arrived: float = field(default_factory=time.perf_counter)

@@ -1,0 +1,90 @@
+"""Buffers of finished turns, kept where the model can go on with them at once; the tier `resident`."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kvcache import KVBuffer
+
+TokenArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resident:
+    """State of `token_ids`, all of them, in `buffer`."""
+
+    tenant: str
+    token_ids: TokenArray
+    buffer: KVBuffer
+
+
+class Residents:
+    """Idle buffers by last use, within what the budget leaves beside the running sequences."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
+        self.reserved_bytes = 0
+        self._idle: OrderedDict[int, Resident] = OrderedDict()
+
+    @property
+    def idle_bytes(self) -> int:
+        return sum(resident.buffer.num_bytes for resident in self._idle.values())
+
+    def __len__(self) -> int:
+        return len(self._idle)
+
+    def keep(self, resident: Resident) -> None:
+        """Keep a finished turn's buffer, and drop older ones that it holds all of."""
+        for key, other in list(self._idle.items()):
+            common = common_prefix(other.token_ids, resident.token_ids)
+            if other.tenant == resident.tenant and common == len(other.token_ids):
+                del self._idle[key]
+        self._idle[id(resident)] = resident
+        self.make_room(0)
+
+    def best(self, tenant: str, token_ids: TokenArray) -> tuple[Resident | None, int]:
+        """The idle buffer that shares the longest prefix with `token_ids`, and how long it is."""
+        best: Resident | None = None
+        longest = 0
+        for resident in self._idle.values():
+            if resident.tenant == tenant and (common := common_prefix(resident.token_ids, token_ids)) > longest:
+                best, longest = resident, common
+        if best is not None:
+            self._idle.move_to_end(id(best))
+        return best, longest
+
+    def take(self, resident: Resident) -> KVBuffer:
+        """Give a buffer away to the sequence that goes on with it."""
+        return self._idle.pop(id(resident)).buffer
+
+    def make_room(self, num_bytes: int, keep: Resident | None = None) -> bool:
+        """Drop the least recently used until `num_bytes` more can be reserved; False if that is not enough."""
+        for key, resident in list(self._idle.items()):
+            if self.reserved_bytes + self.idle_bytes + num_bytes <= self.budget_bytes:
+                break
+            if resident is not keep:
+                del self._idle[key]
+        return self.reserved_bytes + self.idle_bytes + num_bytes <= self.budget_bytes
+
+    def forget(self, tenant: str, token_ids: Sequence[int]) -> None:
+        """Drop every buffer of this tenant that holds a beginning of these tokens, or goes on from them."""
+        ids = np.asarray(token_ids, dtype=np.int64)
+        for key, resident in list(self._idle.items()):
+            shorter = min(len(resident.token_ids), len(ids))
+            if resident.tenant == tenant and common_prefix(resident.token_ids, ids) == shorter:
+                del self._idle[key]
+
+    def clear(self) -> None:
+        self._idle.clear()
+
+
+def common_prefix(first: TokenArray, second: TokenArray) -> int:
+    """How many leading ids agree."""
+    shorter = min(len(first), len(second))
+    different = np.flatnonzero(first[:shorter] != second[:shorter])
+    return int(different[0]) if len(different) else shorter

@@ -1,0 +1,162 @@
+"""A turn while the engine runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..kvcache import KVBuffer, MissReason, reusable_tokens
+from .detokenizer import Detokenizer
+from .report import FinishReason, Miss, RecomputeSource, TokenDelta, TokenLogprobs, TurnReport
+from .request import GenerationRequest, ReuseMode
+from .sampler import Sampler
+
+Sink = Callable[[TokenDelta | BaseException], None]
+
+
+@dataclass(slots=True)
+class Timeline:
+    """When things happened, on the clock of `time.perf_counter`."""
+
+    arrived: float
+    admitted: float = 0.0
+    ready: float = 0.0
+    first_token: float | None = None
+    last_token: float = 0.0
+
+
+@dataclass(slots=True)
+class Prefix:
+    """Where the state that a sequence began with came from."""
+
+    tokens_by_tier: dict[str, int] = field(default_factory=dict)
+    reason: MissReason | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(self.tokens_by_tier.values())
+
+
+class Sequence:
+    """Prompt and output ids, the K/V of those computed so far, and what is owed to whoever asked."""
+
+    def __init__(
+        self,
+        request: GenerationRequest,
+        max_new_tokens: int,
+        detokenizer: Detokenizer,
+        eos_token_ids: frozenset[int],
+        sink: Sink,
+    ) -> None:
+        self.request = request
+        self.token_ids: list[int] = list(request.token_ids)
+        self.max_new_tokens = max_new_tokens
+        self.sink = sink
+        self.sampler = Sampler(request.sampling, request.token_ids)
+        self.buffer: KVBuffer | None = None
+        self.prefix = Prefix()
+        self.restoring = False
+        self.cancelled = False
+        self.timeline = Timeline(request.arrived)
+        self.turn_in_line = 0.0
+        self._detokenizer = detokenizer
+        self._eos_token_ids = frozenset() if request.sampling.ignore_eos else eos_token_ids
+
+    @property
+    def kv(self) -> KVBuffer:
+        assert self.buffer is not None, "only an admitted sequence has K and V"
+        return self.buffer
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        return len(self.request.token_ids)
+
+    @property
+    def num_output_tokens(self) -> int:
+        return len(self.token_ids) - self.num_prompt_tokens
+
+    @property
+    def max_tokens(self) -> int:
+        return self.num_prompt_tokens + self.max_new_tokens
+
+    @property
+    def num_pending(self) -> int:
+        """Tokens whose K and V are not computed yet; 1 while decoding."""
+        return len(self.token_ids) - self.kv.length
+
+    def pending(self, count: int) -> list[int]:
+        return self.token_ids[self.kv.length : self.kv.length + count]
+
+    def accept(
+        self, token_id: int, logprobs: TokenLogprobs | None, now: float
+    ) -> tuple[TokenDelta, FinishReason | None]:
+        """Take a sampled token; returns what to tell the caller, and why the sequence is over if it is."""
+        if self.timeline.first_token is None:
+            self.timeline.first_token = now
+        self.timeline.last_token = self.turn_in_line = now
+        self.token_ids.append(token_id)
+        self.sampler.accept(token_id)
+        reason: FinishReason | None = None
+        if token_id in self._eos_token_ids:
+            text, reason = self._detokenizer.finish(), "stop"
+        else:
+            text = self._detokenizer.add(token_id)
+            if self._detokenizer.stopped:
+                reason = "stop"
+            elif self.num_output_tokens >= self.max_new_tokens:
+                text, reason = text + self._detokenizer.finish(), "length"
+        if self.request.reuse is ReuseMode.NOTHING:
+            self.kv.length = 0
+        return TokenDelta(text, (token_id,), () if logprobs is None else (logprobs,)), reason
+
+    def report(self, estimate_ms: float | None) -> TurnReport:
+        """The turn's account. `estimate_ms` is what a full prefill of the prompt is expected to take."""
+        line, prefix = self.timeline, self.prefix
+        restore_ms = _ms(line.ready - line.admitted)
+        prefill_ms = None if line.first_token is None else _ms(line.first_token - line.ready)
+        reused = self.request.reuse is ReuseMode.STATE
+        recompute_ms = estimate_ms if reused and prefix.num_tokens else prefill_ms
+        source: RecomputeSource = "estimated" if reused and prefix.num_tokens else "measured"
+        saved_ms = None if recompute_ms is None or prefill_ms is None else recompute_ms - restore_ms - prefill_ms
+        return TurnReport(
+            reuse=self.request.reuse,
+            prompt_tokens=self.num_prompt_tokens,
+            cached_tokens=prefix.num_tokens,
+            prefilled_tokens=self.num_prompt_tokens - prefix.num_tokens,
+            cached_by_tier=dict(prefix.tokens_by_tier),
+            queue_ms=_ms(line.admitted - line.arrived),
+            restore_ms=restore_ms,
+            prefill_ms=prefill_ms,
+            ttft_ms=None if line.first_token is None else _ms(line.first_token - line.arrived),
+            decode_ms_per_token=self._decode_ms_per_token(),
+            recompute_ms=recompute_ms,
+            recompute_source=source if recompute_ms is not None else None,
+            saved_ms=saved_ms,
+            miss=self._miss(),
+        )
+
+    def _decode_ms_per_token(self) -> float | None:
+        line = self.timeline
+        if line.first_token is None or self.num_output_tokens < 2:
+            return None
+        return _ms(line.last_token - line.first_token) / (self.num_output_tokens - 1)
+
+    def _miss(self) -> Miss | None:
+        if self.request.reuse is not ReuseMode.STATE:
+            return None
+        expected = min(self.request.known_tokens, reusable_tokens(self.num_prompt_tokens))
+        cached = self.prefix.num_tokens
+        if cached < expected:
+            return Miss(cached, self.prefix.reason or MissReason.NOT_FOUND)
+        if self.request.rewritten_at is not None:
+            return Miss(self.request.rewritten_at, MissReason.HISTORY_REWRITTEN)
+        return None
+
+
+def _ms(seconds: float) -> float:
+    return seconds * 1000
+
+
+def now() -> float:
+    return time.perf_counter()

@@ -1,0 +1,229 @@
+"""Every metric's name, in one file, and the sums that `/v1/stats` shows to people."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter as Tally
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from .engine import Engine, FinishReason, ReuseMode, TurnReport
+
+_TTFT_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 60.0)
+_TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+_RESTORE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_STEP_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
+_REMEMBERED_TURNS = 2000
+
+
+class Metrics:
+    """Counts what the engine, the cache and the API report. One registry for each server."""
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        new = self.registry
+        self._ttft = Histogram(
+            "warmturn_time_to_first_token_seconds",
+            "From the request's arrival to its first output token",
+            ["reuse"],
+            buckets=_TTFT_SECONDS,
+            registry=new,
+        )
+        self._inter_token = Histogram(
+            "warmturn_inter_token_latency_seconds",
+            "Between output tokens of one sequence",
+            buckets=_TOKEN_SECONDS,
+            registry=new,
+        )
+        self._queue = Histogram(
+            "warmturn_queue_seconds", "From arrival to admission", buckets=_TTFT_SECONDS, registry=new
+        )
+        self._prefill = Histogram(
+            "warmturn_prefill_seconds",
+            "From ready to first output token",
+            ["reuse"],
+            buckets=_TTFT_SECONDS,
+            registry=new,
+        )
+        self._restore = Histogram(
+            "warmturn_restore_seconds",
+            "Bringing saved state back from a tier",
+            ["tier"],
+            buckets=_RESTORE_SECONDS,
+            registry=new,
+        )
+        self._overhead = Histogram(
+            "warmturn_step_overhead_seconds",
+            "Of a step, what is not the forward pass",
+            buckets=_STEP_SECONDS,
+            registry=new,
+        )
+        self._batch = Histogram(
+            "warmturn_step_sequences", "Sequences in a step", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=new
+        )
+        self._turns = Counter("warmturn_turns", "Turns that ended", ["reuse", "finish_reason"], registry=new)
+        self._prompt_tokens = Counter(
+            "warmturn_prompt_tokens", "Prompt tokens by where their state came from", ["source"], registry=new
+        )
+        self._output_tokens = Counter("warmturn_generation_tokens", "Output tokens", registry=new)
+        self._saved = Gauge(
+            "warmturn_saved_seconds_total",
+            "Time to first token saved against recomputing; losses count as negative",
+            ["source"],
+            registry=new,
+        )
+        self._misses = Counter("warmturn_reuse_misses", "Turns whose reuse stopped early", ["reason"], registry=new)
+        self._tier_failures = Counter("warmturn_tier_failures", "Times a tier was switched off", ["tier"], registry=new)
+        self._saved_bytes = Counter("warmturn_state_written_bytes", "State written to the tiers", registry=new)
+        self._dropped = Counter(
+            "warmturn_saves_dropped", "Turns whose state was not saved for lack of time", registry=new
+        )
+        self._requests = Counter("warmturn_http_requests", "HTTP requests", ["route", "status"], registry=new)
+        for mode in ReuseMode:
+            self._ttft.labels(mode.value)
+        for source in ("estimated", "measured"):
+            self._saved.labels(source)
+        self._lock = threading.Lock()
+        self._turns_seen: deque[tuple[TurnReport, int]] = deque(maxlen=_REMEMBERED_TURNS)
+        self._totals: Tally[str] = Tally()
+        self._by_source: Tally[str] = Tally()
+        self._by_reason: Tally[str] = Tally()
+        self._saved_seconds = {"estimated": 0.0, "measured": 0.0}
+
+    def watch(self, engine: Engine) -> None:
+        """Show the engine's present state beside the counts."""
+        self.registry.register(_EngineCollector(engine))
+        Gauge("warmturn_requests_running", "Sequences in the batch", registry=self.registry).set_function(
+            lambda: engine.num_running
+        )
+        Gauge("warmturn_requests_waiting", "Sequences in the queue", registry=self.registry).set_function(
+            lambda: engine.num_waiting
+        )
+
+    def token(self, seconds_since_last: float) -> None:
+        self._inter_token.observe(seconds_since_last)
+
+    def restored(self, tier: str, seconds: float, num_tokens: int) -> None:
+        del num_tokens
+        self._restore.labels(tier).observe(seconds)
+
+    def step(self, num_sequences: int, num_tokens: int, forward_seconds: float, seconds: float) -> None:
+        del num_tokens
+        self._batch.observe(num_sequences)
+        self._overhead.observe(max(seconds - forward_seconds, 0.0))
+
+    def turn_finished(self, report: TurnReport, num_output_tokens: int, reason: FinishReason) -> None:
+        """Count a turn once, when it ended, however it ended."""
+        mode = report.reuse.value
+        self._turns.labels(mode, reason).inc()
+        self._output_tokens.inc(num_output_tokens)
+        self._queue.observe(report.queue_ms / 1000)
+        if report.ttft_ms is not None:
+            self._ttft.labels(mode).observe(report.ttft_ms / 1000)
+        if report.prefill_ms is not None:
+            self._prefill.labels(mode).observe(report.prefill_ms / 1000)
+        sources = {**report.cached_by_tier, "computed": report.prefilled_tokens}
+        for source, num_tokens in sources.items():
+            self._prompt_tokens.labels(source).inc(num_tokens)
+        if report.miss is not None:
+            self._misses.labels(report.miss.reason.value).inc()
+        with self._lock:
+            self._turns_seen.append((report, num_output_tokens))
+            self._totals.update(turns=1, prompt_tokens=report.prompt_tokens, output_tokens=num_output_tokens)
+            self._by_source.update(sources)
+            if report.miss is not None:
+                self._by_reason[report.miss.reason.value] += 1
+            if report.reuse is ReuseMode.STATE and report.saved_ms is not None:
+                self._save_seconds("estimated", report.saved_ms / 1000)
+
+    def saving_measured(self, seconds: float) -> None:
+        """A turn on saved state and the same turn computed in full were both timed; this is the difference."""
+        with self._lock:
+            self._save_seconds("measured", seconds)
+
+    def tier_failed(self, tier: str) -> None:
+        self._tier_failures.labels(tier).inc()
+
+    def state_saved(self, num_bytes: int) -> None:
+        self._saved_bytes.inc(num_bytes)
+
+    def save_dropped(self) -> None:
+        self._dropped.inc()
+
+    def http_request(self, route: str, status: int) -> None:
+        self._requests.labels(route, str(status)).inc()
+
+    def exposition(self) -> bytes:
+        """Prometheus text."""
+        return generate_latest(self.registry)
+
+    def snapshot(self) -> dict[str, object]:
+        """Totals since start; percentiles over the latest turns. Unknown is None."""
+        with self._lock:
+            turns = list(self._turns_seen)
+            return {
+                "totals": {
+                    "turns": self._totals["turns"],
+                    "prompt_tokens": self._totals["prompt_tokens"],
+                    "output_tokens": self._totals["output_tokens"],
+                },
+                "prompt_tokens_by_source": dict(self._by_source),
+                "misses": dict(self._by_reason),
+                "saved_seconds": dict(self._saved_seconds),
+                "by_reuse": {mode.value: _summary(turns, mode) for mode in ReuseMode},
+            }
+
+    def _save_seconds(self, source: str, seconds: float) -> None:
+        self._saved_seconds[source] += seconds
+        self._saved.labels(source).inc(seconds)
+
+
+class _EngineCollector:
+    """Reads gauges off the engine when they are asked for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> list[Metric]:
+        stats = self._engine.stats()
+        tiers = stats["tiers"]
+        assert isinstance(tiers, dict)
+        used = GaugeMetricFamily("warmturn_tier_bytes", "Bytes of state held", labels=["tier"])
+        budget = GaugeMetricFamily("warmturn_tier_budget_bytes", "Bytes of state allowed", labels=["tier"])
+        up = GaugeMetricFamily("warmturn_tier_up", "1 unless the tier is switched off after a failure", labels=["tier"])
+        for name, tier in tiers.items():
+            used.add_metric([name], tier["bytes"])
+            budget.add_metric([name], tier["budget_bytes"])
+            up.add_metric([name], float(tier.get("available", True)))
+        error = stats["estimate_error"]
+        accuracy = GaugeMetricFamily(
+            "warmturn_recompute_estimate_error_ratio",
+            "Median relative error of the recompute estimate against measured prefills",
+            value=error if isinstance(error, float) else float("nan"),
+        )
+        return [used, budget, up, accuracy]
+
+
+def _summary(turns: list[tuple[TurnReport, int]], mode: ReuseMode) -> dict[str, object]:
+    reports = [report for report, _ in turns if report.reuse is mode]
+    return {
+        "turns": len(reports),
+        "ttft_ms": _percentiles([report.ttft_ms for report in reports]),
+        "prefill_ms": _percentiles([report.prefill_ms for report in reports]),
+        "decode_ms_per_token": _percentiles([report.decode_ms_per_token for report in reports]),
+    }
+
+
+def _percentiles(values: list[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    names: dict[str, Callable[[], float]] = {
+        f"p{percent}": lambda percent=percent: round(float(np.percentile(known, percent)), 3)  # type: ignore[misc]
+        for percent in (50, 90, 95, 99)
+    }
+    return {name: call() if known else None for name, call in names.items()}
