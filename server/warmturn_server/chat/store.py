@@ -1,0 +1,111 @@
+"""Where conversations are kept. One suite, `tests/server/chat/test_stores.py`, holds for every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ..errors import Conflict, WarmturnError
+from .ids import ConversationId, ItemId, TurnId
+from .records import Record, RecordPart
+from .text_index import TextDigest
+from .turns import Conversation, Turn
+
+
+class StoreFailed(WarmturnError):
+    """The log cannot be read or written, so nothing can be promised: the turn is refused."""
+
+    status = 503
+    code = "store_unavailable"
+
+
+class VersionConflict(Conflict):
+    """The conversation went on elsewhere since this turn began."""
+
+    code = "conversation_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    limit: int = 20
+    after: str | None = None
+    order: Literal["asc", "desc"] = "desc"
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One turn, in one piece: all of it is in the log or nothing.
+
+    `turn` is None for a stateless client's turn: only its record is kept, to be found again by `beginnings`.
+    With `conversation` the turn becomes its head, if its version still is `expected_version`.
+    """
+
+    turn: Turn | None = None
+    record: RecordPart | None = None
+    beginnings: Sequence[TextDigest] = ()
+    conversation: ConversationId | None = None
+    expected_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A record that nobody can reach any more; its first `shared_tokens` ids are still part of others."""
+
+    record: Record
+    shared_tokens: int
+
+
+class ConversationStore(Protocol):
+    """All methods are atomic, durable when they return, and may be called from any thread.
+
+    What is not there (for this tenant) is None or empty. Turns and records never change once written.
+    """
+
+    def create(self, conversation: Conversation, append: Append | None = None) -> None: ...
+
+    def conversation(self, tenant: str, conversation_id: ConversationId) -> Conversation | None: ...
+
+    def conversations(self, tenant: str, page: Page) -> list[Conversation]:
+        """By time of creation; at most `limit`, behind the one named `after`."""
+        ...
+
+    def set_metadata(
+        self, tenant: str, conversation_id: ConversationId, metadata: Mapping[str, str]
+    ) -> Conversation | None: ...
+
+    def hide_item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int) -> None:
+        """Raises VersionConflict."""
+        ...
+
+    def append(self, append: Append) -> None:
+        """Doing it twice with the same turn id is the same as doing it once. Raises VersionConflict."""
+        ...
+
+    def turn(self, tenant: str, turn_id: TurnId) -> Turn | None: ...
+
+    def turns(self, tenant: str, turn_id: TurnId) -> list[Turn]:
+        """From the root of the tree to this turn."""
+        ...
+
+    def record_parts(self, tenant: str, turn_id: TurnId) -> list[RecordPart]:
+        """From the root of the tree to this turn's record."""
+        ...
+
+    def records_beginning(self, tenant: str, chain: Sequence[TextDigest], limit: int) -> list[TurnId]:
+        """Those that own the last digest of `chain` that anybody owns, newest first."""
+        ...
+
+    def records_based_on(self, tenant: str, turn_id: TurnId, limit: int) -> list[RecordPart]:
+        """Newest first."""
+        ...
+
+    def delete_conversation(self, tenant: str, conversation_id: ConversationId) -> list[Forgotten]:
+        """Removes it with its turns, but for those that other conversations or responses go back to."""
+        ...
+
+    def withdraw(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:
+        """The response can no longer be asked for; its turn is removed once nothing goes back to it."""
+        ...
+
+    def close(self) -> None: ...

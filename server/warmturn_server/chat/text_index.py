@@ -1,0 +1,33 @@
+"""Digests of the beginnings of texts, by which a conversation is found again when a client resends all of it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, NewType
+
+TextDigest = NewType("TextDigest", bytes)
+
+CHUNK_CHARS: Final = 64
+_DIGEST_BYTES: Final = 16
+
+
+def beginnings(text: str, tenant: str, vocabulary: str) -> list[TextDigest]:
+    """Chained digests: number i stands for the first i * CHUNK_CHARS characters; number 0 for the empty text.
+
+    Tenant and vocabulary start the chain, so nobody finds a text of another tenant or ids of another tokenizer.
+    """
+    digest = _digest(repr((tenant, vocabulary)).encode())
+    chain = [digest]
+    for start in range(0, len(text) - CHUNK_CHARS + 1, CHUNK_CHARS):
+        digest = _digest(digest + text[start : start + CHUNK_CHARS].encode())
+        chain.append(digest)
+    return chain
+
+
+def _digest(content: bytes) -> TextDigest:
+    return TextDigest(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest())
+
+
+def own_beginnings(chain: list[TextDigest], inherited_chars: int) -> list[TextDigest]:
+    """Those of `chain` that end in a record's own text: the others are found at its base."""
+    return chain[inherited_chars // CHUNK_CHARS + 1 :] if inherited_chars else chain
