@@ -1,1 +1,77 @@
-def demo() -> None: ...
+"""`warmturn demo`: the claim, shown on this machine."""
+
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from warmturn.cli.options import ApiKey, AsJson, connect
+from warmturn.client import Client
+from warmturn.console import answer_json
+from warmturn.demo.result import DemoResult
+from warmturn.demo.run import Demo
+from warmturn.demo.script import GENERIC_SCRIPT, bundled_script
+from warmturn.demo.server import DemoServer
+from warmturn.demo.view import View
+
+_BUNDLED = "bundled"
+
+
+def demo(
+    model: Annotated[str, typer.Option("--model", help="`bundled`, a folder, or a hub id.")] = _BUNDLED,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Run on this server instead of an own one.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Show what saved state does: one conversation in all reuse modes, through a kill -9 of the server.
+
+    Exits 1 when a promise broke. With --url the server is not killed. With --json stdout is one JSON document.
+    """
+    view = View(Console(stderr=as_json))
+    with _ending_on_signals():
+        result = _on_own_server(model, view) if url is None else _on_other_server(url, api_key, view)
+    view.verdict(result)
+    if as_json:
+        answer_json(result.as_dict())
+    if any(result.broken_promises()):
+        raise typer.Exit(1)
+
+
+def _on_own_server(model: str, view: View) -> DemoResult:
+    script = bundled_script() if model == _BUNDLED else GENERIC_SCRIPT
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmturn-demo-")))
+        server = stack.enter_context(DemoServer(model, folder))
+        with view.working("starting a server"):
+            server.start()
+        client = stack.enter_context(Client(server.url))
+        return Demo(client, script, server, view).run(client.models()[0].id, recall_promised=model == _BUNDLED)
+
+
+def _on_other_server(url: str, api_key: str | None, view: View) -> DemoResult:
+    with connect(url, api_key) as client, closing(Demo(client, GENERIC_SCRIPT, None, view)) as running:
+        return running.run(client.models()[0].id, recall_promised=False)
+
+
+@contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal leave through the same doors as Ctrl-C, so that the server ends with the demo."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    replaced = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)

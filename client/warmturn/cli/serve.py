@@ -1,9 +1,8 @@
 """`warmturn serve`: the one command that needs the server's packages."""
 
-import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -34,22 +33,19 @@ def serve(
     ] = None,
 ) -> None:
     """Start a server. The address is printed on stdout when it is ready."""
-    given = {name: value for name, value in locals().items() if value is not None}
-    try:
-        _serve(given)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("warmturn"):
-            raise
-        _refuse(_INSTALL.format(missing=error.name))
+    _serve({name: value for name, value in locals().items() if value is not None})
 
 
 def _serve(given: dict[str, Any]) -> None:
-    from pydantic import ValidationError
-    from warmturn_server.build import serve as run_server
+    """The server reads its environment itself, so only flags that were given are passed on."""
+    try:
+        from pydantic import ValidationError
 
-    from warmturn_server.errors import WarmturnError
-    from warmturn_server.settings import Settings
-
+        from warmturn_server.build import serve as run_server
+        from warmturn_server.errors import WarmturnError
+        from warmturn_server.settings import Settings
+    except ModuleNotFoundError as error:
+        _refuse(_INSTALL.format(missing=error.name))
     try:
         run_server(Settings(**given))
     except ValidationError as error:
@@ -62,7 +58,7 @@ def _flag(location: tuple[int | str, ...]) -> str:
     return "--" + str(location[0]).replace("_", "-") if location else "settings"
 
 
-def _refuse(message: str) -> None:
+def _refuse(message: str) -> NoReturn:
+    """One line, whatever the error's own text is."""
     print("warmturn:", " ".join(message.split()), file=sys.stderr)
-    sys.stdout.flush()
-    raise typer.Exit(os.EX_OK + 1)
+    raise typer.Exit(1)

@@ -1,0 +1,72 @@
+"""The demo's own server: a real process that can be killed and comes back on the same port and folder."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+from threading import Thread
+from typing import IO, Self
+
+from warmturn.errors import WarmturnError
+
+_READY = re.compile(r"ready on (http://\S+:(\d+))")
+_STDERR_LINES = 12
+
+
+class DemoServer:
+    """Nothing of it outlives the `with` block: the process is killed, for its folder is thrown away as well."""
+
+    def __init__(self, model: str, folder: Path) -> None:
+        self.url = ""
+        self._model = model
+        self._data_dir = folder / "data"
+        self._stderr = folder / "server.stderr"
+        self._port = 0
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Returns when the server answers; a second start takes the same port and folder again."""
+        with self._stderr.open("w") as stderr:
+            self._process = process = subprocess.Popen(
+                self._command(),
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env=_environment(),
+                start_new_session=True,  # a Ctrl-C is ours to handle
+            )
+        assert process.stdout is not None
+        self.url, self._port = self._await_ready(process.stdout)
+        Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, nobody is told."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def _command(self) -> list[str]:
+        serve = [sys.executable, "-m", "warmturn", "serve", "--model", self._model, "--dtype", "float32"]
+        return [*serve, "--port", str(self._port), "--data-dir", str(self._data_dir)]
+
+    def _await_ready(self, stdout: IO[str]) -> tuple[str, int]:
+        for line in stdout:
+            if ready := _READY.search(line):
+                return ready[1], int(ready[2])
+        self.kill()
+        said = self._stderr.read_text(errors="replace").strip().splitlines()[-_STDERR_LINES:]
+        raise WarmturnError("the demo's server did not start:\n" + "\n".join(said))
+
+
+def _environment() -> dict[str, str]:
+    """Without settings meant for another server; the demo's own folder, port and key must not be overridden."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WARMTURN_")}
+    return {**kept, "PYTHONUNBUFFERED": "1"}

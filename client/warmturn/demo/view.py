@@ -1,0 +1,114 @@
+"""What a person sees of the demo."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.table import Table
+
+from warmturn.demo.chart import Series, line_chart
+from warmturn.demo.result import DemoResult, DemoTurn, Restart
+from warmturn.figures import main_tier, milliseconds, times
+from warmturn.wire import ReuseMode, TurnReport
+
+_STYLES: dict[ReuseMode, str] = {"nothing": "red", "prompt": "yellow", "state": "green"}
+_RECOMPUTING: dict[ReuseMode, str] = {
+    "prompt": "the same turn once more, prefilling the whole conversation",
+    "nothing": "the same turn once more, computing everything again for every token",
+}
+
+
+class View:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._mid_line = False
+
+    def user(self, number: int, text: str) -> None:
+        self._print(f"\n{number:2} > {text}", "bold")
+
+    def piece(self, text: str) -> None:
+        """Of the answer, as it streams."""
+        self._console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+        self._mid_line = True
+
+    def turn(self, turn: DemoTurn, report: TurnReport, remembered: bool | None) -> None:
+        reused = f"{turn.cached_tokens:,} of {turn.prompt_tokens:,} tokens reused"
+        tier = main_tier(report)
+        first_text = ", ".join(f"{mode} {milliseconds(turn.ttft_ms[mode])}" for mode in ("state", "prompt", "nothing"))
+        same = "same tokens" if turn.same_tokens else "DIFFERENT TOKENS"
+        recalled = {None: "", True: " · remembered", False: " · NOT REMEMBERED"}[remembered]
+        self._on_a_new_line()
+        self._print(f"     TTFT {first_text} · {reused}{f' ({tier})' if tier else ''} · {same}{recalled}", "dim")
+
+    def killed(self) -> None:
+        self._print("\n     kill -9: the server is gone, and with it everything it had in memory", "bold red")
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        with self._console.status(f"[dim]{what} ..."):
+            yield
+
+    @contextmanager
+    def recomputing(self, mode: ReuseMode) -> Iterator[None]:
+        self._on_a_new_line()
+        with self.working(_RECOMPUTING[mode]):
+            yield
+
+    def verdict(self, result: DemoResult) -> None:
+        self._console.print()
+        self._console.print(_table(result.turns))
+        self._print("\nTime to first text, by turn", "bold")
+        for line in line_chart([Series(mode, _ttft(result.turns, mode), style) for mode, style in _STYLES.items()]):
+            self._console.print(line, soft_wrap=True)
+        self._print("")
+        for sentence in _findings(result):
+            self._print(f"  {sentence}")
+        broken = list(result.broken_promises())
+        for promise in broken:
+            self._print(f"BROKEN: {promise}", "bold red")
+        if not broken:
+            self._print("All promises held.", "bold green")
+
+    def _on_a_new_line(self) -> None:
+        if self._mid_line:
+            self._print("")
+        self._mid_line = False
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _ttft(turns: Sequence[DemoTurn], mode: ReuseMode) -> list[float]:
+    return [turn.ttft_ms[mode] for turn in turns]
+
+
+def _table(turns: Sequence[DemoTurn]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("turn", "tokens", "reused", "state", "prompt", "nothing", "saved", "", "same"):
+        table.add_column(heading, justify="right")
+    for turn in turns:
+        ttft = (f"[{_STYLES[mode]}]{milliseconds(turn.ttft_ms[mode])}" for mode in ("state", "prompt", "nothing"))
+        tokens = (str(turn.turn), f"{turn.prompt_tokens:,}", f"{turn.cached_tokens:,}")
+        same = "yes" if turn.same_tokens else "[bold red]NO"
+        table.add_row(*tokens, *ttft, milliseconds(turn.saved_ms), times(turn.speedup), same)
+    return table
+
+
+def _findings(result: DemoResult) -> Iterator[str]:
+    last = result.turns[-1]
+    same = sum(turn.same_tokens for turn in result.turns)
+    yield f"Same answer: {same} of {len(result.turns)} turns gave the same tokens in all three modes."
+    if result.restart is not None:
+        yield _restart(result.restart)
+    yield f"Recall: {result.recall.correct} of {result.recall.asked} facts were remembered."
+    yield (
+        f"Last turn, {last.prompt_tokens:,} tokens: first text after {milliseconds(last.ttft_ms['state'])} instead of "
+        f"{milliseconds(last.ttft_ms['prompt'])} ({times(last.speedup)})."
+    )
+
+
+def _restart(restart: Restart) -> str:
+    found = (
+        f"{restart.cached_tokens:,} tokens of state came from {restart.tier}" if restart.tier else "no state was found"
+    )
+    return f"Restart: killed after turn {restart.after_turn}; in turn {restart.after_turn + 1} {found}."
