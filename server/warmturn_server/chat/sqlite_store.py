@@ -38,6 +38,7 @@ class SqliteStore:
 
     def create(self, conversation: Conversation, append: Append | None = None) -> None:
         with self._writing() as database:
+            _require_turn(database, conversation.tenant, conversation.head)
             _insert(database, "conversation", conversation_row(conversation))
             if append:
                 self._append(database, conversation.tenant, append)
@@ -157,8 +158,9 @@ class SqliteStore:
         if self._is_known(database, tenant, append):
             return
         if append.turn:
+            _require_turn(database, tenant, append.turn.parent_id)
             _insert(database, "turn", turn_row(append.turn))
-        if append.record:
+        if append.record and _has_record(database, tenant, append.record.base_id):
             seq = _insert(database, "record", record_row(append.record, named=append.turn is not None))
             database.executemany("INSERT INTO beginning VALUES (?, ?)", [(digest, seq) for digest in append.beginnings])
         if append.conversation and append.turn:
@@ -211,6 +213,19 @@ def _change(
     )
     if not changed.rowcount:
         raise VersionConflict("The conversation was changed or deleted meanwhile; ask for it again and repeat.")
+
+
+def _require_turn(database: sqlite3.Connection, tenant: str, turn_id: TurnId | None) -> None:
+    """What is built on must still be there when it is."""
+    found = database.execute("SELECT 1 FROM turn WHERE tenant = ? AND id = ?", (tenant, turn_id))
+    if turn_id is not None and not found.fetchone():
+        raise VersionConflict("What this turn goes on from was deleted meanwhile.")
+
+
+def _has_record(database: sqlite3.Connection, tenant: str, turn_id: TurnId | None) -> bool:
+    """A record whose base is gone (a stateless client's, pruned meanwhile) cannot be read: it is not kept."""
+    found = database.execute("SELECT 1 FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))
+    return turn_id is None or found.fetchone() is not None
 
 
 def _insert(database: sqlite3.Connection, table: str, row: Mapping[str, object]) -> int:

@@ -1,0 +1,108 @@
+"""Where a new turn stands in the tree: what was said before, and the ids of record that it goes on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import InvalidRequest, NotFound
+from .finder import Base, RecordFinder
+from .ids import ConversationId, TurnId
+from .items import Item, as_messages
+from .requests import TurnRequest
+from .store import ConversationStore
+from .transcript import Transcriber, Transcript
+from .turns import Conversation, Turn, visible_items, visible_turns
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    parent_id: TurnId | None
+    conversation: Conversation | None
+    base_id: TurnId | None
+    text: str
+    transcript: Transcript
+    rewritten_at: int | None
+    """The token from which the template changed history; None where the user did, by deleting items or editing."""
+
+    @property
+    def known_tokens(self) -> int:
+        """Prompt tokens whose state an earlier turn computed: all of its record but the last, which was only chosen."""
+        return min(self.transcript.kept_tokens, max(self.transcript.record_tokens - 1, 0))
+
+
+class ContextReader:
+    """Reads the store and runs the template; takes milliseconds, so call it off the event loop."""
+
+    def __init__(self, store: ConversationStore, transcriber: Transcriber) -> None:
+        self._store = store
+        self._transcriber = transcriber
+        self._finder = RecordFinder(store, transcriber.tokenizer.vocabulary)
+
+    def read(self, request: TurnRequest) -> TurnContext:
+        conversation = self._conversation(request)
+        turns = self._turns_before(request, conversation)
+        hidden = conversation.hidden if conversation else frozenset()
+        before = visible_turns(turns, hidden)
+        items = [*visible_items(before, hidden), *request.input]
+        if not items:
+            raise InvalidRequest("There is nothing to answer: give an input.", param="input")
+        text = self._transcriber.render(as_messages(request.instructions, items))
+        base, is_own = self._base(request.tenant, before, text)
+        transcript = self._transcriber.transcribe(text, base.record)
+        edited = not is_own or any(item.id in hidden for item in before[-1].items)
+        return TurnContext(
+            parent_id=before[-1].id if before else None,
+            conversation=conversation,
+            base_id=base.turn_id,
+            text=text,
+            transcript=transcript,
+            rewritten_at=None if edited else transcript.rewritten_at,
+        )
+
+    def _base(self, tenant: str, before: list[Turn], text: str) -> tuple[Base, bool]:
+        """The record of the last turn that has one, and that it is the conversation's own; else one found by text."""
+        for turn in reversed(before):
+            if turn.reply:
+                base = self._finder.of_turn(tenant, turn.id)
+                if base.turn_id:
+                    return base, True
+        return self._finder.of_text(tenant, text), False
+
+    def _conversation(self, request: TurnRequest) -> Conversation | None:
+        if request.conversation_id is None:
+            return None
+        if request.previous_response_id is not None:
+            raise InvalidRequest(
+                "Give either conversation or previous_response_id, not both.",
+                code="mutually_exclusive_parameters",
+                param="previous_response_id",
+            )
+        return find_conversation(self._store, request.tenant, request.conversation_id)
+
+    def _turns_before(self, request: TurnRequest, conversation: Conversation | None) -> list[Turn]:
+        if conversation:
+            return self._store.turns(request.tenant, conversation.head) if conversation.head else []
+        if request.previous_response_id is None:
+            return []
+        turns = self._store.turns(request.tenant, request.previous_response_id)
+        if not turns or not turns[-1].stored:
+            raise InvalidRequest(
+                f"Previous response with id '{request.previous_response_id}' not found.",
+                code="previous_response_not_found",
+                param="previous_response_id",
+            )
+        return turns
+
+
+def find_conversation(store: ConversationStore, tenant: str, conversation_id: ConversationId) -> Conversation:
+    conversation = store.conversation(tenant, conversation_id)
+    if conversation is None:
+        raise NotFound(f"Conversation with id '{conversation_id}' not found.", code="conversation_not_found")
+    return conversation
+
+
+def find_item(items: list[Item], item_id: str) -> Item:
+    for item in items:
+        if item.id == item_id:
+            return item
+    raise NotFound(f"Item with id '{item_id}' not found.", code="item_not_found")

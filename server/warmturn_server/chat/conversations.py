@@ -1,0 +1,144 @@
+"""Conversations and their items, apart from generating: made, read, forked, changed, deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ..errors import NotFound
+from .context import find_conversation, find_item
+from .engine_port import TurnEngine
+from .ids import ConversationId, ItemId, new_conversation_id, new_turn_id
+from .items import Item
+from .locks import ConversationLocks
+from .store import Append, ConversationStore, Forgotten, Page
+from .turns import Conversation, Turn, visible_items, visible_turns
+
+
+class Conversations:
+    def __init__(self, store: ConversationStore, engine: TurnEngine, locks: ConversationLocks) -> None:
+        self._store = store
+        self._engine = engine
+        self._locks = locks
+
+    async def create(self, tenant: str, items: Sequence[Item], metadata: Mapping[str, str]) -> Conversation:
+        now = int(time.time())
+        conversation = Conversation(new_conversation_id(), now, now, metadata, tenant=tenant)
+        append = _added(conversation, items) if items else None
+        await asyncio.to_thread(self._store.create, conversation, append)
+        return conversation
+
+    async def get(self, tenant: str, conversation_id: ConversationId) -> Conversation:
+        return await asyncio.to_thread(find_conversation, self._store, tenant, conversation_id)
+
+    async def page(self, tenant: str, page: Page) -> list[Conversation]:
+        """One more than asked for, if there is one: that tells whether there are more."""
+        return await asyncio.to_thread(self._store.conversations, tenant, replace(page, limit=page.limit + 1))
+
+    async def set_metadata(
+        self, tenant: str, conversation_id: ConversationId, metadata: Mapping[str, str]
+    ) -> Conversation:
+        await self.get(tenant, conversation_id)
+        await asyncio.to_thread(self._store.set_metadata, tenant, conversation_id, metadata)
+        return await self.get(tenant, conversation_id)
+
+    async def delete(self, tenant: str, conversation_id: ConversationId) -> None:
+        with self._locks.holding(tenant, conversation_id):
+            await self.get(tenant, conversation_id)
+            forgotten = await asyncio.to_thread(self._store.delete_conversation, tenant, conversation_id)
+        await self.forget(tenant, forgotten)
+
+    async def items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:
+        """Oldest first."""
+        return await asyncio.to_thread(self._items, tenant, conversation_id)
+
+    async def item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId) -> Item:
+        return find_item(await self.items(tenant, conversation_id), item_id)
+
+    async def add_items(self, tenant: str, conversation_id: ConversationId, items: Sequence[Item]) -> None:
+        with self._locks.holding(tenant, conversation_id):
+            await asyncio.to_thread(self._add_items, tenant, conversation_id, items)
+
+    async def delete_item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId) -> Conversation:
+        with self._locks.holding(tenant, conversation_id):
+            await self.item(tenant, conversation_id, item_id)
+            conversation = await self.get(tenant, conversation_id)
+            await asyncio.to_thread(self._store.hide_item, tenant, conversation_id, item_id, conversation.version)
+        return await self.get(tenant, conversation_id)
+
+    async def fork(
+        self,
+        tenant: str,
+        conversation_id: ConversationId,
+        item_id: ItemId | None,
+        metadata: Mapping[str, str] | None,
+    ) -> Conversation:
+        """A new conversation on the same turns, up to and with `item_id`; nothing is copied."""
+        return await asyncio.to_thread(self._fork, tenant, conversation_id, item_id, metadata)
+
+    async def forget(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
+        """Saved state of what was deleted goes too."""
+        for entry in forgotten:
+            await asyncio.to_thread(self._engine.forget, tenant, entry.record.token_ids)
+
+    def _items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:
+        conversation = find_conversation(self._store, tenant, conversation_id)
+        return visible_items(self._turns(conversation), conversation.hidden)
+
+    def _turns(self, conversation: Conversation) -> list[Turn]:
+        return self._store.turns(conversation.tenant, conversation.head) if conversation.head else []
+
+    def _add_items(self, tenant: str, conversation_id: ConversationId, items: Sequence[Item]) -> None:
+        conversation = find_conversation(self._store, tenant, conversation_id)
+        before = visible_turns(self._turns(conversation), conversation.hidden)
+        self._store.append(_added(conversation, items, before[-1] if before else None))
+
+    def _fork(
+        self,
+        tenant: str,
+        conversation_id: ConversationId,
+        item_id: ItemId | None,
+        metadata: Mapping[str, str] | None,
+    ) -> Conversation:
+        origin = find_conversation(self._store, tenant, conversation_id)
+        turns = visible_turns(self._turns(origin), origin.hidden)
+        hidden = origin.hidden
+        if item_id is not None:
+            find_item(visible_items(turns, hidden), item_id)
+            turns, cut_off = _up_to(turns, item_id)
+            hidden |= cut_off
+        now = int(time.time())
+        fork = Conversation(
+            id=new_conversation_id(),
+            created_at=now,
+            updated_at=now,
+            metadata=origin.metadata if metadata is None else metadata,
+            head=turns[-1].id if turns else None,
+            hidden=hidden,
+            tenant=tenant,
+        )
+        self._store.create(fork)
+        return fork
+
+
+def _added(conversation: Conversation, items: Sequence[Item], parent: Turn | None = None) -> Append:
+    turn = Turn(
+        id=new_turn_id(),
+        parent_id=parent.id if parent else None,
+        conversation_id=conversation.id,
+        created_at=int(time.time()),
+        input=tuple(items),
+        tenant=conversation.tenant,
+    )
+    return Append(turn=turn, conversation=conversation.id, expected_version=conversation.version)
+
+
+def _up_to(turns: Sequence[Turn], item_id: ItemId) -> tuple[list[Turn], frozenset[ItemId]]:
+    """The turns as far as the one with that item, and the items of that turn behind it."""
+    for number, turn in enumerate(turns):
+        ids = [item.id for item in turn.items]
+        if item_id in ids:
+            return list(turns[: number + 1]), frozenset(ids[ids.index(item_id) + 1 :])
+    raise NotFound(f"Item with id '{item_id}' not found.", code="item_not_found")

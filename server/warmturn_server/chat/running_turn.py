@@ -1,0 +1,113 @@
+"""A turn while the engine works on it, from the first token to the log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+from ..engine import Finish, TokenDelta
+from .context import TurnContext
+from .engine_port import Generating
+from .ids import TurnId, new_item_id
+from .items import Item
+from .requests import TurnRequest
+from .turns import Reply, Turn
+
+Commit = Callable[[Turn, tuple[int, ...]], None]
+
+
+class RunningTurn:
+    """Iterate over its deltas, then read `result`: by then the turn is in the log. Always `close` it.
+
+    A turn that is cancelled, fails, or whose client goes away is not committed: the conversation stays as it was.
+    """
+
+    def __init__(
+        self,
+        turn_id: TurnId,
+        request: TurnRequest,
+        context: TurnContext,
+        model_name: str,
+        generation: Generating,
+        commit: Commit,
+        on_close: Callable[[], None],
+    ) -> None:
+        self.id = turn_id
+        self.item_id = new_item_id()
+        self.created_at = int(time.time())
+        self.request = request
+        self.model_name = model_name
+        self.prompt_token_ids = context.transcript.token_ids
+        self.output_token_ids: list[int] = []
+        self._context = context
+        self._generation = generation
+        self._commit = commit
+        self._on_close = on_close
+        self._text = ""
+        self._result: Turn | None = None
+        self._committing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def result(self) -> Turn:
+        if self._result is None:
+            raise RuntimeError("the turn is not over")
+        return self._result
+
+    async def deltas(self) -> AsyncIterator[TokenDelta]:
+        finish: Finish | None = None
+        async for delta in self._generation:
+            self._text += delta.text
+            self.output_token_ids += delta.token_ids
+            finish = delta.finish
+            yield delta
+        if finish is None:
+            raise RuntimeError("the engine ended a turn without saying why")
+        turn = self._turn(finish)
+        if finish.reason != "cancelled":
+            await self._log(turn)
+        self._result = turn
+
+    def cancel(self) -> None:
+        self._generation.cancel()
+
+    def close(self) -> None:
+        """Stop what still runs and let the conversation go, once a commit that has begun is over."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._result is None:
+            self._generation.cancel()
+        if self._committing and not self._committing.done():
+            self._committing.add_done_callback(lambda _: self._on_close())
+        else:
+            self._on_close()
+
+    async def _log(self, turn: Turn) -> None:
+        """A client that goes away now does not stop the commit: half a commit there is not."""
+        self._committing = asyncio.create_task(asyncio.to_thread(self._commit, turn, tuple(self.output_token_ids)))
+        await asyncio.shield(self._committing)
+
+    def _turn(self, finish: Finish) -> Turn:
+        answer = Item(self.item_id, "assistant", (self._text,), complete=finish.reason == "stop")
+        reply = Reply(
+            model=self.model_name,
+            finish_reason=finish.reason,
+            completed_at=int(time.time()),
+            output_tokens=len(self.output_token_ids),
+            report=finish.report.as_dict(),
+            instructions=self.request.instructions,
+            echo=self.request.echo,
+        )
+        return Turn(
+            id=self.id,
+            parent_id=self._context.parent_id,
+            conversation_id=self.request.conversation_id,
+            created_at=self.created_at,
+            input=self.request.input,
+            output=(answer,),
+            reply=reply,
+            stored=self.request.stored,
+            tenant=self.request.tenant,
+        )

@@ -1,0 +1,112 @@
+"""One turn from end to end: check, lock, transcribe, generate, commit."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from ..engine import GenerationRequest
+from ..errors import InvalidRequest, NotFound
+from .context import ContextReader, TurnContext
+from .conversations import Conversations
+from .engine_port import TurnEngine
+from .ids import TurnId, new_turn_id
+from .locks import ConversationLocks
+from .requests import TurnRequest
+from .running_turn import RunningTurn
+from .store import Append, ConversationStore
+from .text_index import beginnings, own_beginnings
+from .tokenizer import TextTokenizer
+from .transcript import Transcriber
+from .turns import Turn
+
+
+class ChatService:
+    def __init__(self, store: ConversationStore, engine: TurnEngine, transcriber: Transcriber) -> None:
+        self.engine = engine
+        self.conversations = Conversations(store, engine, locks := ConversationLocks())
+        self._store = store
+        self._transcriber = transcriber
+        self._reader = ContextReader(store, transcriber)
+        self._locks = locks
+        self._running: dict[tuple[str, TurnId], RunningTurn] = {}
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        return self._transcriber.tokenizer
+
+    async def start(self, request: TurnRequest) -> RunningTurn:
+        """Everything that can be refused is refused here, before any of the answer is sent."""
+        if request.conversation_id is None:
+            return await self._start(request)
+        self._locks.acquire(request.tenant, request.conversation_id)
+        try:
+            return await self._start(request)
+        except BaseException:
+            self._locks.release(request.tenant, request.conversation_id)
+            raise
+
+    async def _start(self, request: TurnRequest) -> RunningTurn:
+        context = await asyncio.to_thread(self._reader.read, request)
+        generation = self.engine.submit(
+            GenerationRequest(
+                token_ids=context.transcript.token_ids,
+                sampling=request.sampling,
+                reuse=request.reuse,
+                tenant=request.tenant,
+                known_tokens=context.known_tokens,
+                rewritten_at=context.rewritten_at,
+            )
+        )
+        turn_id = new_turn_id()
+        turn = RunningTurn(
+            turn_id,
+            request,
+            context,
+            self.engine.model_name,
+            generation,
+            commit=partial(self._commit, context),
+            on_close=partial(self._ended, turn_id, request),
+        )
+        self._running[request.tenant, turn_id] = turn
+        return turn
+
+    def _commit(self, context: TurnContext, turn: Turn, output_ids: tuple[int, ...]) -> None:
+        transcript, tenant = context.transcript, turn.tenant
+        record = self._transcriber.part(turn.id, context.base_id, transcript, output_ids, tenant)
+        inherited = len(context.text) - len(transcript.fresh_text)
+        chain = beginnings(context.text[:inherited] + record.text, tenant, record.vocabulary)
+        conversation = context.conversation
+        self._store.append(
+            Append(
+                turn=turn if turn.stored or conversation else None,
+                record=record,
+                beginnings=own_beginnings(chain, inherited),
+                conversation=conversation.id if conversation else None,
+                expected_version=conversation.version if conversation else 0,
+            )
+        )
+
+    def _ended(self, turn_id: TurnId, request: TurnRequest) -> None:
+        self._running.pop((request.tenant, turn_id), None)
+        if request.conversation_id is not None:
+            self._locks.release(request.tenant, request.conversation_id)
+
+    async def response(self, tenant: str, turn_id: TurnId) -> Turn:
+        turn = await asyncio.to_thread(self._store.turn, tenant, turn_id)
+        if turn is None or not turn.stored:
+            raise NotFound(f"Response with id '{turn_id}' not found.", code="response_not_found")
+        return turn
+
+    async def delete_response(self, tenant: str, turn_id: TurnId) -> None:
+        await self.response(tenant, turn_id)
+        await self.conversations.forget(tenant, await asyncio.to_thread(self._store.withdraw, tenant, turn_id))
+
+    async def cancel(self, tenant: str, turn_id: TurnId) -> RunningTurn:
+        """The running turn, told to stop at its next step."""
+        turn = self._running.get((tenant, turn_id))
+        if turn is None:
+            await self.response(tenant, turn_id)
+            raise InvalidRequest("The response is complete already; there is nothing to cancel.", code="not_running")
+        turn.cancel()
+        return turn
