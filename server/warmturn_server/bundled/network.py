@@ -1,15 +1,15 @@
 """The network's shape and its start: plain Llama, with a few heads that begin as previous-token heads."""
 
-import math
-
 import torch
-from torch import Tensor
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaAttention
 
 from .tokenizer import MAX_POSITIONS, VOCABULARY
 
 CONSTANT_CHANNEL = 0
-HEADS_THAT_LOOK_BACK = (1, 2, 3)
+EMBEDDING_SCALE, LOGIT_SCALE = 0.2, 0.1
+"""Large embeddings, so that Muon's first steps do not drown what the layers start with; the last norm makes up for it."""
+LOOK_BACK = (1, 2, 3)
 """How many tokens back each of the first layer's first heads looks at the start of the training."""
 
 
@@ -45,28 +45,64 @@ def fresh(config: LlamaConfig) -> LlamaForCausalLM:
 
 @torch.no_grad()
 def _initialise(model: LlamaForCausalLM) -> None:
-    embeddings = model.model.embed_tokens.weight
-    embeddings.normal_(0, 0.02)
-    embeddings[:, CONSTANT_CHANNEL] = 0.1
-    size = model.config.hidden_size
-    for layer in model.model.layers:
-        for linear in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj, layer.mlp.gate_proj, layer.mlp.up_proj):
+    size, layers = model.config.hidden_size, model.model.layers
+    model.model.norm.weight.fill_(LOGIT_SCALE)
+    for layer in layers:
+        attention, mlp = layer.self_attn, layer.mlp
+        for linear in (attention.q_proj, attention.k_proj, attention.v_proj, mlp.gate_proj, mlp.up_proj):
             linear.weight.normal_(0, size**-0.5)
-        for linear in (layer.self_attn.o_proj, layer.mlp.down_proj):
-            linear.weight.normal_(0, linear.in_features**-0.5 / math.sqrt(2 * model.config.num_hidden_layers))
-    attention = model.model.layers[0].self_attn
-    for head, distance in enumerate(HEADS_THAT_LOOK_BACK):
-        _look_back(attention.q_proj.weight, attention.k_proj.weight, head, distance, model)
+        for linear in (attention.o_proj, mlp.down_proj):
+            linear.weight.zero_()
+    embeddings = model.model.embed_tokens.weight
+    embeddings.normal_(0, EMBEDDING_SCALE)
+    embeddings[:, CONSTANT_CHANNEL] = 5 * EMBEDDING_SCALE
+    embeddings[:, size // 2 :] = 0
+    for head, distance in enumerate(LOOK_BACK):
+        _look_back(layers[0].self_attn, head, distance, model)
+    _induction(model)
 
 
-def _look_back(queries: Tensor, keys: Tensor, head: int, distance: int, model: LlamaForCausalLM) -> None:
+def _look_back(attention: LlamaAttention, head: int, distance: int, model: LlamaForCausalLM) -> None:
     """Score = a sum of cos(frequency * (offset - distance)), from a channel that is the same for every token."""
-    size = model.config.head_dim
-    rows = slice(head * size, (head + 1) * size)
+    size = attention.head_dim
+    queries, keys = (linear.weight[head * size : (head + 1) * size] for linear in (attention.q_proj, attention.k_proj))
     frequencies = model.model.rotary_emb.inv_freq[:8]
-    strength = 1.2
-    queries[rows] *= 0.1
-    keys[rows] *= 0.1
-    queries[rows][: len(frequencies), CONSTANT_CHANNEL] = strength
-    keys[rows][: len(frequencies), CONSTANT_CHANNEL] = strength * torch.cos(frequencies * distance)
-    keys[rows][size // 2 : size // 2 + len(frequencies), CONSTANT_CHANNEL] = strength * torch.sin(frequencies * distance)
+    count, strength = len(frequencies), 1.2
+    queries *= 0.1
+    keys *= 0.1
+    queries[:count, CONSTANT_CHANNEL] = strength
+    keys[:count, CONSTANT_CHANNEL] = strength * torch.cos(frequencies * distance)
+    keys[size // 2 : size // 2 + count, CONSTANT_CHANNEL] = strength * torch.sin(frequencies * distance)
+
+
+def _induction(model: LlamaForCausalLM) -> None:
+    """The first layer notes the last two tokens beside every token; the second finds where they stood before and copies.
+
+    The embeddings fill the first half of the channels, the notes the second half. Matching uses the channel pairs that
+    the rotary embedding hardly turns within the context. It is only a start: every weight is trained.
+    """
+    first, second = model.model.layers[0].self_attn, model.model.layers[1].self_attn
+    half, size = model.config.hidden_size // 2, first.head_dim
+    projection = torch.linalg.qr(torch.randn(half, size))[0].T
+    notes = [slice(half + index * half // 2, half + (index + 1) * half // 2) for index in (0, 1)]
+    for head, note in enumerate(notes):
+        rows = slice(head * size, (head + 1) * size)
+        first.v_proj.weight[rows] = 0
+        first.v_proj.weight[rows, :half] = projection
+        first.o_proj.weight[:, rows] = 0
+        first.o_proj.weight[note, rows] = 0.15 * torch.eye(half // 2, size)
+    steady = [*range(18, 32), *range(50, 64)]
+    one, other = (torch.linalg.qr(torch.randn(size, len(steady)))[0].T for _ in (0, 1))
+    # Each head: what the query reads from (embedding, first note), what the key reads from (first note, second note).
+    for head, (near, far) in enumerate(((one, 0 * one), (0 * one, one), (one, other))):
+        rows = torch.tensor(steady) + head * size
+        everything = slice(head * size, (head + 1) * size)
+        for linear in (second.q_proj, second.k_proj, second.v_proj):
+            linear.weight[everything] *= 0.1
+        second.q_proj.weight[rows, :half] = 1.7 * near @ projection
+        second.q_proj.weight[rows, notes[0]] = 1.7 * far[:, : half // 2]
+        second.k_proj.weight[rows, notes[0]] = 1.7 * near[:, : half // 2]
+        second.k_proj.weight[rows, notes[1]] = 1.7 * far[:, : half // 2]
+        copy = torch.linalg.qr(torch.randn(half, size))[0].T
+        second.v_proj.weight[everything, :half] = copy
+        second.o_proj.weight[:half, everything] = 0.5 * copy.T

@@ -1,0 +1,27 @@
+"""The network's size and the stages of its training."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .batches import Mix
+
+
+class Shape(NamedTuple):
+    hidden: int = 256
+    layers: int = 4
+    heads: int = 4
+    mlp: int = 512
+
+
+@dataclass(frozen=True)
+class Stage:
+    until_tokens: int
+    mix: Mix
+
+
+STAGES = (
+    Stage(4_000_000, Mix(length=256, rows=16, max_facts=5, drills=0.15, skipped=0.5)),
+    Stage(14_000_000, Mix(length=512, rows=8, max_facts=10, drills=0.08, skipped=0.6)),
+    Stage(20_000_000, Mix(length=1024, rows=4, max_facts=14, drills=0.05, skipped=0.6)),
+    Stage(25_000_000, Mix(length=2048, rows=2, max_facts=20, drills=0.03, skipped=0.5)),
+)
