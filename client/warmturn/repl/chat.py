@@ -23,7 +23,7 @@ class Chat:
             except KeyboardInterrupt:
                 if not self._lines.interactive:
                     raise
-                note("\nstopped")
+                note("\nstopped; this turn was not kept")
             except WarmturnError as error:
                 if not self._lines.interactive:
                     raise

@@ -1,0 +1,197 @@
+"""`warmturn chat` against a real server: through a pipe, and at a terminal with a keyboard."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.client.command import WARMTURN, Command, environment
+from tests.client.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, Terminal
+from tests.support.server import ServerProcess
+
+from warmturn import Client, Item
+
+GREEDY = ("--temperature", "0", "--max-tokens", "6")
+FOOTER = r"TTFT [\d.,]+ m?s · [\d,]+ of [\d,]+ tokens reused"
+
+
+@pytest.fixture
+def command(shared_server: ServerProcess, tmp_path: Path) -> Command:
+    return Command(tmp_path, shared_server.base_url)
+
+
+@pytest.fixture
+def client(shared_server: ServerProcess) -> Iterator[Client]:
+    with Client(shared_server.base_url) as client:
+        yield client
+
+
+def last_items(client: Client) -> list[Item]:
+    return list(client.conversations.items(next(client.conversations.list()).id))
+
+
+def said(client: Client) -> list[str]:
+    return [item.text for item in last_items(client) if item.role == "user"]
+
+
+def test_each_piped_line_is_a_turn(command: Command, client: Client) -> None:
+    done = command("chat", *GREEDY, stdin="hello\n\nhow are\\\nyou?\n")
+    items = last_items(client)
+    assert [item.text for item in items if item.role == "user"] == ["hello", "how are\nyou?"]
+    assert done.ok() == "".join(item.text + "\n" for item in items if item.role == "assistant")
+    assert done.stderr.count("tokens reused") == 2
+    assert next(client.conversations.list()).title == "hello"
+
+
+def test_a_chat_without_a_word_leaves_no_conversation(command: Command, client: Client) -> None:
+    before = len(list(client.conversations.list()))
+    command("chat", stdin="").ok()
+    command("chat", stdin="/help\n/undo\n/retry\n/fork\n/exit\nnever read\n").ok()
+    assert len(list(client.conversations.list())) == before
+
+
+def test_continue_resumes_the_last_or_a_named_one(command: Command, client: Client) -> None:
+    command("chat", *GREEDY, stdin="first\n").ok()
+    first = next(client.conversations.list()).id
+    command("chat", "-c", *GREEDY, stdin="second\n").ok()
+    command("chat", *GREEDY, stdin="other\n").ok()
+    command("chat", "-c", first[:16], *GREEDY, stdin="third\n").ok()
+    texts = [item.text for item in client.conversations.items(first) if item.role == "user"]
+    assert texts == ["first", "second", "third"]
+
+
+def test_undo_takes_back_the_last_turn_and_retry_asks_it_again(command: Command, client: Client) -> None:
+    command("chat", *GREEDY, stdin="one\ntwo\n/undo\nthree\n").ok()
+    assert said(client) == ["one", "three"]
+    before = last_items(client)
+    done = command("chat", "-c", *GREEDY, stdin="/retry\n")
+    assert done.ok() == before[-1].text + "\n"
+    assert said(client) == ["one", "three"]
+
+
+def test_fork_leaves_the_original_as_it_is(command: Command, client: Client) -> None:
+    command("chat", *GREEDY, stdin="one\n/fork\ntwo\n").ok()
+    copy, original = (conversation.id for conversation in list(client.conversations.list())[:2])
+    assert [item.text for item in client.conversations.items(copy) if item.role == "user"] == ["one", "two"]
+    assert [item.text for item in client.conversations.items(original) if item.role == "user"] == ["one"]
+
+
+def test_new_and_resume(command: Command, client: Client) -> None:
+    command("chat", *GREEDY, stdin="blue whale\n/new\nred fox\n/resume blue whale\nonce more\n/resume\n").ok()
+    newest, older = list(client.conversations.list())[:2]
+    assert (newest.title, older.title) == ("red fox", "blue whale")
+    assert [item.text for item in client.conversations.items(older.id)][-2] == "once more"
+
+
+def test_system_instructions_stay_with_the_conversation(command: Command, client: Client) -> None:
+    done = command("chat", *GREEDY, stdin="/system Be brief.\nhello\n/system\n")
+    assert "system: Be brief." in done.stderr
+    assert next(client.conversations.list()).metadata["system"] == "Be brief."
+    assert "system: Be brief." in command("chat", "-c", stdin="/system\n").stderr
+    assert "no system" in command("chat", "-c", stdin="/system off\n/system\n").stderr
+    assert next(client.conversations.list()).metadata["system"] == ""
+
+
+def test_reuse_is_switched_and_said(command: Command) -> None:
+    done = command("chat", *GREEDY, stdin="/reuse nothing\nhello\n/reuse magic\n/stats\n/nonsense\n")
+    assert "reuse off (nothing)" in done.stderr
+    assert "unknown mode 'magic'" in done.stderr
+    assert "this chat: 1 turns, 0 of" in done.stderr
+    assert "unknown command /nonsense" in done.stderr
+    assert done.code == 0
+
+
+def test_an_error_ends_a_piped_chat(command: Command) -> None:
+    done = command("chat", *GREEDY, stdin="/resume nobody\nnever said\n")
+    assert (done.code, done.stdout) == (1, "")
+
+
+def test_ctrl_c_ends_a_piped_chat_with_130(shared_server: ServerProcess, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*WARMTURN, "chat", "--url", shared_server.base_url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("tell me a very long story\n")
+        process.stdin.flush()
+        assert process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+
+
+@pytest.fixture
+def at_terminal(shared_server: ServerProcess, tmp_path: Path) -> Terminal:
+    return Terminal([*WARMTURN, "chat"], environment(tmp_path, WARMTURN_URL=shared_server.base_url))
+
+
+def test_at_a_terminal(shared_server: ServerProcess, client: Client, tmp_path: Path) -> None:
+    answers = tmp_path / "answers"
+    home = environment(tmp_path, WARMTURN_URL=shared_server.base_url)
+    with Terminal([*WARMTURN, "chat", *GREEDY], home, stdout=answers) as terminal:
+        terminal.wait_for(r"/help lists the commands")
+        terminal.wait_for("> ")
+        terminal.type("hello" + ALT_ENTER + "there" + ENTER)
+        terminal.wait_for(FOOTER)
+        terminal.type("tail\\" + ENTER + "end" + ENTER)
+        terminal.wait_for(FOOTER)
+        terminal.type(CTRL_D)
+        assert terminal.wait() == 0
+    assert said(client) == ["hello\nthere", "tail\nend"]
+    replies = [item.text for item in last_items(client) if item.role == "assistant"]
+    assert answers.read_text() == "".join(reply + "\n" for reply in replies)
+    assert "hello" in (tmp_path / ".local" / "state" / "warmturn" / "history").read_text()
+
+
+def test_ctrl_c_stops_the_turn_and_not_the_program(at_terminal: Terminal, client: Client) -> None:
+    with at_terminal as terminal:
+        terminal.wait_for("> ")
+        terminal.type("tell me a very long story" + ENTER)
+        terminal.wait_for("long story")
+        time.sleep(0.3)
+        terminal.type(CTRL_C)
+        terminal.wait_for("stopped; this turn was not kept")
+        terminal.type("/help" + ENTER)
+        terminal.wait_for("take back the last turn")
+        terminal.type("/exit" + ENTER)
+        assert terminal.wait() == 0
+    assert "Traceback" not in terminal.screen
+    assert last_items(client) == []
+
+
+def test_ctrl_c_at_the_prompt_only_clears_it(at_terminal: Terminal) -> None:
+    with at_terminal as terminal:
+        terminal.wait_for("> ")
+        terminal.type("half a thou" + CTRL_C)
+        terminal.wait_for("> ")
+        terminal.type("/exit" + ENTER)
+        assert terminal.wait() == 0
+
+
+def test_colours_only_where_wanted(shared_server: ServerProcess, tmp_path: Path) -> None:
+    for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        home = environment(tmp_path, WARMTURN_URL=shared_server.base_url, **variables)
+        with Terminal([*WARMTURN, "ask", "hello", *GREEDY], home) as terminal:
+            assert terminal.wait() == 0
+        assert ("\x1b[2m" in terminal.raw) == coloured
+
+
+def test_the_chat_outlives_its_server(start_server: object, tmp_path: Path) -> None:
+    server: ServerProcess = start_server()  # type: ignore[operator]
+    home = environment(tmp_path, WARMTURN_URL=server.base_url)
+    with Terminal([*WARMTURN, "chat", *GREEDY], home) as terminal:
+        terminal.wait_for("> ")
+        terminal.type("hello" + ENTER)
+        terminal.wait_for(FOOTER)
+        server.kill()
+        terminal.type("anyone?" + ENTER)
+        terminal.wait_for("error: no server")
+        terminal.type("/exit" + ENTER)
+        assert terminal.wait() == 0

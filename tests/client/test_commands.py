@@ -1,0 +1,136 @@
+"""`ask`, `ls`, `show`, `rm`, `fork`, `export`, `stats` against a real server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.client.command import Command
+from tests.support.server import ServerProcess
+
+from warmturn import Client, Conversation
+
+GREEDY = ("--temperature", "0", "--max-tokens", "6")
+
+
+@pytest.fixture
+def command(shared_server: ServerProcess, tmp_path: Path) -> Command:
+    return Command(tmp_path, shared_server.base_url)
+
+
+@pytest.fixture
+def client(shared_server: ServerProcess) -> Iterator[Client]:
+    with Client(shared_server.base_url) as client:
+        yield client
+
+
+@pytest.fixture
+def talk(client: Client) -> Conversation:
+    """A conversation of two turns."""
+    conversation = client.conversations.create(metadata={"title": "two turns"})
+    for text in ("hello", "and again"):
+        client.respond(text, conversation=conversation.id, temperature=0.0, max_output_tokens=6)
+    return conversation
+
+
+def test_ask_answers_on_stdout_and_accounts_on_stderr(command: Command, client: Client) -> None:
+    done = command("ask", "what is up?", *GREEDY)
+    assert done.ok() == client.respond("what is up?", temperature=0.0, max_output_tokens=6, store=False).text + "\n"
+    assert "tokens reused" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_ask_joins_what_is_piped_in_and_the_question(command: Command, client: Client) -> None:
+    asked = client.respond("a long text\n\nsum it up", temperature=0.0, max_output_tokens=6, store=False).text
+    assert command("ask", "sum it up", *GREEDY, stdin="a long text\n").ok() == asked + "\n"
+    assert command("ask", *GREEDY, stdin="a long text\n\nsum it up\n").ok() == asked + "\n"
+    assert command("ask", "-", *GREEDY, stdin="a long text\n\nsum it up\n").ok() == asked + "\n"
+
+
+def test_ask_json_is_one_object_per_event(command: Command) -> None:
+    events = [json.loads(line) for line in command("ask", "hi", *GREEDY, "--json").ok().splitlines()]
+    assert [event["type"] for event in events[:-1]] == ["text"] * (len(events) - 1)
+    assert "".join(event["text"] for event in events[:-1]) == events[-1]["text"]
+    assert events[-1]["type"] == "turn"
+    assert events[-1]["report"]["prompt_tokens"] > 0
+
+
+def test_ask_keeps_nothing_unless_in_a_conversation(command: Command, client: Client, talk: Conversation) -> None:
+    before = [one.id for one in client.conversations.list()]
+    command("ask", "hi", *GREEDY).ok()
+    assert [one.id for one in client.conversations.list()] == before
+    command("ask", "a third time", "-c", talk.id, *GREEDY).ok()
+    assert [item.text for item in client.conversations.items(talk.id)][-2] == "a third time"
+
+
+def test_ask_without_reuse_says_so(command: Command) -> None:
+    assert "reuse off (nothing)" in command("ask", "hi", *GREEDY, "--reuse", "nothing").stderr
+
+
+def test_system_instructions_reach_the_model(command: Command) -> None:
+    plain = json.loads(command("ask", "hi", *GREEDY, "--json").ok().splitlines()[-1])
+    told = json.loads(command("ask", "hi", *GREEDY, "--json", "--system", "Be brief.").ok().splitlines()[-1])
+    assert told["report"]["prompt_tokens"] > plain["report"]["prompt_tokens"]
+
+
+def test_ls_lists_the_newest_first(command: Command, talk: Conversation, client: Client) -> None:
+    newer = client.conversations.create(metadata={"title": "newer"})
+    lines = command("ls", "-n", "2").ok().splitlines()
+    assert [line.split("\t")[0] for line in lines] == [newer.id, talk.id]
+    assert lines[0].endswith("\tnewer")
+    listed: list[dict[str, Any]] = json.loads(command("ls", "--json").ok())
+    assert [one["id"] for one in listed[:2]] == [newer.id, talk.id]
+
+
+def test_show_and_export(command: Command, talk: Conversation, client: Client, tmp_path: Path) -> None:
+    said = [f"{item.role}: {item.text}" for item in client.conversations.items(talk.id)]
+    assert command("show", talk.id).ok() == "\n".join(said) + "\n"
+    shown = json.loads(command("show", talk.id, "--json").ok())
+    assert [item["role"] for item in shown["items"]] == ["user", "assistant"] * 2
+    assert json.loads(command("export", talk.id, "--json").ok()) == shown
+    markdown = command("export", talk.id).ok()
+    assert markdown.startswith("# two turns\n")
+    assert "**User**\n\nand again\n" in markdown
+    command("export", talk.id, "-o", str(tmp_path / "talk.md")).ok()
+    assert (tmp_path / "talk.md").read_text() == markdown
+    assert command("export", talk.id, "-o", str(tmp_path / "none" / "talk.md")).code == 2
+
+
+def test_fork_prints_the_new_id(command: Command, talk: Conversation, client: Client) -> None:
+    items = list(client.conversations.items(talk.id))
+    whole = command("fork", talk.id).ok().strip()
+    assert [item.text for item in client.conversations.items(whole)] == [item.text for item in items]
+    part = json.loads(command("fork", talk.id, "--at", items[1].id, "--json").ok())["id"]
+    assert [item.text for item in client.conversations.items(part)] == [item.text for item in items[:2]]
+
+
+def test_conversations_go_by_id_prefix_and_title(command: Command, client: Client) -> None:
+    one = client.conversations.create(metadata={"title": "a title of its own"})
+    for name in (one.id, one.id[:-8], one.id.removeprefix("conv_")[:20], "a title of its own"):
+        assert one.id in command("show", name).stderr
+    assert one.id in command("show", "last").stderr
+
+
+def test_a_name_that_fits_none_or_several_is_1(command: Command, client: Client) -> None:
+    assert "warmturn ls" in command("show", "nobody").stderr
+    for _ in range(2):
+        client.conversations.create(metadata={"title": "twin"})
+    done = command("rm", "twin")
+    assert done.code == 1
+    assert "2 conversations" in done.stderr
+
+
+def test_rm_deletes_all_or_none(command: Command, client: Client) -> None:
+    first, second = (client.conversations.create().id for _ in range(2))
+    assert command("rm", first, "nobody").code == 1
+    assert first in [one.id for one in client.conversations.list()]
+    command("rm", first, second).ok()
+    assert not {first, second} & {one.id for one in client.conversations.list()}
+
+
+def test_stats(command: Command, talk: Conversation) -> None:
+    assert talk
+    figures = json.loads(command("stats", "--json").ok())
+    assert figures
+    assert len(command("stats").ok().splitlines()) >= len(figures)
