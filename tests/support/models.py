@@ -200,7 +200,7 @@ def _prefer_readable_tokens(model: PreTrainedModel) -> None:
 
 
 def make_model(
-    folder: Path, architecture: str = "llama", *, template: str = "chatml", seed: int = 0, scale: float = 0.3
+    folder: Path, architecture: str = "llama", *, template: str = "chatml", seed: int = 0, scale: float = 0.2
 ) -> Path:
     """Writes config, safetensors weights, tokenizer and chat template of a random model into the folder."""
     config = ARCHITECTURES[architecture]()
@@ -221,7 +221,7 @@ class TinyModels:
         self._root = root
 
     def __call__(
-        self, architecture: str = "llama", *, template: str = "chatml", seed: int = 0, scale: float = 0.3
+        self, architecture: str = "llama", *, template: str = "chatml", seed: int = 0, scale: float = 0.2
     ) -> Path:
         folder = self._root / f"{architecture}-{template}-{seed}-{scale}"
         if not folder.exists():

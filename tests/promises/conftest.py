@@ -1,0 +1,15 @@
+"""Fixtures of the promises' tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from warmturn_server.kvcache import PrefixCache
+
+
+@pytest.fixture(scope="session")
+def restoring_always_wins() -> Iterator[None]:
+    """Tiny models recompute faster than any clock can tell; what is tested here is what restoring brings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PrefixCache, "restore_seconds", lambda *_: 0.0)
+        yield

@@ -1,0 +1,61 @@
+"""Engines over tiny models, put together by the server's own composition root."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from warmturn_server.build import build_engine
+from warmturn_server.engine import Engine, Generated, GenerationRequest, ReuseMode, SamplingParams, TokenDelta
+from warmturn_server.settings import Settings
+
+BLOCK_SIZE: Final = 8
+
+
+@contextmanager
+def running_engine(model: Path, data_dir: Path, **settings: object) -> Iterator[Engine]:
+    """A started engine in float32 on one thread, with small blocks and small prefill chunks; closed at the end."""
+    chosen: dict[str, object] = {"block_size": BLOCK_SIZE, "prefill_budget": 16, **settings}
+    engine = build_engine(Settings(model=str(model), data_dir=data_dir, dtype="float32", threads=1, **chosen))  # type: ignore[arg-type]
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def greedy(
+    prompt: Sequence[int],
+    max_tokens: int,
+    reuse: ReuseMode = ReuseMode.STATE,
+    *,
+    known_tokens: int = 0,
+    tenant: str = "",
+) -> GenerationRequest:
+    """A request whose answer has exactly `max_tokens` tokens and no luck in it."""
+    sampling = SamplingParams(max_tokens=max_tokens, temperature=0.0, ignore_eos=True, logprobs=2)
+    return GenerationRequest(tuple(prompt), sampling, reuse, tenant=tenant, known_tokens=known_tokens)
+
+
+async def collect(engine: Engine, request: GenerationRequest) -> Generated:
+    """Submit and read to the end, as the chat layer does."""
+    deltas: list[TokenDelta] = [delta async for delta in engine.submit(request)]
+    finish = deltas[-1].finish
+    assert finish is not None
+    return Generated(
+        tuple(token_id for delta in deltas for token_id in delta.token_ids),
+        "".join(delta.text for delta in deltas),
+        finish.reason,
+        finish.report,
+        tuple(logprob for delta in deltas for logprob in delta.logprobs),
+    )
+
+
+def all_at_once(engine: Engine, requests: Sequence[GenerationRequest]) -> list[Generated]:
+    """Run the requests in one batch."""
+
+    async def submit_all() -> list[Generated]:
+        return await asyncio.gather(*(collect(engine, request) for request in requests))
+
+    return asyncio.run(submit_all())
