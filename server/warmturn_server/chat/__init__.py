@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from .conversations import Conversations
 from .engine_port import Generating, TurnEngine
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 
-def build_service(data_dir: Path, engine: TurnEngine, tokenizer: PreTrainedTokenizerFast) -> ChatService:
+def build_service(data_dir: Path, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase) -> ChatService:
     """The chat layer of a single server, its log in `data_dir`. Raises StartRefused with what to do."""
     store = SqliteStore(data_dir / "conversations.sqlite3")
     return ChatService(store, engine, Transcriber(TextTokenizer(tokenizer)))

@@ -35,6 +35,10 @@ class ChatService:
     def tokenizer(self) -> TextTokenizer:
         return self._transcriber.tokenizer
 
+    def close(self) -> None:
+        """Close the log; everything acknowledged is in it."""
+        self._store.close()
+
     async def start(self, request: TurnRequest) -> RunningTurn:
         """Everything that can be refused is refused here, before any of the answer is sent."""
         if request.conversation_id is None:

@@ -12,7 +12,7 @@ from typing import Final, cast
 import jinja2
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ..errors import InvalidRequest, ModelRefused
 from .items import ChatMessage
@@ -32,7 +32,7 @@ class Encoded:
 
 
 class TextTokenizer:
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             raise ModelRefused("The model has no fast tokenizer: put its tokenizer.json into the model's folder.")
         if not tokenizer.chat_template:
@@ -88,6 +88,9 @@ class TextTokenizer:
 
     def token_text(self, token_id: int) -> str:
         return self._backend.decode([token_id], skip_special_tokens=False)
+
+    def is_special(self, token_id: int) -> bool:
+        return token_id in self._special
 
     def last_edge(self, text: str, end: int) -> int:
         """Where the last special token within `text[:end]` starts: no tokenizer merges anything across it. Else 0."""

@@ -1,0 +1,8 @@
+"""HTTP and nothing else: OpenAI's stateful API, with extensions, around the chat service."""
+
+from __future__ import annotations
+
+from .app import MAX_BODY_BYTES, create_app
+from .operations import ServerMetrics
+
+__all__ = ["MAX_BODY_BYTES", "ServerMetrics", "create_app"]

@@ -1,0 +1,39 @@
+"""The HTTP application: routes, limits and errors around a chat service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from ..chat import ChatService
+from . import completions, conversations, errors, models, operations, responses
+from .middleware import CountRequests, RequireKey
+from .operations import ServerMetrics
+
+MAX_BODY_BYTES: Final = 2**20
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    service: ChatService,
+    metrics: ServerMetrics,
+    *,
+    api_key: str | None = None,
+    lifespan: Lifespan | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> FastAPI:
+    """`api_key`: what every caller has to show, None for nothing. `lifespan` starts and stops what the service uses."""
+    middleware = [Middleware(CountRequests, counter=metrics)]
+    if api_key is not None:
+        middleware.append(Middleware(RequireKey, api_key=api_key))
+    app = FastAPI(title="Warmturn", lifespan=lifespan, middleware=middleware, max_body_size=max_body_bytes)
+    app.state.service = service
+    app.state.metrics = metrics
+    errors.install(app)
+    for group in (responses, conversations, completions, models, operations):
+        app.include_router(group.router)
+    return app

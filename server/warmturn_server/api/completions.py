@@ -1,0 +1,69 @@
+"""`/v1/chat/completions`: the stateless way. The whole conversation comes with every request; its state is found."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ..chat import RunningTurn, TextTokenizer, TurnRequest
+from ..engine import TokenLogprobs
+from .caller import Service, Tenant, check_model
+from .collect import collect
+from .completions_wire import (
+    CreateCompletion,
+    chunk_object,
+    completion_object,
+    extension,
+    finish_reason,
+    usage_chunk_object,
+)
+from .errors import error_of
+from .json import Json, JsonReply
+from .logprobs import logprob_objects
+from .messages import as_items
+from .sse import DONE, EventStream, data_event
+
+router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
+
+
+@router.post("")
+async def create(body: CreateCompletion, request: Request, service: Service, tenant: Tenant) -> Response:
+    check_model(service, body.model)
+    turn = await service.start(
+        TurnRequest(
+            input=as_items(body.messages),
+            tenant=tenant,
+            sampling=body.sampling(body.limit, body.num_logprobs),
+            reuse=body.reuse_mode,
+        )
+    )
+    if body.stream:
+        return EventStream(turn, _chunks(body, turn, service.tokenizer))
+    logprobs = _logprobs(body, service.tokenizer, await collect(turn, request))
+    return JsonReply(completion_object(turn, logprobs, with_token_ids=body.wants_token_ids))
+
+
+async def _chunks(body: CreateCompletion, turn: RunningTurn, tokenizer: TextTokenizer) -> AsyncIterator[bytes]:
+    """With `include_usage` all chunks have a usage, null but for the last one."""
+    usage = {"usage": None} if body.wants_usage else {}
+    try:
+        yield data_event({**chunk_object(turn, {"role": "assistant", "content": ""}), **usage})
+        async for delta in turn.deltas():
+            logprobs = _logprobs(body, tokenizer, delta.logprobs)
+            if delta.text or logprobs:
+                yield data_event({**chunk_object(turn, {"content": delta.text}, logprobs), **usage})
+        report = {"warmturn": extension(turn, body.wants_token_ids)}
+        yield data_event({**chunk_object(turn, {}, finish=finish_reason(turn)), **usage, **report})
+        if body.wants_usage:
+            yield data_event({**usage_chunk_object(turn), **report})
+    except Exception as error:
+        yield data_event({"error": error_of(error)})
+    yield DONE
+
+
+def _logprobs(
+    body: CreateCompletion, tokenizer: TextTokenizer, logprobs: list[TokenLogprobs] | tuple[TokenLogprobs, ...]
+) -> list[Json] | None:
+    return logprob_objects(tokenizer, logprobs) if body.logprobs else None

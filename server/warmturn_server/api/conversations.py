@@ -1,0 +1,121 @@
+"""`/v1/conversations` and their items. Listing conversations and forking them are ours; the rest is OpenAI's."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.responses import Response
+
+from ..chat import Conversation, ConversationId, ItemId
+from .caller import Service, Tenant
+from .json import Json, JsonReply
+from .messages import InputMessage, as_items, item_object
+from .pages import PageQuery, page_object, page_of_items
+from .wire import Body, Metadata, ShortText
+
+router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
+
+FewMessages = Annotated[list[InputMessage], Field(max_length=20)]
+
+
+class CreateConversation(Body):
+    items: FewMessages | None = None
+    metadata: Metadata | None = None
+
+
+class UpdateConversation(Body):
+    metadata: Metadata | None = None
+
+
+class CreateItems(Body):
+    items: Annotated[list[InputMessage], Field(min_length=1, max_length=20)]
+
+
+class ForkConversation(Body):
+    """`item_id`: the last item that the fork has; all of them if left out. Metadata is the origin's if left out."""
+
+    item_id: ShortText | None = None
+    metadata: Metadata | None = None
+
+
+def conversation_object(conversation: Conversation) -> Json:
+    return {
+        "id": conversation.id,
+        "object": "conversation",
+        "created_at": conversation.created_at,
+        "updated_at": conversation.updated_at,
+        "metadata": dict(conversation.metadata),
+    }
+
+
+@router.post("")
+async def create(service: Service, tenant: Tenant, body: CreateConversation | None = None) -> Response:
+    body = body or CreateConversation()
+    items = as_items(body.items or ())
+    return _reply(await service.conversations.create(tenant, items, body.metadata or {}))
+
+
+@router.get("")
+async def listing(page: PageQuery, service: Service, tenant: Tenant) -> Response:
+    """By time of creation."""
+    found = await service.conversations.page(tenant, page)
+    shown = [conversation_object(conversation) for conversation in found[: page.limit]]
+    return JsonReply(page_object(shown, has_more=len(found) > page.limit))
+
+
+@router.get("/{conversation_id}")
+async def get(conversation_id: str, service: Service, tenant: Tenant) -> Response:
+    return _reply(await service.conversations.get(tenant, ConversationId(conversation_id)))
+
+
+@router.post("/{conversation_id}")
+async def update(conversation_id: str, body: UpdateConversation, service: Service, tenant: Tenant) -> Response:
+    """The metadata given replaces what was there."""
+    changed = service.conversations.set_metadata(tenant, ConversationId(conversation_id), body.metadata or {})
+    return _reply(await changed)
+
+
+@router.delete("/{conversation_id}")
+async def delete(conversation_id: str, service: Service, tenant: Tenant) -> Response:
+    await service.conversations.delete(tenant, ConversationId(conversation_id))
+    return JsonReply({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
+
+
+@router.post("/{conversation_id}/fork")
+async def fork(
+    conversation_id: str, service: Service, tenant: Tenant, body: ForkConversation | None = None
+) -> Response:
+    body = body or ForkConversation()
+    item_id = ItemId(body.item_id) if body.item_id is not None else None
+    made = service.conversations.fork(tenant, ConversationId(conversation_id), item_id, body.metadata)
+    return _reply(await made)
+
+
+@router.post("/{conversation_id}/items")
+async def add_items(conversation_id: str, body: CreateItems, service: Service, tenant: Tenant) -> Response:
+    items = as_items(body.items)
+    await service.conversations.add_items(tenant, ConversationId(conversation_id), items)
+    return JsonReply(page_object([item_object(item) for item in items], has_more=False))
+
+
+@router.get("/{conversation_id}/items")
+async def items(conversation_id: str, page: PageQuery, service: Service, tenant: Tenant) -> Response:
+    return JsonReply(page_of_items(await service.conversations.items(tenant, ConversationId(conversation_id)), page))
+
+
+@router.get("/{conversation_id}/items/{item_id}")
+async def item(conversation_id: str, item_id: str, service: Service, tenant: Tenant) -> Response:
+    found = await service.conversations.item(tenant, ConversationId(conversation_id), ItemId(item_id))
+    return JsonReply(item_object(found))
+
+
+@router.delete("/{conversation_id}/items/{item_id}")
+async def delete_item(conversation_id: str, item_id: str, service: Service, tenant: Tenant) -> Response:
+    """Answers with the conversation, as OpenAI does."""
+    return _reply(await service.conversations.delete_item(tenant, ConversationId(conversation_id), ItemId(item_id)))
+
+
+def _reply(conversation: Conversation) -> Response:
+    return JsonReply(conversation_object(conversation))

@@ -1,0 +1,111 @@
+"""Every failure in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from ..errors import WarmturnError
+from .json import Json, JsonReply
+
+_log = logging.getLogger(__name__)
+
+_PLACES: Final = frozenset({"body", "query", "path", "header"})
+_FIELD: Final = re.compile(r"^[a-z_]\w*$")
+_TYPE_NAMES: Final = frozenset({"str", "int", "float", "bool", "list", "dict", "object", "nullable"})
+_CODES: Final[Mapping[int, str]] = {
+    401: "invalid_api_key",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+}
+
+
+def error_object(
+    message: str, *, kind: str = "invalid_request_error", code: str | None = None, param: str | None = None
+) -> Json:
+    return {"message": message, "type": kind, "param": param, "code": code}
+
+
+_UNFORESEEN: Final = error_object(
+    "The server failed on this request; its log says why.", kind="server_error", code="server_error"
+)
+
+
+def error_of(error: Exception) -> Json:
+    """What a caller may know of a failure. What nobody foresaw is for the log alone."""
+    if isinstance(error, WarmturnError):
+        return error_object(str(error), kind=error.type, code=error.code, param=error.param)
+    _log.error("a request failed", exc_info=error)
+    return error_object(
+        "The server failed on this request; its log says why.", kind="server_error", code="server_error"
+    )
+
+
+def reply(status: int, error: Json, headers: Mapping[str, str] | None = None) -> JsonReply:
+    return JsonReply({"error": error}, status, headers=dict(headers or {}))
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(WarmturnError, _foreseen)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+async def _foreseen(_: Request, error: Exception) -> Response:
+    assert isinstance(error, WarmturnError)
+    return reply(error.status, error_of(error), _retry_headers(error.status))
+
+
+def _retry_headers(status: int) -> dict[str, str]:
+    """OpenAI's own clients repeat a 409 by themselves; a busy conversation stays busy for longer than they wait."""
+    if status == 409:
+        return {"x-should-retry": "false"}
+    return {"Retry-After": "1"} if status == 503 else {}
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = max(error.errors(), key=lambda entry: len(entry["loc"]))
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "json_invalid":
+        return reply(400, error_object("The request body is not valid JSON.", code="invalid_json"))
+    param = _param(first["loc"])
+    return reply(400, error_object(f"{param or 'The request'}: {message}", code="invalid_value", param=param))
+
+
+def _param(location: tuple[int | str, ...]) -> str | None:
+    """`input[0].content` from a validation error's place, without the names of types tried."""
+    path = ""
+    for step in location[1:] if location and location[0] in _PLACES else location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif _FIELD.match(step) and step not in _TYPE_NAMES:
+            path += f".{step}" if path else step
+    return path or None
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = str(error.detail)
+    if error.status_code in (404, 405):
+        message = f"{request.method} {request.scope['path']}: {message}. See /docs for what this server offers."
+    shape = error_object(message, code=_CODES.get(error.status_code))
+    return reply(error.status_code, shape, error.headers)
+
+
+async def _unforeseen(_: Request, error: Exception) -> Response:
+    """Starlette raises it again behind this reply, so the server's log has the traceback."""
+    del error
+    return reply(
+        500,
+        error_object("The server failed on this request; its log says why.", kind="server_error", code="server_error"),
+    )

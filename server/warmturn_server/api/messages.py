@@ -1,0 +1,102 @@
+"""Messages as callers send them, in the forms of both APIs, and as this server shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from ..chat import Item, Role, new_item_id
+from .json import Json
+from .wire import MAX_ITEMS, ShortText, Text
+
+_TEXT_PARTS: Final = frozenset({"input_text", "output_text", "text", "refusal"})
+_SKIPPED_ITEMS: Final = frozenset({"reasoning"})
+"""What other servers returned with their answers and clients send back; it says nothing to this model."""
+
+
+class InputPart(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    type: ShortText
+    text: Text | None = None
+    refusal: Text | None = None
+
+    @model_validator(mode="after")
+    def _is_text(self) -> Self:
+        if self.type not in _TEXT_PARTS:
+            raise ValueError(f"parts of type '{self.type}' are not supported: this server takes text only")
+        if self.text is None and self.refusal is None:
+            raise ValueError("a part needs its text")
+        return self
+
+    @property
+    def said(self) -> str:
+        return self.text if self.text is not None else self.refusal or ""
+
+
+Content = Text | Annotated[list[InputPart], MAX_ITEMS]
+
+
+class InputMessage(BaseModel):
+    """A message of either API: content as a string or in parts; unknown fields (id, status, name, ...) are skipped."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: ShortText | None = None
+    role: ShortText | None = None
+    content: Content | None = None
+    tool_calls: Annotated[list[object], MAX_ITEMS] | None = None
+
+    @model_validator(mode="after")
+    def _is_a_message(self) -> Self:
+        if self.is_skipped:
+            return self
+        if self.type not in (None, "message"):
+            raise ValueError(f"items of type '{self.type}' are not supported: this server takes messages only")
+        if self.role not in ("system", "developer", "user", "assistant"):
+            raise ValueError(f"role must be system, developer, user or assistant, not {self.role!r}")
+        if self.tool_calls:
+            raise ValueError("tool calls are not supported: this server takes text only")
+        if self.content is None and self.role != "assistant":
+            raise ValueError("a message needs its content")
+        return self
+
+    @property
+    def is_skipped(self) -> bool:
+        return self.type in _SKIPPED_ITEMS
+
+    def as_item(self) -> Item:
+        parts = (self.content,) if isinstance(self.content, str) else tuple(part.said for part in self.content or ())
+        role: Role = self.role  # type: ignore[assignment]  # the validator has seen to it
+        return Item(new_item_id(), role, parts)
+
+
+Messages = Annotated[list[InputMessage], MAX_ITEMS]
+
+
+def as_items(given: str | Sequence[InputMessage]) -> tuple[Item, ...]:
+    if isinstance(given, str):
+        return (Item(new_item_id(), "user", (given,)),)
+    return tuple(message.as_item() for message in given if not message.is_skipped)
+
+
+def item_object(item: Item, status: Literal["in_progress"] | None = None) -> Json:
+    """A message item as every client of the Responses and Conversations APIs expects it."""
+    part = output_part if item.role == "assistant" else _input_part
+    return {
+        "id": item.id,
+        "type": "message",
+        "role": item.role,
+        "status": status or ("completed" if item.complete else "incomplete"),
+        "content": [] if status else [part(text) for text in item.parts],
+    }
+
+
+def output_part(text: str, logprobs: Iterable[Json] = ()) -> Json:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}
+
+
+def _input_part(text: str) -> Json:
+    return {"type": "input_text", "text": text}

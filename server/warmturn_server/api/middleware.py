@@ -1,0 +1,61 @@
+"""What holds for every request, as pure ASGI: nothing here may hide a client's going away."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final, Protocol
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import error_object, reply
+
+_OPEN_PATHS: Final = frozenset({"/health", "/ready"})
+
+
+class RequestCounter(Protocol):
+    def http_request(self, route: str, status: int) -> None: ...
+
+
+class CountRequests:
+    """Counts by route template, not by path: ids are not labels."""
+
+    def __init__(self, app: ASGIApp, counter: RequestCounter) -> None:
+        self._app = app
+        self._counter = counter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "unknown")
+                self._counter.http_request(route, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, counting)
+
+
+class RequireKey:
+    """One key for all, as a bearer token; health checks need none."""
+
+    def __init__(self, app: ASGIApp, api_key: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {api_key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS or self._holds_key(scope):
+            await self._app(scope, receive, send)
+            return
+        error = error_object(
+            "A valid API key is needed, as header 'Authorization: Bearer KEY'.",
+            kind="authentication_error",
+            code="invalid_api_key",
+        )
+        await reply(401, error, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+
+    def _holds_key(self, scope: Scope) -> bool:
+        given = Headers(scope=scope).get("authorization", "")
+        return secrets.compare_digest(given.encode("utf-8", "surrogateescape"), self._expected)

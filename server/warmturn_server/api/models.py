@@ -1,0 +1,37 @@
+"""`/v1/models`: the one model that is served."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from ..chat import ChatService
+from .caller import Service, check_model
+from .json import Json, JsonReply
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+_STARTED = int(time.time())
+
+
+def _model_object(service: ChatService) -> Json:
+    return {
+        "id": service.engine.model_name,
+        "object": "model",
+        "created": _STARTED,
+        "owned_by": "warmturn",
+        "context_length": service.engine.context_length,
+    }
+
+
+@router.get("")
+async def listing(service: Service) -> Response:
+    return JsonReply({"object": "list", "data": [_model_object(service)]})
+
+
+@router.get("/{model:path}")
+async def get(model: str, service: Service) -> Response:
+    check_model(service, model)
+    return JsonReply(_model_object(service))

@@ -1,0 +1,50 @@
+"""What operators and monitors ask: is it alive, is it ready, what has it done."""
+
+from __future__ import annotations
+
+from typing import Annotated, Protocol, cast
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from .caller import Service
+from .json import JsonReply
+
+router = APIRouter(tags=["operations"])
+
+
+class ServerMetrics(Protocol):
+    content_type: str
+
+    def exposition(self) -> bytes: ...
+
+    def snapshot(self) -> dict[str, object]: ...
+
+    def http_request(self, route: str, status: int) -> None: ...
+
+
+def _metrics(request: Request) -> ServerMetrics:
+    return cast(ServerMetrics, request.app.state.metrics)
+
+
+@router.get("/health")
+async def health() -> Response:
+    return JsonReply({"status": "ok"})
+
+
+@router.get("/ready")
+async def ready(service: Service) -> Response:
+    """Requests are taken only once the model is loaded, so whoever gets an answer gets a yes."""
+    return JsonReply({"status": "ready", "model": service.engine.model_name})
+
+
+@router.get("/metrics")
+async def metrics(figures: Annotated[ServerMetrics, Depends(_metrics)]) -> Response:
+    """Prometheus text."""
+    return Response(figures.exposition(), media_type=figures.content_type)
+
+
+@router.get("/v1/stats")
+async def stats(figures: Annotated[ServerMetrics, Depends(_metrics)], service: Service) -> Response:
+    """The same for people: totals, percentiles by reuse mode, tiers, savings."""
+    return JsonReply({**service.engine.stats(), **figures.snapshot()})

@@ -1,0 +1,48 @@
+"""Lists in pages, as OpenAI cuts them: `after` names the last one seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query
+
+from ..chat import Item, Page
+from ..errors import InvalidRequest
+from .json import Json
+from .messages import item_object
+
+
+def _page(
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(max_length=512)] = None,
+    order: Literal["asc", "desc"] = "desc",
+) -> Page:
+    return Page(limit, after, order)
+
+
+PageQuery = Annotated[Page, Depends(_page)]
+
+
+def page_object(data: Sequence[Json], has_more: bool) -> Json:
+    """Clients that page by themselves go round for ever without `has_more`."""
+    return {
+        "object": "list",
+        "data": list(data),
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": has_more,
+    }
+
+
+def page_of_items(items: Sequence[Item], page: Page) -> Json:
+    """A page of `items`, which are given oldest first."""
+    ordered = list(items) if page.order == "asc" else list(reversed(items))
+    start = 0
+    if page.after is not None:
+        ids: list[str] = [item.id for item in ordered]
+        if page.after not in ids:
+            raise InvalidRequest(f"There is no item '{page.after}' here.", code="invalid_value", param="after")
+        start = ids.index(page.after) + 1
+    shown = ordered[start : start + page.limit]
+    return page_object([item_object(item) for item in shown], has_more=start + page.limit < len(ordered))

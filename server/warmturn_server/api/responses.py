@@ -1,0 +1,74 @@
+"""`/v1/responses`: the stateful way to have a conversation."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ..chat import ChatService, ConversationId, RunningTurn, TurnId, TurnRequest
+from .caller import Service, Tenant, check_model
+from .collect import collect
+from .json import JsonReply
+from .logprobs import logprob_objects
+from .messages import as_items
+from .pages import PageQuery, page_of_items
+from .responses_stream import ResponseEvents
+from .responses_wire import CreateResponse, finished_response, running_response
+from .sse import EventStream
+
+router = APIRouter(prefix="/v1/responses", tags=["responses"])
+
+
+@router.post("")
+async def create(body: CreateResponse, request: Request, service: Service, tenant: Tenant) -> Response:
+    check_model(service, body.model)
+    turn = await service.start(_turn_request(body, tenant))
+    if body.stream:
+        events = ResponseEvents(turn, service.tokenizer, with_token_ids=body.wants_token_ids)
+        return EventStream(turn, aiter(events))
+    return await _answer(body, turn, request, service)
+
+
+async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, service: ChatService) -> Response:
+    logprobs = logprob_objects(service.tokenizer, await collect(turn, request))
+    token_ids = (turn.prompt_token_ids, turn.output_token_ids) if body.wants_token_ids else None
+    return JsonReply(finished_response(turn.result, token_ids, logprobs))
+
+
+def _turn_request(body: CreateResponse, tenant: str) -> TurnRequest:
+    return TurnRequest(
+        input=as_items(body.input),
+        tenant=tenant,
+        conversation_id=ConversationId(body.conversation_id) if body.conversation_id is not None else None,
+        previous_response_id=TurnId(body.previous_response_id) if body.previous_response_id is not None else None,
+        instructions=body.instructions or None,
+        sampling=body.sampling(body.max_output_tokens, body.num_logprobs),
+        reuse=body.reuse_mode,
+        stored=body.store is not False,
+        echo=body.echo(),
+    )
+
+
+@router.get("/{response_id}")
+async def get(response_id: str, service: Service, tenant: Tenant) -> Response:
+    return JsonReply(finished_response(await service.response(tenant, TurnId(response_id))))
+
+
+@router.delete("/{response_id}")
+async def delete(response_id: str, service: Service, tenant: Tenant) -> Response:
+    await service.delete_response(tenant, TurnId(response_id))
+    return JsonReply({"id": response_id, "object": "response", "deleted": True})
+
+
+@router.post("/{response_id}/cancel")
+async def cancel(response_id: str, service: Service, tenant: Tenant) -> Response:
+    """Stops a running turn; nothing of it is kept. Its id is in the first event of its stream."""
+    turn = await service.cancel(tenant, TurnId(response_id))
+    return JsonReply({**running_response(turn), "status": "cancelled"})
+
+
+@router.get("/{response_id}/input_items")
+async def input_items(response_id: str, page: PageQuery, service: Service, tenant: Tenant) -> Response:
+    """What this turn was given, not what was said before it."""
+    turn = await service.response(tenant, TurnId(response_id))
+    return JsonReply(page_of_items(turn.input, page))

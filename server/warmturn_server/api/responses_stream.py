@@ -1,0 +1,89 @@
+"""The Responses API's events, in the order in which clients insist on them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+from ..chat import RunningTurn, TextTokenizer
+from ..errors import WarmturnError
+from .errors import error_of
+from .json import Json
+from .logprobs import logprob_objects
+from .messages import output_part
+from .responses_wire import failed_response, finished_response, running_response
+from .sse import named_event
+
+_log = logging.getLogger(__name__)
+
+
+class ResponseEvents:
+    """Numbers the events of one turn."""
+
+    def __init__(self, turn: RunningTurn, tokenizer: TextTokenizer, *, with_token_ids: bool) -> None:
+        self._turn = turn
+        self._tokenizer = tokenizer
+        self._with_token_ids = with_token_ids
+        self._sequence_number = 0
+        self._place = {"item_id": turn.item_id, "output_index": 0, "content_index": 0}
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._event("response.created", response=running_response(self._turn))
+        yield self._event("response.in_progress", response=running_response(self._turn))
+        try:
+            async for event in self._answer():
+                yield event
+        except Exception as error:
+            for event in self._failure(error):
+                yield event
+
+    async def _answer(self) -> AsyncIterator[bytes]:
+        yield self._event("response.output_item.added", output_index=0, item=self._item("in_progress", []))
+        yield self._event("response.content_part.added", **self._place, part=output_part(""))
+        text, logprobs = "", list[Json]()
+        async for delta in self._turn.deltas():
+            new = logprob_objects(self._tokenizer, delta.logprobs)
+            text += delta.text
+            logprobs += new
+            if delta.text or new:
+                yield self._event("response.output_text.delta", **self._place, delta=delta.text, logprobs=new)
+        for event in self._ending(text, logprobs):
+            yield event
+
+    def _ending(self, text: str, logprobs: list[Json]) -> list[bytes]:
+        turn = self._turn
+        token_ids = (turn.prompt_token_ids, turn.output_token_ids) if self._with_token_ids else None
+        response = finished_response(turn.result, token_ids, logprobs)
+        part, status = output_part(text, logprobs), response["output"][0]["status"]
+        # A turn that was cancelled ends as incomplete: there is no event for it, but its status says so.
+        final = "response.completed" if response["status"] == "completed" else "response.incomplete"
+        return [
+            self._event("response.output_text.done", **self._place, text=text, logprobs=logprobs),
+            self._event("response.content_part.done", **self._place, part=part),
+            self._event("response.output_item.done", output_index=0, item=self._item(status, [part])),
+            self._event(final, response=response),
+        ]
+
+    def _failure(self, error: Exception) -> list[bytes]:
+        """Both forms: some clients look for the error event, others for the response's end."""
+        shape = error_of(error)
+        if isinstance(error, WarmturnError):
+            _log.error("turn %s failed: %s", self._turn.id, error)
+        told = {"code": shape["code"], "message": shape["message"], "param": shape["param"]}
+        return [
+            self._event("response.failed", response=failed_response(self._turn, shape)),
+            self._event("error", **told),
+        ]
+
+    def _item(self, status: str, content: list[Json]) -> Json:
+        return {
+            "id": self._turn.item_id,
+            "type": "message",
+            "role": "assistant",
+            "status": status,
+            "content": content,
+        }
+
+    def _event(self, name: str, **fields: object) -> bytes:
+        number, self._sequence_number = self._sequence_number, self._sequence_number + 1
+        return named_event(name, {"type": name, "sequence_number": number, **fields})

@@ -1,0 +1,71 @@
+"""Server-sent events of one turn, and what happens when nobody listens any more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from ..chat import RunningTurn
+from .json import encode
+
+PING_SECONDS: Final = 15.0
+_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+DONE: Final = b"data: [DONE]\n\n"
+
+
+def named_event(name: str, data: object) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + encode(data) + b"\n\n"
+
+
+def data_event(data: object) -> bytes:
+    return b"data: " + encode(data) + b"\n\n"
+
+
+class EventStream(StreamingResponse):
+    """Sends `events`; whatever ends it, the turn is closed, and with it stops if it is not over."""
+
+    def __init__(self, turn: RunningTurn, events: AsyncIterator[bytes]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers=_HEADERS)
+        self._turn = turn
+        self._last_sent = time.monotonic()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._turn.close()
+
+    async def stream_response(self, send: Send) -> None:
+        """With a comment now and then while the turn waits, so that no proxy takes the connection for dead."""
+
+        async def timed(message: Message) -> None:
+            self._last_sent = time.monotonic()
+            await send(message)
+
+        pings = asyncio.create_task(self._ping(send))
+        try:
+            await super().stream_response(timed)
+        finally:
+            pings.cancel()
+
+    async def _ping(self, send: Send) -> None:
+        while True:
+            silent = time.monotonic() - self._last_sent
+            if silent >= PING_SECONDS:
+                self._last_sent = time.monotonic()
+                await send({"type": "http.response.body", "body": b": ping\n\n", "more_body": True})
+            else:
+                await asyncio.sleep(PING_SECONDS - silent)
+
+
+async def cancel_on_disconnect(request: Request, turn: RunningTurn) -> None:
+    """For replies that are not streamed: nothing else would notice that the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    turn.cancel()

@@ -1,0 +1,93 @@
+"""Field types that the request bodies share. Everything a caller sends has a limit; null means not given."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from ..engine import ReuseMode, SamplingParams
+
+TOKEN_IDS: Final = "warmturn.token_ids"
+"""The `include` that adds prompt and output token ids to a reply."""
+
+_MAX_TEXT_CHARS: Final = 2**20
+_MAX_LIST: Final = 4096
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not valid Unicode: it has half of a surrogate pair") from None
+    return text
+
+
+Text = Annotated[str, Field(max_length=_MAX_TEXT_CHARS), AfterValidator(_encodable)]
+ShortText = Annotated[str, Field(max_length=512), AfterValidator(_encodable)]
+Name = Annotated[str, Field(max_length=64), AfterValidator(_encodable)]
+Metadata = Annotated[dict[Name, ShortText], Field(max_length=16)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Includes = Annotated[list[ShortText], Field(max_length=32)]
+AnyList = Annotated[list[object], Field(max_length=_MAX_LIST)]
+MAX_ITEMS = Field(max_length=_MAX_LIST)
+Stop = ShortText | Annotated[list[ShortText], Field(max_length=16)]
+
+
+class Body(BaseModel):
+    """Fields that this server does not know are accepted: clients send ever more of them."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _template_is_the_models_own(self) -> Self:
+        """A template from a request is a program from a request."""
+        for field in ("chat_template", "chat_template_kwargs"):
+            if (self.model_extra or {}).get(field) is not None:
+                raise ValueError(f"{field} is not supported: the model's own template is always used")
+        return self
+
+
+class SamplingFields(Body):
+    """How tokens are chosen. What is not given has OpenAI's default (temperature 1, top_p 1), whatever the model's
+    generation config recommends: the same request means the same on every model."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=2**31 - 1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    stop: Stop | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    ignore_eos: bool | None = None
+    reuse: ReuseMode | None = None
+    include: Includes | None = None
+    n: Annotated[int, Field(ge=1, le=1)] | None = None
+
+    @property
+    def reuse_mode(self) -> ReuseMode:
+        return self.reuse or ReuseMode.STATE
+
+    @property
+    def wants_token_ids(self) -> bool:
+        return TOKEN_IDS in (self.include or ())
+
+    def sampling(self, max_tokens: int | None, logprobs: int | None) -> SamplingParams:
+        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        given = {
+            "max_tokens": max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "top_k": None if self.top_k == -1 else self.top_k,
+            "min_p": self.min_p,
+            "seed": self.seed,
+            "stop": tuple(text for text in stop if text),
+            "presence_penalty": self.presence_penalty,
+            "frequency_penalty": self.frequency_penalty,
+            "repetition_penalty": self.repetition_penalty,
+            "logprobs": logprobs,
+            "ignore_eos": self.ignore_eos,
+        }
+        return SamplingParams(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
