@@ -197,8 +197,8 @@ class Engine:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._read_inbox()
             self._admit()
+            self._read_inbox()
             if step := self._scheduler.plan():
                 self._step(step)
         for sequence in list(self._scheduler):
@@ -255,6 +255,7 @@ class Engine:
         work = [Work(s.kv, s.pending(count), count == s.num_pending) for s, count in step]
         try:
             for sequence, count in step:
+                sequence.turn_in_line = began
                 sequence.kv.reserve(sequence.kv.length + count, limit=sequence.max_tokens)
             logits = self._runner.forward(work)
             forward_seconds = now() - began

@@ -23,8 +23,8 @@ class Scheduler:
     def plan(self) -> list[tuple[Sequence, int]]:
         """The next step: sequences and how many pending tokens of each, at most the budget's worth of prefill.
 
-        Prefills go in order of their last token (or arrival), so that one that recomputes everything for each token
-        cannot keep the others waiting.
+        Prefills go in order of their last chunk or token (or arrival), so that neither a long prompt nor one that
+        recomputes everything for each token keeps the others waiting for longer than a chunk.
         """
         ready = [sequence for sequence in self.running if not sequence.restoring]
         step = [(sequence, 1) for sequence in ready if sequence.num_pending == 1]
