@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 
 from ..chat import ChatService
 from . import completions, conversations, errors, models, operations, responses
-from .middleware import CountRequests, RequireKey
+from .middleware import CountRequests, LimitBody, RequireKey
 from .operations import ServerMetrics
 
 MAX_BODY_BYTES: Final = 2**20
@@ -30,7 +30,8 @@ def create_app(
     middleware = [Middleware(CountRequests, counter=metrics)]
     if api_key is not None:
         middleware.append(Middleware(RequireKey, api_key=api_key))
-    app = FastAPI(title="Warmturn", lifespan=lifespan, middleware=middleware, max_body_size=max_body_bytes)
+    middleware.append(Middleware(LimitBody, max_bytes=max_body_bytes))
+    app = FastAPI(title="Warmturn", lifespan=lifespan, middleware=middleware)
     app.state.service = service
     app.state.metrics = metrics
     errors.install(app)

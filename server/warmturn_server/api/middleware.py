@@ -6,6 +6,7 @@ import secrets
 from typing import Final, Protocol
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import error_object, reply
@@ -36,6 +37,38 @@ class CountRequests:
             await send(message)
 
         await self._app(scope, receive, counting)
+
+
+class LimitBody:
+    """Refuses bodies beyond a size, whether or not their length is said beforehand."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdecimal() and int(length) > self._max_bytes:
+            await reply(413, error_object(self._message, code="body_too_large"))(scope, receive, send)
+            return
+        received = 0
+
+        async def counting() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise HTTPException(413, self._message)
+            return message
+
+        await self._app(scope, counting, send)
+
+    @property
+    def _message(self) -> str:
+        return f"The request body is larger than the {self._max_bytes:,} bytes that this server takes."
 
 
 class RequireKey:

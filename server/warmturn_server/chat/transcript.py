@@ -24,8 +24,11 @@ class Transcript:
 
     @property
     def rewritten_at(self) -> int | None:
-        """Where the template said something else than the record does, None if it did not."""
-        return self.kept_tokens if self.kept_tokens < self.record_tokens else None
+        """Where the template said something else than the record does, None if it did not.
+
+        The record's last token may go: it was chosen but never computed, so nothing that was computed is lost.
+        """
+        return self.kept_tokens if self.kept_tokens < self.record_tokens - 1 else None
 
 
 class Transcriber:
