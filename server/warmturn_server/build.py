@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import torch
+from fastapi import FastAPI
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from . import bundled
+from .api import create_app
+from .chat import build_service
 from .engine import CostModel, Engine, LoadedModel, ModelRunner, Residents, calibrate, load_model
 from .engine.model_loader import first_line, hash_config, hash_files, runtime_name
 from .errors import ModelRefused, StartRefused
@@ -32,9 +40,23 @@ _WEIGHT_FILES = ("*.safetensors", "*.bin")
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
 
 
-def build_engine(settings: Settings, metrics: Metrics | None = None) -> Engine:
-    """Load the model and open the tiers; the engine still has to be started."""
-    metrics = metrics or Metrics()
+@dataclass(frozen=True, slots=True)
+class EngineRoom:
+    """An engine that is not started yet, and the tokenizer of its model."""
+
+    engine: Engine
+    tokenizer: PreTrainedTokenizerBase
+
+
+def build_engine(settings: Settings) -> Engine:
+    """The engine alone, for use without HTTP; it still has to be started."""
+    return build_engine_room(settings, Metrics()).engine
+
+
+def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
+    """Load the model and open the tiers. Raises `StartRefused` with what to do."""
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
     loaded = load_model(
         str(bundled.path()) if settings.model == BUNDLED else settings.model,
@@ -60,7 +82,26 @@ def build_engine(settings: Settings, metrics: Metrics | None = None) -> Engine:
         max_waiting=settings.max_waiting,
     )
     metrics.watch(engine)
-    return engine
+    return EngineRoom(engine, tokenizer)
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """The whole server as an ASGI application; its lifespan starts the engine, and saves what is left at the end."""
+    lock = lock_data_dir(settings.data_dir)
+    metrics = Metrics()
+    room = build_engine_room(settings, metrics)
+    service = build_service(settings.data_dir, room.engine, room.tokenizer)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        room.engine.start()
+        yield
+        await asyncio.to_thread(room.engine.close)
+        service.close()
+        lock.close()
+
+    api_key = settings.api_key.get_secret_value() if settings.api_key else None
+    return create_app(service, metrics, api_key=api_key, lifespan=lifespan)
 
 
 def load_tokenizer(loaded: LoadedModel) -> PreTrainedTokenizerBase:

@@ -41,8 +41,8 @@ def _serve(given: dict[str, Any]) -> None:
     try:
         from pydantic import ValidationError
 
-        from warmturn_server.build import serve as run_server
         from warmturn_server.errors import WarmturnError
+        from warmturn_server.serve import serve as run_server
         from warmturn_server.settings import Settings
     except ModuleNotFoundError as error:
         _refuse(_INSTALL.format(missing=error.name))

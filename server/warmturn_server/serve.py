@@ -1,0 +1,65 @@
+"""Serves the application on a socket of its own, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+
+import torch
+import uvicorn
+
+from .build import build_app
+from .errors import StartRefused
+from .settings import Settings
+
+_GRACE_SECONDS = 10
+_LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; says on stdout where, once requests are answered. Raises `StartRefused`."""
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    with _listen(settings.host, settings.port) as listener:
+        app = build_app(settings)
+        if settings.host not in _LOCAL and settings.api_key is None:
+            print("warning: reachable from other machines without a key; set WARMTURN_API_KEY", file=sys.stderr)
+        stats = app.state.service.engine.stats()
+        ready = f"model {stats['model']}, {stats['dtype']}, {torch.get_num_threads()} threads"
+        config = uvicorn.Config(
+            app,
+            log_level=settings.log_level,
+            access_log=settings.log_level in ("debug", "info"),
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        _Server(config, f"Warmturn ready on {_url(listener)} ({ready})").run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            print(self._ready, flush=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Taken before the model is loaded: whoever mistypes a port should not wait for that."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        raise StartRefused(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
