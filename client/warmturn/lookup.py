@@ -1,5 +1,7 @@
 """Conversations by what people call them."""
 
+from itertools import islice
+
 from warmturn.client import Client
 from warmturn.errors import ApiError, WarmturnError
 from warmturn.wire import Conversation
@@ -7,6 +9,7 @@ from warmturn.wire import Conversation
 LAST = "last"
 _PREFIX = "conv_"
 _SHOWN = 5
+_RECENT = 100
 
 
 class NoSuchConversation(WarmturnError):
@@ -34,9 +37,11 @@ def find_conversation(client: Client, name: str) -> Conversation:
 
 
 def last_conversation(client: Client) -> Conversation:
-    for conversation in client.conversations.list():
-        return conversation
-    raise NoSuchConversation("there is no conversation yet; `warmturn chat` starts one")
+    """The one used last, of the newest hundred: the server lists them by age."""
+    recent = list(islice(client.conversations.list(), _RECENT))
+    if not recent:
+        raise NoSuchConversation("there is no conversation yet; `warmturn chat` starts one")
+    return max(recent, key=lambda conversation: conversation.updated_at)
 
 
 def _goes_by(conversation: Conversation, name: str) -> bool:

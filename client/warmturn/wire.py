@@ -88,6 +88,7 @@ class Turn:
 class Conversation:
     id: str
     created_at: int
+    updated_at: int
     metadata: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -131,9 +132,13 @@ def parse_turn(data: Json) -> Turn:
 
 
 def parse_conversation(data: Json) -> Conversation:
-    return _required(
-        lambda: Conversation(data["id"], data["created_at"], dict(data.get("metadata") or {})), "a conversation"
-    )
+    def read() -> Conversation:
+        created_at = data["created_at"]
+        return Conversation(
+            data["id"], created_at, data.get("updated_at", created_at), dict(data.get("metadata") or {})
+        )
+
+    return _required(read, "a conversation")
 
 
 def parse_item(data: Json) -> Item:

@@ -65,10 +65,9 @@ def test_continue_resumes_the_last_or_a_named_one(command: Command, client: Clie
 def test_undo_takes_back_the_last_turn_and_retry_asks_it_again(command: Command, client: Client) -> None:
     command("chat", *GREEDY, stdin="one\ntwo\n/undo\nthree\n").ok()
     assert said(client) == ["one", "three"]
-    before = last_items(client)
     done = command("chat", "-c", *GREEDY, stdin="/retry\n")
-    assert done.ok() == before[-1].text + "\n"
     assert said(client) == ["one", "three"]
+    assert done.ok() == last_items(client)[-1].text + "\n"
 
 
 def test_fork_leaves_the_original_as_it_is(command: Command, client: Client) -> None:

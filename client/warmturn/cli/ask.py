@@ -24,7 +24,7 @@ def ask(
     ] = None,
     system: System = None,
     reuse: Reuse = "state",
-    temperature: Temperature = None,
+    temperature: Temperature = 0.0,
     max_tokens: MaxTokens = None,
     as_json: AsJson = False,
     url: Url = None,
@@ -32,11 +32,9 @@ def ask(
 ) -> None:
     """Ask once; the answer streams to stdout. Without -c nothing is kept. --json prints one JSON object per event."""
     text = _question(question)
-    options: TurnOptions = {"reuse": reuse}
+    options: TurnOptions = {"reuse": reuse, "temperature": temperature}
     if system is not None:
         options["instructions"] = system
-    if temperature is not None:
-        options["temperature"] = temperature
     if max_tokens is not None:
         options["max_output_tokens"] = max_tokens
     with connect(url, api_key) as client:

@@ -21,7 +21,7 @@ def chat(
     resume: Annotated[bool, typer.Option("--continue", "-c", help="Resume that conversation, or the last.")] = False,
     system: System = None,
     reuse: Reuse = "state",
-    temperature: Temperature = None,
+    temperature: Temperature = 0.0,
     max_tokens: MaxTokens = None,
     url: Url = None,
     api_key: ApiKey = None,

@@ -118,7 +118,7 @@ def _line(conversation: Conversation) -> str:
 
 
 def _time(conversation: Conversation) -> str:
-    return f"{datetime.fromtimestamp(conversation.created_at):%Y-%m-%d %H:%M}"
+    return f"{datetime.fromtimestamp(conversation.updated_at):%Y-%m-%d %H:%M}"
 
 
 def _markdown(conversation: Conversation, items: list[Item]) -> str:

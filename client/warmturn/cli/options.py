@@ -19,7 +19,7 @@ Reuse = Annotated[
 ]
 System = Annotated[str | None, typer.Option("--system", "-s", help="Instructions for the model.", show_default=False)]
 Temperature = Annotated[
-    float | None, typer.Option("--temperature", "-t", min=0.0, max=2.0, help="0 is greedy.", show_default=False)
+    float, typer.Option("--temperature", "-t", min=0.0, max=2.0, help="0 gives the same answer every time.")
 ]
 MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="The longest reply, in tokens.", show_default=False)

@@ -29,8 +29,8 @@ class Chat:
                     raise
                 note(f"error: {error}", style="red")
 
-    def turn(self, text: str) -> None:
-        with self.session.say(text) as stream:
+    def turn(self, text: str, *, temperature: float | None = None) -> None:
+        with self.session.say(text, temperature=temperature) as stream:
             for piece in stream.text():
                 answer(piece, end="")
         answer("")

@@ -10,6 +10,9 @@ from warmturn.wire import REUSE_MODES, Turn
 if TYPE_CHECKING:
     from warmturn.repl.chat import Chat
 
+_RETRY_TEMPERATURE = 0.8
+"""Where answers are greedy: the same one again is not what a retry is for."""
+
 Command = Callable[["Chat", str], None]
 
 
@@ -47,12 +50,12 @@ def undo(chat: "Chat", _: str) -> None:
 
 
 def retry(chat: "Chat", _: str) -> None:
-    """take back the last answer and ask again"""
+    """take back the last answer and ask again, for another one"""
     said = chat.session.undo()
     if said is None:
         chat.note("nothing to retry")
     else:
-        chat.turn(said)
+        chat.turn(said, temperature=chat.session.temperature or _RETRY_TEMPERATURE)
 
 
 def system(chat: "Chat", text: str) -> None:

@@ -12,6 +12,8 @@ from warmturn.stream import TurnStream
 from warmturn.wire import Conversation, Item, ReuseMode, Turn, TurnOptions
 
 _TITLE_LENGTH = 60
+_MAX_METADATA = 512
+"""Characters that a server keeps of one value, as OpenAI's does."""
 _BUSY = 409
 _PATIENCE_SECONDS = 5.0
 
@@ -25,16 +27,16 @@ class ChatSession:
     system: str = ""
     reuse: ReuseMode = "state"
     max_tokens: int | None = None
-    temperature: float | None = None
+    temperature: float = 0.0
     turns: list[Turn] = field(default_factory=list)
 
     @contextmanager
-    def say(self, text: str) -> Iterator[TurnStream]:
-        """The turn as it streams. Leaving the block early stops it on the server."""
+    def say(self, text: str, *, temperature: float | None = None) -> Iterator[TurnStream]:
+        """The turn as it streams. Leaving the block early stops it on the server; the record then stays as it was."""
         if self.conversation is None:
             self.conversation = self.client.conversations.create(metadata=self._metadata(text))
         with ExitStack() as stack:
-            stream = self._enter_when_free(stack, text, self._options(self.conversation.id))
+            stream = self._enter_when_free(stack, text, self._options(self.conversation.id, temperature))
             yield stream
             self.turns.append(stream.turn)
 
@@ -64,10 +66,10 @@ class ChatSession:
         return items[asked].text
 
     def set_system(self, system: str) -> None:
-        """From the next turn on. Kept with the conversation, so that resuming it brings it back."""
+        """From the next turn on. Kept with the conversation if short enough, so that resuming it brings it back."""
         self.system = system
         if self.conversation is not None:
-            metadata = {**self.conversation.metadata, "system": system}
+            metadata = {**self.conversation.metadata, "system": self._kept_system()}
             self.conversation = self.client.conversations.update(self.conversation.id, metadata=metadata)
 
     def items(self) -> list[Item]:
@@ -78,16 +80,21 @@ class ChatSession:
 
     def _metadata(self, first_words: str) -> dict[str, str]:
         title = " ".join(first_words.split())[:_TITLE_LENGTH]
-        return {"title": title, "system": self.system} if self.system else {"title": title}
+        return {"title": title, "system": self._kept_system()}
 
-    def _options(self, conversation_id: str) -> TurnOptions:
-        options: TurnOptions = {"conversation": conversation_id, "reuse": self.reuse}
+    def _kept_system(self) -> str:
+        return self.system if len(self.system) <= _MAX_METADATA else ""
+
+    def _options(self, conversation_id: str, temperature: float | None) -> TurnOptions:
+        options: TurnOptions = {
+            "conversation": conversation_id,
+            "reuse": self.reuse,
+            "temperature": self.temperature if temperature is None else temperature,
+        }
         if self.system:
             options["instructions"] = self.system
         if self.max_tokens is not None:
             options["max_output_tokens"] = self.max_tokens
-        if self.temperature is not None:
-            options["temperature"] = self.temperature
         return options
 
     def _enter_when_free(self, stack: ExitStack, text: str, options: TurnOptions) -> TurnStream:
