@@ -71,10 +71,11 @@ class Admission:
             source = Source()
             if not self._residents.make_room(reserved):
                 return None
-        self._residents.reserved_bytes += reserved
         sequence.buffer = self._begin(source, sequence)
         sequence.prefix = Prefix({RESIDENT: source.num_tokens} if source.num_tokens else {})
-        return self._worthwhile(sequence, match, len(prefix))
+        worthwhile = self._worthwhile(sequence, match, len(prefix))
+        self._residents.reserved_bytes += reserved
+        return worthwhile
 
     def release(self, sequence: Sequence) -> None:
         """Give back what `admit` took."""

@@ -219,7 +219,12 @@ class Engine:
         waiting = self._scheduler.waiting
         while waiting:
             sequence = waiting[0]
-            match = self._admission.admit(sequence, self._scheduler.running)
+            try:
+                match = self._admission.admit(sequence, self._scheduler.running)
+            except Exception as error:
+                _log.exception("a request could not begin; it is given up")
+                waiting.popleft().sink(EngineFailed(f"the model could not begin this request: {error!r}"))
+                continue
             if match is None:
                 return
             waiting.popleft()
@@ -309,6 +314,8 @@ class Engine:
         if sequence not in self._scheduler.running and sequence not in self._scheduler.waiting:
             return
         sequence.cancelled = True
+        if sequence.buffer is None:
+            sequence.timeline.admitted = sequence.timeline.ready = now()
         if not sequence.restoring:
             self._finish(sequence, "cancelled", TokenDelta())
 

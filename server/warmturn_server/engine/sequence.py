@@ -123,7 +123,7 @@ class Sequence:
             reuse=self.request.reuse,
             prompt_tokens=self.num_prompt_tokens,
             cached_tokens=prefix.num_tokens,
-            prefilled_tokens=self.num_prompt_tokens - prefix.num_tokens,
+            prefilled_tokens=self._num_prefilled(),
             cached_by_tier=dict(prefix.tokens_by_tier),
             queue_ms=_ms(line.admitted - line.arrived),
             restore_ms=restore_ms,
@@ -135,6 +135,12 @@ class Sequence:
             saved_ms=saved_ms,
             miss=self._miss(),
         )
+
+    def _num_prefilled(self) -> int:
+        """Prompt tokens computed for this turn; a cancelled one may not have come to all of them."""
+        if self.timeline.first_token is not None:
+            return self.num_prompt_tokens - self.prefix.num_tokens
+        return max(self.buffer.length - self.prefix.num_tokens, 0) if self.buffer else 0
 
     def _decode_ms_per_token(self) -> float | None:
         line = self.timeline
