@@ -1,0 +1,76 @@
+"""What is particular to the SQLite store."""
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+from tests.server.chat.making import append, record, stateless, turn
+
+from warmturn_server.chat import SqliteStore, StoreFailed, TurnId
+from warmturn_server.errors import StartRefused
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "log.sqlite3"
+
+
+def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
+    SqliteStore(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(StartRefused, match="newer version of Warmturn.*--data-dir"):
+        SqliteStore(path)
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database at all, but long enough to be looked at" * 20)
+    with pytest.raises(StartRefused, match="cannot be opened"):
+        SqliteStore(path)
+
+
+def test_only_the_owner_may_read_it(path: Path) -> None:
+    SqliteStore(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_commits_reach_the_disk_before_anybody_is_told(path: Path) -> None:
+    store = SqliteStore(path)
+    database = store._database
+    assert database.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert database.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+    store.close()
+
+
+def test_a_log_that_cannot_be_written_says_so_and_keeps_what_it_had(path: Path) -> None:
+    store = SqliteStore(path)
+    store.append(append(turn("a")))
+    store._database.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreFailed, match="Nothing was changed") as failure:
+        store.append(append(turn("b")))
+    assert failure.value.status == 503
+    store._database.execute("PRAGMA query_only = OFF")
+    assert store.turn("", TurnId("b")) is None
+    store.append(append(turn("b")))
+    assert store.turn("", TurnId("b")) is not None
+    store.close()
+
+
+def test_stateless_records_are_bounded_and_the_oldest_leaves_go_first(path: Path) -> None:
+    store = SqliteStore(path, max_unnamed_records=3)
+    store.append(append(turn("named"), record("named", "n")))
+    store.append(stateless(record("inner", "abc")))
+    for name in ("old", "older", "newest"):
+        store.append(stateless(record(name, "x")))
+        store.append(stateless(record(f"child-{name}", "d", base="inner", kept=3), "abcd"))
+    left = [name for name in ("named", "inner", "newest", "child-newest") if store.record_parts("", TurnId(name))]
+    assert left == ["named", "inner", "newest", "child-newest"]
+    assert not store.record_parts("", TurnId("old"))
+    (count,) = store._database.execute("SELECT count(*) FROM record WHERE NOT named").fetchone()
+    assert count == 3
+    orphans = store._database.execute("SELECT count(*) FROM beginning WHERE record NOT IN (SELECT seq FROM record)")
+    assert orphans.fetchone()[0] == 0
+    store.close()
