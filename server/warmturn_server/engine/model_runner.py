@@ -12,6 +12,7 @@ from ..errors import ModelRefused
 from ..kvcache import KVBuffer, KVLayout
 from .attention import Chunk, InPlaceAttention
 from .model_loader import LoadedModel, as_attention
+from .prepack import prepack
 
 _CHECK_TOKENS = 48
 _LONGEST_CHECK = 160
@@ -42,6 +43,7 @@ class ModelRunner:
         self._model = loaded.model
         self._attention = InPlaceAttention()
         self._takes_rows = "logits_to_keep" in inspect.signature(loaded.model.forward).parameters
+        prepack(loaded.model)
         self._refuse_if_wrong(loaded.windows)
         self._model.set_attn_implementation(self._attention.name)
 
