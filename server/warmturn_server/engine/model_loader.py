@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.hub import cached_file
 
@@ -53,9 +54,11 @@ def load_model(model: str, *, device: str, dtype: str, max_context: int | None) 
     try:
         config = AutoConfig.from_pretrained(folder)
         limit = context_length(config, max_context)
-        loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, attn_implementation="eager")
-    except (OSError, ValueError, KeyError) as error:
+        loaded, loading = _from_pretrained(folder, chosen)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelRefused(f"cannot load a causal language model from {model}: {first_line(error)}") from error
+    if missing := sorted(loading["missing_keys"]):  # transformers fills them with random numbers
+        raise ModelRefused(f"{model} lacks {len(missing)} of its weights, such as {missing[0]}; fetch it again")
     refuse_unsupported(loaded)
     target = _device(device)
     loaded.to(target)  # type: ignore[arg-type]
@@ -72,6 +75,13 @@ def load_model(model: str, *, device: str, dtype: str, max_context: int | None) 
         context_length=limit,
         layers=tuple(call.shape for call in calls),
         windows=tuple(windows),
+    )
+
+
+def _from_pretrained(folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[str, set[str]]]:
+    """The model, and what transformers noted while loading it."""
+    return AutoModelForCausalLM.from_pretrained(  # type: ignore[return-value]
+        folder, dtype=dtype, attn_implementation="eager", output_loading_info=True
     )
 
 
