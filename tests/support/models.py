@@ -162,7 +162,10 @@ REFUSED: Final[dict[str, Callable[[], PretrainedConfig]]] = {
         interleave_moe_layer_step=1,
     ),
     "bloom": lambda: transformers.BloomConfig(vocab_size=TOKENIZER_SIZE, hidden_size=64, n_layer=2, n_head=4),
-    # The rotation of all earlier keys changes with the length of the sequence: saved keys would be wrong.
+}
+
+# Beyond 64 tokens these rotate all earlier keys otherwise: saved ones would be wrong.
+WITHIN_BASE: Final[dict[str, Callable[[], PretrainedConfig]]] = {
     "dynamic_rope": lambda: _config(
         "Llama",
         rope_parameters=_rope("dynamic", factor=2.0, original_max_position_embeddings=64),
@@ -177,7 +180,7 @@ REFUSED: Final[dict[str, Callable[[], PretrainedConfig]]] = {
     ),
 }
 
-ARCHITECTURES: Final = {**SERVED, **REFUSED}
+ARCHITECTURES: Final = {**SERVED, **REFUSED, **WITHIN_BASE}
 
 
 def _randomise(model: PreTrainedModel, seed: int, scale: float) -> None:
@@ -206,7 +209,7 @@ def make_model(
     config = ARCHITECTURES[architecture]()
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     _randomise(model, seed, scale)
-    if architecture in SERVED:
+    if architecture not in REFUSED:
         _prefer_readable_tokens(model)
     model.save_pretrained(folder)
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [IM_END, END_OF_TEXT]}))
