@@ -1,16 +1,23 @@
 """Answers go to stdout, everything else to stderr; colours only on a terminal that wants them (NO_COLOR, TERM=dumb)."""
 
 import json
+import os
 import sys
 from typing import Any
 
 from rich.console import Console
 
-notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+def styled_console(*, stderr: bool) -> Console:
+    """NO_COLOR takes bold and dim away too: who sets it wants plain text."""
+    return Console(stderr=stderr, highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+
+
+_notes = styled_console(stderr=True)
 
 
 def note(text: str, style: str = "dim") -> None:
-    notes.print(text, style=style)
+    _notes.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def answer(text: str, end: str = "\n") -> None:

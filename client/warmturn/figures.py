@@ -63,7 +63,7 @@ def _saved(report: TurnReport) -> str:
         return ""
     if report.saved_ms < 0:
         return f"lost {milliseconds(-report.saved_ms)}"
-    faster = f" ({times(report.recompute_ms / report.ttft_ms)})" if report.recompute_ms and report.ttft_ms else ""
+    faster = f" ({times((report.ttft_ms + report.saved_ms) / report.ttft_ms)})" if report.ttft_ms else ""
     return f"saved {milliseconds(report.saved_ms)}{faster}"
 
 

@@ -30,7 +30,7 @@ def test_the_line_of_the_design() -> None:
         ),
         ({"saved_ms": -12.0}, "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · lost 12 ms"),
         ({"saved_ms": None}, "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram)"),
-        ({"recompute_ms": None}, "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved 1.44 s"),
+        ({"saved_ms": 3.0}, "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved 3.0 ms (1.0x)"),
         (
             {
                 "cached_tokens": 512,

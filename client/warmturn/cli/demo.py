@@ -10,11 +10,10 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from warmturn.cli.options import ApiKey, AsJson, connect
 from warmturn.client import Client
-from warmturn.console import answer_json
+from warmturn.console import answer_json, styled_console
 from warmturn.demo.result import DemoResult
 from warmturn.demo.run import Demo
 from warmturn.demo.script import GENERIC_SCRIPT, bundled_script
@@ -36,7 +35,7 @@ def demo(
 
     Exits 1 when a promise broke. With --url the server is not killed. With --json stdout is one JSON document.
     """
-    view = View(Console(stderr=as_json))
+    view = View(styled_console(stderr=as_json))
     with _ending_on_signals():
         result = _on_own_server(model, view) if url is None else _on_other_server(url, api_key, view)
     view.verdict(result)

@@ -33,6 +33,7 @@ class Demo:
         self._restart: Restart | None = None
 
     def run(self, model: str, *, recall_promised: bool) -> DemoResult:
+        self._warm_up()
         killed_after = len(self._script) // 2 if self._server is not None else 0
         for number, line in enumerate(self._script, 1):
             measured = self._turn(number, line, _ORDERS[(number - killed_after) % len(_ORDERS)])
@@ -70,6 +71,11 @@ class Demo:
         self._server.kill()
         with self._view.working("starting it again on the same folder"):
             self._server.start()
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        """The first request of a process pays for much that has nothing to do with reuse: no mode shall be the one."""
+        self._client.respond("Hello.", store=False, reuse="nothing", max_output_tokens=2)
 
     def _note_restart(self, after_turn: int, measured: Measured) -> None:
         report = measured.turn.report

@@ -28,7 +28,7 @@ class View:
 
     def piece(self, text: str) -> None:
         """Of the answer, as it streams."""
-        self._console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, end="", markup=False, soft_wrap=True)
         self._mid_line = True
 
     def turn(self, turn: DemoTurn, report: TurnReport, remembered: bool | None) -> None:
@@ -75,7 +75,7 @@ class View:
         self._mid_line = False
 
     def _print(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def _ttft(turns: Sequence[DemoTurn], mode: ReuseMode) -> list[float]:
