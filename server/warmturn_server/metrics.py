@@ -64,6 +64,9 @@ class Metrics:
             buckets=_STEP_SECONDS,
             registry=new,
         )
+        self._forward = Histogram(
+            "warmturn_forward_seconds", "The forward pass of a step", buckets=_TOKEN_SECONDS, registry=new
+        )
         self._batch = Histogram(
             "warmturn_step_sequences", "Sequences in a step", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=new
         )
@@ -116,6 +119,7 @@ class Metrics:
     def step(self, num_sequences: int, num_tokens: int, forward_seconds: float, seconds: float) -> None:
         del num_tokens
         self._batch.observe(num_sequences)
+        self._forward.observe(forward_seconds)
         self._overhead.observe(max(seconds - forward_seconds, 0.0))
 
     def turn_finished(self, report: TurnReport, num_output_tokens: int, reason: FinishReason) -> None:

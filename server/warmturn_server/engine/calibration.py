@@ -12,18 +12,19 @@ from .model_runner import ModelRunner, Work
 _SIZES = (8, 32, 128, 512)
 _CONTEXTS = (0, 512)
 _ENOUGH_SECONDS = 2.0
+_AT_LEAST = 2
 
 
 def calibrate(runner: ModelRunner, cost_model: CostModel, budget: int) -> None:
     """Time prefills of rising length, on empty and on longer context, until enough time has gone into it."""
-    began = time.perf_counter()
+    began, measured = time.perf_counter(), 0
     _prefill(runner, 0, 2)  # the first pass pays for allocations that no later one pays
     for context in _CONTEXTS:
-        for size in _SIZES:
-            size = min(size, budget)
-            if context + size > runner.context_length or time.perf_counter() - began > _ENOUGH_SECONDS:
-                continue
-            cost_model.observe(size, context, _prefill(runner, context, size))
+        for size in sorted({min(size, budget) for size in _SIZES}):
+            enough = measured >= _AT_LEAST and time.perf_counter() - began > _ENOUGH_SECONDS
+            if context + size <= runner.context_length and not enough:
+                cost_model.observe(size, context, _prefill(runner, context, size))
+                measured += 1
     cost_model.fit()
 
 

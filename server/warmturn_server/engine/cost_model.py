@@ -33,6 +33,8 @@ class CostModel:
 
     def fit(self) -> None:
         """Take everything seen into account."""
+        if not self._seen:
+            return
         rows = np.array([_features(tokens, context) for tokens, context, _ in self._seen])
         seconds = np.array([seconds for *_, seconds in self._seen])
         self._coefficients = _non_negative_fit(rows / seconds[:, None])

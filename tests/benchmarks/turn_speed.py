@@ -1,0 +1,199 @@
+"""What saved state is worth, measured: `python -m tests.benchmarks.turn_speed`.
+
+A random model of the 135M Llama shape in bfloat16 on this machine's cores. All variants of a row alternate within one
+run; figures are medians. Needs a machine that does nothing else. Ends with one line of JSON.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ByteSize
+from tests.benchmarks.http_overhead import measure_http_overhead
+from tests.benchmarks.shape_135m import VOCABULARY, make_model
+
+from warmturn_server.build import build_engine
+from warmturn_server.engine import Engine, GenerationRequest, ReuseMode, SamplingParams, TurnReport
+from warmturn_server.settings import Settings
+
+HISTORIES = (0, 1000, 2000, 4000)
+TURN_TOKENS = 64
+REPLY_TOKENS = 8
+Row = dict[str, float | int | str | None]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model-dir", type=Path, help="keep the random model here between runs")
+    parser.add_argument("--repeat", type=int, default=5)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        model = make_model(given.model_dir or Path(scratch, "model"))
+        figures = {
+            "turn": turns(model, Path(scratch), given.repeat),
+            "batch": batching(model, Path(scratch), given.repeat),
+            "saving": saving(model, Path(scratch), given.repeat),
+            "overhead": measure_http_overhead(model, Path(scratch, "http")),
+        }
+    print_table("A 64-token turn: time to first token, ms", figures["turn"])
+    print_table("Decoding together: tokens per second", figures["batch"])
+    print_table("The reply with saving on and off, ms", figures["saving"])
+    print_table("A step of 8 sequences outside the forward pass, ms", figures["overhead"])
+    print(json.dumps(figures))
+
+
+def turns(model: Path, scratch: Path, repeat: int) -> list[Row]:
+    """The same new turn on a resident conversation, on one that only the disk has, and computed in full."""
+    rows: list[Row] = []
+    with engine_of(model, scratch / "turns", ram_cache=0) as engine:
+        for history in HISTORIES:
+            base = tokens(history)
+            seen: dict[str, list[TurnReport]] = {"resident": [], "disk": [], "prompt": []}
+            for _ in range(repeat):
+                for variant, reports in seen.items():
+                    bring_back(engine, base, variant)
+                    mode = ReuseMode.PROMPT if variant == "prompt" else ReuseMode.STATE
+                    reports.append(say(engine, base + tokens(TURN_TOKENS), mode))
+            rows.append(turn_row(history, seen))
+    return rows
+
+
+def turn_row(history: int, seen: dict[str, list[TurnReport]]) -> Row:
+    resident, disk, prompt = (median(seen[name], lambda report: report.ttft_ms) for name in seen)
+    assert all(
+        report.cached_by_tier.get(tier, 0) >= history - 1 for tier in ("resident", "disk") for report in seen[tier]
+    )
+    return {
+        "history": history,
+        "resident": resident,
+        "disk": disk,
+        "prompt": prompt,
+        "prompt / resident": round(prompt / resident, 2),
+        "disk / resident": round(disk / resident, 2),
+        "restore": median(seen["disk"], lambda report: report.restore_ms),
+    }
+
+
+def bring_back(engine: Engine, base: tuple[int, ...], variant: str) -> None:
+    """Put the history where the variant wants it: in memory, or on the disk alone."""
+    if base and variant != "prompt":
+        say(engine, base, ReuseMode.STATE, reply_tokens=1)
+        engine.flush()
+    if variant == "disk":
+        engine.evict_residents()
+
+
+def batching(model: Path, scratch: Path, repeat: int) -> list[Row]:
+    """Tokens per second of one conversation alone and of 8 in one batch."""
+    rows: list[Row] = []
+    with engine_of(model, scratch / "batch") as engine:
+        for history in (100, 1000):
+            bases = [tokens(history) for _ in range(8)]
+            for base in bases:
+                say(engine, base, ReuseMode.STATE, reply_tokens=1)
+            alone: list[float] = []
+            together: list[float] = []
+            for _ in range(repeat):
+                alone.append(asyncio.run(rate(engine, bases[:1])))
+                together.append(asyncio.run(rate(engine, bases)))
+            one, eight = statistics.median(alone), statistics.median(together)
+            rows.append(
+                {
+                    "history": history,
+                    "alone": round(one, 1),
+                    "8 together": round(eight, 1),
+                    "ratio": round(eight / one, 2),
+                }
+            )
+    return rows
+
+
+async def rate(engine: Engine, bases: list[tuple[int, ...]]) -> float:
+    """Output tokens per second while all of these decode."""
+    reports = await asyncio.gather(*(stream(engine, base + tokens(2)) for base in bases))
+    per_token = [report.decode_ms_per_token or 0.0 for report in reports]
+    return sum(1000 / ms for ms in per_token)
+
+
+async def stream(engine: Engine, prompt: tuple[int, ...]) -> TurnReport:
+    generation = engine.submit(GenerationRequest(prompt, greedy(48)))
+    async for delta in generation:
+        if delta.finish is not None:
+            return delta.finish.report
+    raise AssertionError("a generation ends with its report")
+
+
+def saving(model: Path, scratch: Path, repeat: int) -> list[Row]:
+    """TTFT and time per token with and without tiers to save to, turn after turn of a growing conversation."""
+    with (
+        engine_of(model, scratch / "on") as on,
+        engine_of(model, scratch / "off", ram_cache=0, disk_cache=0) as off,
+    ):
+        seen: dict[str, list[TurnReport]] = {"on": [], "off": []}
+        for _ in range(repeat):
+            base = tokens(500)
+            for engine in (on, off):
+                say(engine, base, ReuseMode.STATE, reply_tokens=1)
+            for _ in range(4):
+                base += tokens(TURN_TOKENS)
+                for name, engine in (("on", on), ("off", off)):
+                    seen[name].append(say(engine, base, ReuseMode.STATE, reply_tokens=16))
+    ttft = {name: median(reports, lambda report: report.ttft_ms) for name, reports in seen.items()}
+    token = {name: median(reports, lambda report: report.decode_ms_per_token) for name, reports in seen.items()}
+    return [
+        {"saving": name, "ttft": ttft[name], "ms per token": token[name], "turns": len(seen[name])}
+        for name in ("on", "off")
+    ]
+
+
+@contextmanager
+def engine_of(model: Path, data_dir: Path, *, ram_cache: int = 2**30, disk_cache: int = 4 * 2**30) -> Iterator[Engine]:
+    engine = build_engine(
+        Settings(
+            model=str(model),
+            data_dir=data_dir,
+            dtype="bfloat16",
+            ram_cache=ByteSize(ram_cache),
+            disk_cache=ByteSize(disk_cache),
+        )
+    )
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def say(engine: Engine, prompt: tuple[int, ...], mode: ReuseMode, reply_tokens: int = REPLY_TOKENS) -> TurnReport:
+    return engine.generate(GenerationRequest(prompt, greedy(reply_tokens), reuse=mode)).report
+
+
+def greedy(max_tokens: int) -> SamplingParams:
+    return SamplingParams(max_tokens=max_tokens, temperature=0.0, ignore_eos=True)
+
+
+def tokens(count: int) -> tuple[int, ...]:
+    return tuple(random.randrange(300, VOCABULARY) for _ in range(count))
+
+
+def median(reports: list[TurnReport], read: Callable[[TurnReport], float | None]) -> float:
+    return round(statistics.median(value for report in reports if (value := read(report)) is not None), 1)
+
+
+def print_table(title: str, rows: list[Row]) -> None:
+    print(f"\n{title}")
+    names = list(rows[0])
+    widths = [max(len(name), *(len(str(row[name])) for row in rows)) for name in names]
+    print("  ".join(name.rjust(width) for name, width in zip(names, widths, strict=True)))
+    for row in rows:
+        print("  ".join(str(row[name]).rjust(width) for name, width in zip(names, widths, strict=True)))
+
+
+if __name__ == "__main__":
+    main()
