@@ -20,7 +20,7 @@ def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
     SqliteStore(path).close()
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 99")
-    with pytest.raises(StartRefused, match="newer version of Warmturn.*--data-dir"):
+    with pytest.raises(StartRefused, match=r"newer version of Warmturn.*--data-dir"):
         SqliteStore(path)
 
 
