@@ -1,0 +1,80 @@
+"""An engine without a model: it answers with the ids that the test gives it."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+
+from tests.support.models import IM_END
+
+from warmturn_server.chat import TextTokenizer
+from warmturn_server.engine import Finish, GenerationRequest, ReuseMode, TokenDelta, TurnReport
+from warmturn_server.engine.detokenizer import Detokenizer
+
+
+def report_on(request: GenerationRequest) -> TurnReport:
+    return TurnReport(
+        reuse=ReuseMode.STATE,
+        prompt_tokens=len(request.token_ids),
+        cached_tokens=request.known_tokens,
+        prefilled_tokens=len(request.token_ids) - request.known_tokens,
+        cached_by_tier={},
+        queue_ms=0.0,
+        restore_ms=0.0,
+        prefill_ms=None,
+        ttft_ms=None,
+        decode_ms_per_token=None,
+        recompute_ms=None,
+        recompute_source=None,
+        saved_ms=None,
+        miss=None,
+    )
+
+
+class FakeGeneration:
+    def __init__(self, deltas: Sequence[TokenDelta], report: TurnReport, gate: asyncio.Event) -> None:
+        self._deltas = deltas
+        self._report = report
+        self._gate = gate
+        self.cancelled = False
+
+    async def __aiter__(self) -> AsyncIterator[TokenDelta]:
+        for delta in self._deltas:
+            await self._gate.wait()
+            if self.cancelled:
+                yield TokenDelta(finish=Finish("cancelled", self._report))
+                return
+            yield delta
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        self._gate.set()
+
+
+class FakeEngine:
+    model_name = "fake"
+    context_length = 4096
+
+    def __init__(self, tokenizer: TextTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.answers: deque[list[int]] = deque()
+        self.requests: list[GenerationRequest] = []
+        self.generations: list[FakeGeneration] = []
+        self.forgotten: list[tuple[int, ...]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def submit(self, request: GenerationRequest) -> FakeGeneration:
+        self.requests.append(request)
+        ids = self.answers.popleft() if self.answers else [*self._tokenizer.encode("fine").token_ids, IM_END]
+        detokenizer = Detokenizer(self._tokenizer._backend, ())
+        deltas = [TokenDelta(detokenizer.add(token_id), (token_id,)) for token_id in ids]
+        deltas.append(TokenDelta(finish=Finish("stop", report_on(request))))
+        self.generations.append(FakeGeneration(deltas, report_on(request), self.gate))
+        return self.generations[-1]
+
+    def forget(self, tenant: str, token_ids: Sequence[int]) -> None:
+        del tenant
+        self.forgotten.append(tuple(token_ids))
+
+    def stats(self) -> dict[str, object]:
+        return {}
