@@ -1,8 +1,5 @@
 """Figures as people read them."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from warmturn.wire import TurnReport
 
 _UNITS = ("B", "KiB", "MiB", "GiB")
@@ -71,24 +68,3 @@ def _miss(report: TurnReport) -> str:
     if report.miss is None:
         return ""
     return f"reuse stopped at token {report.miss.at_token:,} ({report.miss.reason.replace('_', ' ')})"
-
-
-def stats_lines(figures: dict[str, Any]) -> Iterator[str]:
-    """`/v1/stats` as an aligned list, whatever the server counts."""
-    rows = list(_flattened(figures))
-    width = max((len(name) for name, _ in rows), default=0)
-    return (f"{name:{width}}  {value}" for name, value in rows)
-
-
-def _flattened(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            yield from _flattened(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, _figure(value)
-
-
-def _figure(value: object) -> str:
-    if value is None:
-        return "unknown"
-    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

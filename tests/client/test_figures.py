@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.client.fake_server import REPORT, response
 
-from warmturn.figures import milliseconds, stats_lines, times, turn_line
+from warmturn.figures import milliseconds, times, turn_line
 from warmturn.wire import TurnReport, parse_turn
 
 
@@ -58,16 +58,6 @@ def test_gains_are_rounded_down() -> None:
 def test_times_have_the_digits_that_matter() -> None:
     shown = [milliseconds(ms) for ms in (0.04, 6.14, 9.96, 38.2, 999.4, 1442.9, -12.3)]
     assert shown == ["0.0 ms", "6.1 ms", "10 ms", "38 ms", "999 ms", "1.44 s", "-12 ms"]
-
-
-def test_stats_are_listed_whatever_they_are() -> None:
-    figures = {"turns": 12000, "ttft_ms": {"state": {"p50": None}}, "ok": True, "tiers": ["ram"]}
-    assert list(stats_lines(figures)) == [
-        "turns              12,000",
-        "ttft_ms.state.p50  unknown",
-        "ok                 True",
-        "tiers              ['ram']",
-    ]
 
 
 def test_the_fake_report_has_every_field_of_the_wire() -> None:

@@ -42,14 +42,17 @@ def _serve(given: dict[str, Any]) -> None:
         from pydantic import ValidationError
 
         from warmturn_server.errors import WarmturnError
-        from warmturn_server.serve import serve as run_server
         from warmturn_server.settings import Settings
+
+        settings = Settings(**given)
+
+        from warmturn_server.serve import serve as run_server  # takes seconds, so a mistyped flag is told before
     except ModuleNotFoundError as error:
         _refuse(_INSTALL.format(missing=error.name))
-    try:
-        run_server(Settings(**given))
     except ValidationError as error:
         _refuse("; ".join(f"{_flag(part['loc'])}: {part['msg']}" for part in error.errors()))
+    try:
+        run_server(settings)
     except (WarmturnError, OSError) as error:
         _refuse(str(error))
 

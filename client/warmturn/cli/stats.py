@@ -2,7 +2,7 @@
 
 from warmturn.cli.options import ApiKey, AsJson, Url, connect
 from warmturn.console import answer, answer_json
-from warmturn.figures import stats_lines
+from warmturn.statistics import stats_lines
 
 
 def stats(as_json: AsJson = False, url: Url = None, api_key: ApiKey = None) -> None:

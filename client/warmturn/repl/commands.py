@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from warmturn.figures import milliseconds, stats_lines
+from warmturn.figures import milliseconds
 from warmturn.lookup import find_conversation
+from warmturn.statistics import stats_lines
 from warmturn.wire import REUSE_MODES, Turn
 
 if TYPE_CHECKING:
