@@ -72,7 +72,7 @@ class Admission:
             if not self._residents.make_room(reserved):
                 return None
         sequence.buffer = self._begin(source, sequence)
-        sequence.prefix = Prefix({RESIDENT: source.num_tokens} if source.num_tokens else {})
+        sequence.prefix = Prefix({RESIDENT: source.num_tokens} | {tier.name: 0 for tier in self._cache.tiers})
         worthwhile = self._worthwhile(sequence, match, len(prefix))
         self._residents.reserved_bytes += reserved
         return worthwhile

@@ -248,8 +248,7 @@ class Engine:
         sequence.timeline.ready = now()
         sequence.prefix.reason = restored.reason or sequence.prefix.reason
         for tier, num_tokens in restored.tokens_by_tier.items():
-            if num_tokens:
-                sequence.prefix.tokens_by_tier[tier] = num_tokens
+            sequence.prefix.tokens_by_tier[tier] = num_tokens
             self._observer.restored(tier, restored.seconds_by_tier[tier], num_tokens)
         if sequence.cancelled:
             self._finish(sequence, "cancelled", TokenDelta())
