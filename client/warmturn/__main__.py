@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import TextIOWrapper
 
 from warmturn.cli.app import app
 from warmturn.errors import ServerUnreachable, SettingsError, WarmturnError
@@ -10,6 +11,7 @@ FAILED, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
 
 def main() -> None:
+    _never_fail_to_print()
     try:
         app(prog_name="warmturn")
     except KeyboardInterrupt:
@@ -30,6 +32,13 @@ def _exit_code(error: WarmturnError) -> int:
             return USAGE
         case _:
             return FAILED
+
+
+def _never_fail_to_print() -> None:
+    """A terminal or file that cannot show a character gets a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _stop_writing() -> None:

@@ -21,9 +21,8 @@ def note(text: str, style: str = "dim") -> None:
 
 
 def answer(text: str, end: str = "\n") -> None:
-    """At once, so that a stream is seen as it comes. Lone surrogates cannot be encoded; they are shown as `?`."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write((text + end).encode(encoding, "replace").decode(encoding))
+    """At once, so that a stream is seen as it comes."""
+    sys.stdout.write(text + end)
     sys.stdout.flush()
 
 

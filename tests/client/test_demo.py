@@ -105,6 +105,11 @@ def test_the_chart_tells_flat_from_rising() -> None:
     assert rising[0].endswith(" a")
 
 
+def test_one_hiccup_does_not_squeeze_the_chart() -> None:
+    assert "148 ms ┤" in shown(GOOD)
+    assert "148 ms ┤" in shown(_with_turn(5, ttft_ms={"state": 8.0, "prompt": 50.0, "nothing": 4000.0}))
+
+
 @pytest.mark.parametrize("values", [[0.0], [0.0, 0.0], [5.0], [1.0, 1e9]])
 def test_the_chart_draws_any_values(values: list[float]) -> None:
     assert len(line_chart([Series("a", values, "red")], columns=8, rows=3)) == 4

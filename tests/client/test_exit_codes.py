@@ -151,6 +151,12 @@ def test_a_reader_that_leaves_early_gets_no_traceback(tmp_path: Path) -> None:
     assert "BrokenPipe" not in done.stderr
 
 
+def test_a_terminal_that_knows_only_ascii_gets_question_marks(command: Command) -> None:
+    done = command("show", "größe", "--url", "http://127.0.0.1:9/größe", PYTHONIOENCODING="ascii")
+    assert done.code == 3
+    assert "gr??e" in done.stderr
+
+
 def _run_without(packages: tuple[str, ...], *arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     """As where only the client is installed: these packages cannot be imported."""
     code = f"import sys; sys.modules.update(dict.fromkeys({packages})); from warmturn.__main__ import main; main()"

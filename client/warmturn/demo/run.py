@@ -33,6 +33,7 @@ class Demo:
         self._restart: Restart | None = None
 
     def run(self, model: str, *, recall_promised: bool) -> DemoResult:
+        self._view.introduction(model, len(self._script))
         self._warm_up()
         killed_after = len(self._script) // 2 if self._server is not None else 0
         for number, line in enumerate(self._script, 1):
