@@ -58,8 +58,10 @@ def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    is_bundled = settings.model == BUNDLED
     loaded = load_model(
-        str(bundled.path()) if settings.model == BUNDLED else settings.model,
+        str(bundled.path()) if is_bundled else settings.model,
+        name=bundled.NAME if is_bundled else None,
         device=settings.device,
         dtype=settings.dtype,
         max_context=settings.max_context,

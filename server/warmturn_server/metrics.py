@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from .engine import Engine, FinishReason, ReuseMode, TurnReport
+from .metrics_vllm import VllmNames
 
 _TTFT_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 60.0)
 _TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
@@ -26,6 +27,7 @@ class Metrics:
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # two series for each count say nothing more
         self.registry = CollectorRegistry()
         new = self.registry
         self._ttft = Histogram(
@@ -101,6 +103,7 @@ class Metrics:
 
     def watch(self, engine: Engine) -> None:
         """Show the engine's present state beside the counts."""
+        self._vllm_names = VllmNames(self.registry, engine.model_name)
         self.registry.register(_EngineCollector(engine))
         Gauge("warmturn_requests_running", "Sequences in the batch", registry=self.registry).set_function(
             lambda: engine.num_running
@@ -166,6 +169,10 @@ class Metrics:
     def exposition(self) -> bytes:
         """Prometheus text."""
         return generate_latest(self.registry)
+
+    def exposition_with_vllm_names(self) -> bytes:
+        """The same, and then again under vLLM's names."""
+        return self.exposition() + self._vllm_names.exposition()
 
     def snapshot(self) -> dict[str, object]:
         """Totals since start; percentiles over the latest turns. Unknown is None."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol, cast
+from typing import Annotated, Literal, Protocol, cast
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -17,6 +17,8 @@ class ServerMetrics(Protocol):
     content_type: str
 
     def exposition(self) -> bytes: ...
+
+    def exposition_with_vllm_names(self) -> bytes: ...
 
     def snapshot(self) -> dict[str, object]: ...
 
@@ -39,9 +41,12 @@ async def ready(service: Service) -> Response:
 
 
 @router.get("/metrics")
-async def metrics(figures: Annotated[ServerMetrics, Depends(_metrics)]) -> Response:
-    """Prometheus text."""
-    return Response(figures.exposition(), media_type=figures.content_type)
+async def metrics(
+    figures: Annotated[ServerMetrics, Depends(_metrics)], names: Literal["warmturn", "vllm"] = "warmturn"
+) -> Response:
+    """Prometheus text; with `names=vllm` the same figures also under the names that vLLM gives them."""
+    text = figures.exposition_with_vllm_names() if names == "vllm" else figures.exposition()
+    return Response(text, media_type=figures.content_type)
 
 
 @router.get("/v1/stats")

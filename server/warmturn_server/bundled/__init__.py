@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+NAME = "warmturn-mini"
+
 
 def path() -> Path:
     """The folder that `from_pretrained` loads."""

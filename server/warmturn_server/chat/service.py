@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 
 from ..engine import GenerationRequest
@@ -51,6 +52,7 @@ class ChatService:
             raise
 
     async def _start(self, request: TurnRequest) -> RunningTurn:
+        arrived = time.perf_counter()
         context = await asyncio.to_thread(self._reader.read, request)
         generation = self.engine.submit(
             GenerationRequest(
@@ -60,6 +62,7 @@ class ChatService:
                 tenant=request.tenant,
                 known_tokens=context.known_tokens,
                 rewritten_at=context.rewritten_at,
+                arrived=arrived,
             )
         )
         turn_id = new_turn_id()

@@ -47,8 +47,11 @@ class _Call:
     unknown: list[str] = field(default_factory=list)
 
 
-def load_model(model: str, *, device: str, dtype: str, max_context: int | None) -> LoadedModel:
-    """Load from a local folder or a hub id; raises `StartRefused` with what to do about it."""
+def load_model(model: str, *, device: str, dtype: str, max_context: int | None, name: str | None = None) -> LoadedModel:
+    """Load from a local folder or a hub id; raises `StartRefused` with what to do about it.
+
+    `name` is what clients call the model: the hub id or the folder's name unless given.
+    """
     folder = resolve_folder(model)
     chosen = choose_dtype(dtype, device)
     try:
@@ -68,7 +71,7 @@ def load_model(model: str, *, device: str, dtype: str, max_context: int | None) 
     _refuse_surprises(loaded, calls, windows)
     return LoadedModel(
         model=loaded,
-        name=Path(model).name if Path(model).exists() else model,
+        name=name or (Path(model).resolve().name if Path(model).exists() else model),
         folder=folder,
         device=target,
         dtype=chosen,
