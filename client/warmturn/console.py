@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import sys
 from typing import Any
 
 from rich.console import Console
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def styled_console(*, stderr: bool) -> Console:
@@ -16,13 +19,18 @@ def styled_console(*, stderr: bool) -> Console:
 _notes = styled_console(stderr=True)
 
 
+def visible(text: str) -> str:
+    """What a model says must not steer the terminal: control characters other than newline and tab are replaced."""
+    return _CONTROL.sub("\ufffd", text)
+
+
 def note(text: str, style: str = "dim") -> None:
-    _notes.print(text, style=style, markup=False, soft_wrap=True)
+    _notes.print(visible(text), style=style, markup=False, soft_wrap=True)
 
 
 def answer(text: str, end: str = "\n") -> None:
-    """At once, so that a stream is seen as it comes."""
-    sys.stdout.write(text + end)
+    """At once, so that a stream is seen as it comes. Files and pipes get every character as it is."""
+    sys.stdout.write((visible(text) if sys.stdout.isatty() else text) + end)
     sys.stdout.flush()
 
 

@@ -1,5 +1,6 @@
 """The client's settings: flag, then environment, then a TOML file in the platform's config folder, then the default."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,8 +33,12 @@ def config_file() -> Path:
 
 
 def history_file() -> Path:
-    """What was typed at the prompt, for arrow-up."""
-    return user_state_path("warmturn", ensure_exists=True) / "history"
+    """What was typed at the prompt, for arrow-up; where it cannot be written, it lasts as long as the program."""
+    try:
+        folder = user_state_path("warmturn", ensure_exists=True)
+    except OSError:
+        return Path(os.devnull)
+    return folder / "history" if os.access(folder, os.W_OK) else Path(os.devnull)
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 one is a ProtocolError.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, TypeVar
 
@@ -36,6 +36,15 @@ class TurnOptions(TypedDict, total=False):
     max_output_tokens: int
     temperature: float
     top_p: float
+    top_k: int
+    min_p: float
+    seed: int
+    stop: Sequence[str]
+    presence_penalty: float
+    frequency_penalty: float
+    repetition_penalty: float
+    ignore_eos: bool
+    metadata: Mapping[str, str]
     token_ids: bool
 
 

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,7 +166,7 @@ def test_ctrl_c_stops_the_turn_and_not_the_program(endless_server: ServerProcess
         assert terminal.wait() == 0
     assert "Traceback" not in terminal.screen
     with Client(endless_server.base_url) as client:
-        assert last_items(client) == []
+        assert list(client.conversations.list()) == []
         _wait_until_idle(client)
 
 
@@ -192,6 +193,16 @@ def test_colours_only_where_wanted(shared_server: ServerProcess, tmp_path: Path)
         with Terminal([*WARMTURN, "ask", "hello", *GREEDY], home) as terminal:
             assert terminal.wait() == 0
         assert ("\x1b[2m" in terminal.raw) == coloured
+
+
+def test_a_model_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    steering = "\x1b]0;owned\x07\x9b2Jplain\ttext"
+    probe = f"from warmturn.console import answer, note; answer({steering!r}); note({steering!r})"
+    with Terminal([sys.executable, "-c", probe], environment(tmp_path)) as terminal:
+        assert terminal.wait() == 0
+    assert terminal.raw.count("\ufffd]0;owned\ufffd\ufffd2Jplain") == 2
+    piped = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True)
+    assert piped.stdout == (steering + "\n").encode()
 
 
 def test_the_chat_outlives_its_server(start_server: object, tmp_path: Path) -> None:

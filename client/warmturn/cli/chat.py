@@ -42,4 +42,7 @@ def chat(
             note(f"{', '.join(model.id for model in client.models())} at {client.base_url}; /help lists the commands")
         if system is not None:
             session.set_system(system)
-        repl.run()
+        try:
+            repl.run()
+        finally:
+            session.leave()

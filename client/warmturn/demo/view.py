@@ -7,6 +7,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from warmturn.console import visible
 from warmturn.demo.chart import Series, line_chart
 from warmturn.demo.result import DemoResult, DemoTurn, Restart
 from warmturn.figures import main_tier, milliseconds, times
@@ -36,7 +37,7 @@ class View:
 
     def piece(self, text: str) -> None:
         """Of the answer, as it streams."""
-        self._console.print(text, end="", markup=False, soft_wrap=True)
+        self._console.print(visible(text), end="", markup=False, soft_wrap=True)
         self._mid_line = True
 
     def turn(self, turn: DemoTurn, report: TurnReport, remembered: bool | None) -> None:

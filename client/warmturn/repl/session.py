@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
 from warmturn.client import Client
-from warmturn.errors import ApiError
+from warmturn.errors import ApiError, WarmturnError
 from warmturn.stream import TurnStream
 from warmturn.wire import Conversation, Item, ReuseMode, Turn, TurnOptions
 
@@ -29,22 +29,34 @@ class ChatSession:
     max_tokens: int | None = None
     temperature: float = 0.0
     turns: list[Turn] = field(default_factory=list)
+    _is_empty: bool = False
 
     @contextmanager
     def say(self, text: str, *, temperature: float | None = None) -> Iterator[TurnStream]:
         """The turn as it streams. Leaving the block early stops it on the server; the record then stays as it was."""
         if self.conversation is None:
             self.conversation = self.client.conversations.create(metadata=self._metadata(text))
+            self._is_empty = True
         with ExitStack() as stack:
             stream = self._enter_when_free(stack, text, self._options(self.conversation.id, temperature))
             yield stream
             self.turns.append(stream.turn)
+            self._is_empty = False
+
+    def leave(self) -> None:
+        """A conversation whose only turns were stopped is not worth keeping; where that cannot be told, it stays."""
+        if self.conversation is not None and self._is_empty:
+            with suppress(WarmturnError):
+                self.client.conversations.delete(self.conversation.id)
+        self._is_empty = False
+        self.conversation = None
 
     def new(self) -> None:
-        self.conversation = None
+        self.leave()
         self.turns.clear()
 
     def resume(self, conversation: Conversation) -> None:
+        self.leave()
         self.conversation = conversation
         self.system = conversation.metadata.get("system", "")
         self.turns.clear()
