@@ -135,12 +135,16 @@ class TestOneTurnAtATime:
 
     async def test_a_reader_that_goes_during_the_commit_does_not_undo_it(self, chat: Chat) -> None:
         conversation = await chat.new()
-        running = await chat.service.start(TurnRequest((user("x"),), conversation_id=conversation.id, stored=True))
-        reading = asyncio.create_task(read(running.deltas()))
-        while running._committing is None:
-            await asyncio.sleep(0)
-        reading.cancel()
-        running.close()
+        request = TurnRequest((user("x"),), conversation_id=conversation.id, stored=True)
+        running = await chat.service.start(request)
+        with chat.store._lock:
+            reading = asyncio.create_task(read(running.deltas()))
+            while running._committing is None:
+                await asyncio.sleep(0)
+            reading.cancel()
+            running.close()
+            with pytest.raises(Conflict):
+                await chat.service.start(request)
         await running._committing
         await asyncio.sleep(0)
         assert await chat.service.response("", running.id)
