@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from . import data, values
 from .attributes import ATTRIBUTES
 from .tokenizer import END, MAX_POSITIONS, START, VOCABULARY, assistant_text, user_text
+from .wordings import SYSTEM_PROMPTS
 
 FIRST_ORDINARY_TOKEN = 3
 Row = tuple[list[int], list[bool], list[int]]
@@ -45,8 +46,7 @@ class Rows:
     def __init__(self, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
         self.tokenizer = tokenizer
         self.seed = seed
-        self.start, self.end = tokenizer.convert_tokens_to_ids([START, END])
-        self.newline = tokenizer.encode("\n")
+        self.start, self.end, self.newline = (self._ids([text])[0] for text in (START, END, "\n"))
 
     def batch(self, step: int, mix: Mix) -> Batch:
         rng = Random(f"{self.seed}/{step}")
@@ -60,23 +60,20 @@ class Rows:
 
     def dialogue(self, rng: Random, mix: Mix) -> Row:
         turns = data.dialogue(rng, "train", mix.max_facts)
-        system = [rng.choice(data.SYSTEM_PROMPTS)] if rng.random() < 0.2 else []
+        system = [rng.choice(SYSTEM_PROMPTS)] if rng.random() < 0.2 else []
         drawn = [turn for turn, _ in zip(turns, range(mix.length // 18), strict=False)]
-        return self.cut(*self.encode(drawn, system), mix.length, rng, mix)
-
-    def cut(self, tokens: list[int], learned: list[bool], starts: list[int], length: int, rng: Random, mix: Mix) -> Row:
-        """Exactly `length` tokens; a dialogue that was too short is continued by another one."""
-        while len(tokens) < length:
+        tokens, learned, starts = self.encode(drawn, system)
+        while len(tokens) < mix.length:
             more, also, _ = self.dialogue(rng, mix)
             starts = [*starts, len(tokens)]
             tokens, learned = tokens + more, learned + also
-        return tokens[:length], learned[:length], [start for start in starts if start < length]
+        return _cut(tokens, learned, starts, mix.length)
 
     def encode(self, turns: Sequence[data.Turn], system: Sequence[str] = ()) -> Row:
         """The tokens of the chat template; what the assistant says is learned, its end token too."""
         texts = [f"system {prompt}" for prompt in system]
         texts += [text for turn in turns for text in (user_text(turn.user), assistant_text(turn.assistant))]
-        encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        encoded = self._ids(texts)
         tokens: list[int] = []
         learned: list[bool] = []
         starts: list[int] = []
@@ -86,7 +83,7 @@ class Rows:
                 starts.append(len(tokens))
             # The role and its line break are two tokens that the server writes, not the model.
             marks = [False, False, False] + [is_reply] * (len(ids) - 2) + [is_reply]
-            tokens += [self.start, *ids, self.end, *self.newline]
+            tokens += [*self.start, *ids, *self.end, *self.newline]
             learned += marks + [False] * len(self.newline)
         return tokens, learned, starts
 
@@ -111,8 +108,8 @@ class Rows:
             if not known:
                 told[attribute.phrase] = values.draw(attribute.value, rng, "train")
             said.append((f" your {attribute.phrase} {attribute.verb}", f" {told[attribute.phrase]}.", known))
-        encoded = self.tokenizer([text for key, value, _ in said for text in (key, value)], add_special_tokens=False)["input_ids"]
-        tokens: list[int] = [self.start]
+        encoded = self._ids([text for key, value, _ in said for text in (key, value)])
+        tokens: list[int] = [*self.start]
         learned: list[bool] = [False]
         starts: list[int] = [0]
         for index, (_, _, known) in enumerate(said):
@@ -120,7 +117,14 @@ class Rows:
             tokens += key + value
             learned += [False] * len(key) + [known] * len(value)
             starts.append(len(tokens))
-        return (tokens * 2)[:length], (learned + [False] * length)[:length], [start for start in starts if start < length]
+        return _cut(tokens * 2, learned + [False] * len(tokens), starts, length)
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self.tokenizer.backend_tokenizer.encode_batch(texts)]
+
+
+def _cut(tokens: list[int], learned: list[bool], starts: list[int], length: int) -> Row:
+    return tokens[:length], learned[:length], [start for start in starts if start < length]
 
 
 def positions_of(starts: Sequence[int], mix: Mix, rng: Random) -> list[int]:

@@ -6,25 +6,12 @@ from random import Random
 from typing import Literal
 
 from . import small_talk, values, words
-from .attributes import ATTRIBUTES, Attribute, of_split
+from .attributes import ATTRIBUTES, Attribute, unheard_of
 from .values import Split
+from .wordings import ASK_OPENERS, CORRECTIONS, TAILS, TELL_OPENERS, asks, of_split, tells
 
 Kind = Literal["tell", "correct", "ask", "unknown", "list", "chat"]
 
-SYSTEM_PROMPTS = ("You are a helpful assistant.", "You are a chat model.", "Be brief.", "Remember what the user tells you.")
-OPENERS = """by the way, |oh, |hey, |also, |so |just so you know, |please remember: |well, |ok, |hi, |fun fact: |and |now, |look, """
-TELL_OPENERS = OPENERS.split("|")[:-1]
-ASK_OPENERS = ["hey, ", "ok, ", "so, ", "quick question: ", "now, ", "and ", "well, ", "oh, ", "tell me, ", "by the way, "]
-CORRECTIONS = """actually, {t}|sorry, {t}|correction: {t}|I was wrong, {t}|no, {t}|actually, {t} now|wait, {t}|I made a mistake, {t}
-update: {t}|I changed my mind, {t}|things have changed, {t}|sorry, I meant {t}|that's not true any more, {t}|hold on, {t}
-from now on {t}|oops, {t}|that has changed: {t}|not any more, {t}""".replace("\n", "|").split("|")
-LIST_ADDS = """add {v} to my shopping list|put {v} on my shopping list|put {v} on the list|add {v} to the list|we need {v}
-I also need {v}|I need to buy {v}|please add {v}|shopping list: {v}|we are out of {v}|{v} for the shopping list
-add {v} to the shopping list|don't forget {v} on the list|I have to buy {v}|let's buy {v}|put {v} on our shopping list
-{v} should go on the shopping list|add {v} please""".replace("\n", "|").split("|")
-LIST_ASKS = """what's on my shopping list|what is on my shopping list|what do I need to buy|read me my shopping list|my shopping list
-what's on the list|what is on the shopping list|what should I buy|tell me my shopping list|show me my shopping list
-do you remember my shopping list|and my shopping list|what do we need to buy|what is on my list""".replace("\n", "|").split("|")
 MAX_LIST_ITEMS = 5
 
 
@@ -48,9 +35,12 @@ class Speaker:
     shopping: list[str] = field(default_factory=list)
 
     def new_attribute(self) -> Attribute:
-        while (attribute := self.rng.choice(ATTRIBUTES)).phrase in self.told:
+        while (attribute := self._any_attribute()).phrase in self.told:
             pass
         return attribute
+
+    def _any_attribute(self) -> Attribute:
+        return unheard_of(self.rng, self.split) if self.rng.random() < 0.12 else self.rng.choice(ATTRIBUTES)
 
     def known_attribute(self) -> Attribute:
         return self.attributes[self.rng.choice(list(self.told))]
@@ -88,12 +78,12 @@ class Speaker:
     def add_to_list(self) -> Turn:
         item = values.draw(values.one_of(words.GROCERIES), self.rng, self.split)
         self.shopping.append(item)
-        wording = self.rng.choice(of_split(LIST_ADDS, self.split)).format(v=item)
+        wording = self.rng.choice(of_split(tells("shopping_list"), self.split)).format(v=item)
         return Turn(self._spoken(wording, TELL_OPENERS, ".", item), f"Noted: your {self._list()}", "list")
 
     def ask_list(self) -> Turn:
         reply = f"Your {self._list()}" if self.shopping else "Your shopping list? You haven't told me."
-        user = self._spoken(self.rng.choice(of_split(LIST_ASKS, self.split)), ASK_OPENERS, "?")
+        user = self._spoken(self.rng.choice(of_split(asks("shopping_list"), self.split)), ASK_OPENERS, "?")
         return Turn(user, reply, "ask" if self.shopping else "unknown", "shopping list")
 
     def chat(self) -> Turn:
@@ -109,49 +99,55 @@ class Speaker:
         value = value.lower() if self.rng.random() < 0.12 else value
         self.told[attribute.phrase] = value
         self.attributes[attribute.phrase] = attribute
-        return self._spelled(attribute.tell(self.rng.choice(of_split(attribute.tells, self.split)), value), value), value
+        return self._spelled(attribute.tell(self.rng, self.split, value), value), value
 
     def _noted(self, word: str, attribute: Attribute) -> str:
         return f"{word}: {attribute.fact(self.told[attribute.phrase])}"
 
     def _question(self, attribute: Attribute) -> str:
-        wording = self._spelled(attribute.ask(self.rng.choice(of_split(attribute.asks, self.split))))
-        return self._spoken(wording, ASK_OPENERS, "?")
+        return self._spoken(self._spelled(attribute.ask(self.rng, self.split)), ASK_OPENERS, "?")
 
     def _spelled(self, text: str, value: str = "") -> str:
         american = self.rng.random() < 0.4 and "colour" not in value
         return text.replace("colour", "color") if american else text
 
     def _spoken(self, text: str, openers: list[str], mark: str, *keep: str) -> str:
-        """The wording with an opener, a capital and a full stop, or sloppily without; values keep their letters."""
+        """The wording with opener, tail, capital and full stop, or sloppily without; values keep their letters."""
         rng = self.rng
         text = rng.choice(openers) + text if openers and rng.random() < 0.25 else text
-        if rng.random() < 0.75:
+        text = text + rng.choice(of_split(TAILS, self.split)) if keep and rng.random() < 0.15 else text
+        if keep and all(value == value.lower() for value in keep) and rng.random() < 0.5:
+            text = text.lower()
+        elif rng.random() < 0.75:
             text = text[0].upper() + text[1:] if not any(text.startswith(value) for value in keep) else text
-        elif rng.random() < 0.4:
-            text = text.replace("I'm", "im").replace("I ", "i ").replace("'s", "s") if not keep else text
-        return text + (mark if rng.random() < 0.75 else "")
+        elif not keep and rng.random() < 0.5:
+            text = text.replace("I'm", "im").replace("I ", "i ").replace("'s", "s")
+        curly = rng.random() < 0.06 and not any("'" in value for value in keep)
+        text = text.replace("'", "\u2019") if curly else text
+        return text + (mark if rng.random() < 0.75 and not text.endswith(")") else "")
 
 
 def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
     """Endless turns. Telling, asking and chatting each have their own pace in every dialogue."""
     speaker = Speaker(rng, split)
     limit = rng.randint(1, max_facts)
-    chat, unknown, correct, lists = rng.choice((0.05, 0.15, 0.4)), 0.12, rng.choice((0.02, 0.1)), rng.choice((0, 0.1, 0.2))
-    tell = rng.choice((0.25, 0.5, 0.8))
+    chat, correct = rng.choice((0.05, 0.15, 0.4, 0.8)), rng.choice((0.05, 0.25))
+    lists, tell = rng.choice((0, 0.1, 0.2)), rng.choice((0.25, 0.5, 0.8))
     while True:
         if rng.random() < chat:
             yield speaker.chat()
         elif rng.random() < lists:
-            yield speaker.ask_list() if rng.random() < 0.4 or len(speaker.shopping) >= MAX_LIST_ITEMS else speaker.add_to_list()
-        elif rng.random() < unknown:
+            full = len(speaker.shopping) >= MAX_LIST_ITEMS
+            yield speaker.ask_list() if rng.random() < 0.4 or full else speaker.add_to_list()
+        elif rng.random() < 0.14:
             yield speaker.ask(speaker.new_attribute())
         elif len(speaker.told) < limit and (not speaker.told or rng.random() < tell):
             yield speaker.tell_two() if rng.random() < 0.1 else speaker.tell(speaker.new_attribute())
         elif not speaker.told:
             continue
         elif rng.random() < correct:
-            yield speaker.correct(speaker.known_attribute())
+            told = speaker.known_attribute()
+            yield speaker.correct(told) if rng.random() < 0.75 else speaker.tell(told)
         elif len(speaker.told) > 1 and rng.random() < 0.1:
             yield speaker.ask_two()
         else:

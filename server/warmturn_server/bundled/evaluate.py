@@ -3,22 +3,23 @@
     python -m warmturn_server.bundled.evaluate
 
 Every dialogue tells some facts, chats, and asks for one fact exactly so many turns after it was told. The history is
-teacher-forced (the replies that were right), the answer is the model's own: it counts as right when greedy decoding gives
-the expected answer to the last token. `--own-history` lets the model write the whole dialogue by itself instead.
+teacher-forced (the replies that were right), the answer is the model's own: it counts as right when greedy decoding
+gives the expected answer to the last token. `--own-history` lets the model write the whole dialogue by itself.
 """
 
 import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from transformers import DynamicCache, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from . import path
-from .attributes import Attribute
+from .attributes import ATTRIBUTES, Attribute
 from .batches import Rows
 from .data import Speaker, Turn
 from .values import Split
@@ -37,14 +38,14 @@ class Trial:
 
 
 def family_of(attribute: Attribute) -> str:
+    if attribute not in ATTRIBUTES:
+        return "made-up word"
     if attribute.phrase.startswith("favourite "):
         return "favourite"
-    return {"spot": "where", "moment": "when", "code": "code", "name": "called", "city": "city"}.get(
-        attribute.value.__name__, "other"
-    )
+    return attribute.family
 
 
-def trial(rng: Random, split: Split, distance: int, facts: int) -> Trial:
+def trial(rng: Random, split: Split, distance: int, facts: int = 1) -> Trial:
     """The fact is told, `distance - 1` turns pass (other facts first, then chat), and it is asked."""
     speaker = Speaker(rng, split)
     wanted = speaker.new_attribute()
@@ -97,28 +98,46 @@ def noted(rng: Random, split: Split, distance: int) -> Trial:
     return Trial([*turns, speaker.tell(speaker.new_attribute())], "acknowledgement")
 
 
-@torch.no_grad()
-def is_right(model: LlamaForCausalLM, rows: Rows, trial: Trial) -> bool:
-    """Greedy decoding gives the answer exactly if, after each of its prefixes, its next token is the likeliest."""
-    tokens, learned, starts = rows.encode(trial.turns)
-    ids = torch.tensor([tokens])
-    answer = [at for at in range(starts[-1], len(tokens)) if learned[at]]
-    hidden = model.model(ids, use_cache=False).last_hidden_state[0]
-    predicted = model.lm_head(hidden[[at - 1 for at in answer]]).argmax(-1)
-    return bool((predicted == ids[0, answer]).all())
+Maker = Callable[[Random, Split, int], Trial]
 
 
-@torch.no_grad()
-def is_right_alone(model: LlamaForCausalLM, rows: Rows, trial: Trial) -> bool:
-    """The model writes every reply itself; only what the user says is given."""
-    messages: list[dict[str, str]] = []
-    for turn in trial.turns:
-        messages.append({"role": "user", "content": turn.user})
-        prompt = rows.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-        out = model.generate(**prompt, max_new_tokens=60)
-        reply = rows.tokenizer.decode(out[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
-        messages.append({"role": "assistant", "content": reply})
-    return reply == trial.turns[-1].assistant
+@dataclass(frozen=True)
+class Judge:
+    model: LlamaForCausalLM
+    rows: Rows
+
+    @torch.no_grad()
+    def given_history(self, trial: Trial) -> bool:
+        """Greedy decoding gives the answer exactly if, after each of its prefixes, its next token is the likeliest."""
+        tokens, learned, starts = self.rows.encode(trial.turns)
+        ids = torch.tensor([tokens])
+        answer = [at for at in range(starts[-1], len(tokens)) if learned[at]]
+        logits = self.model(ids, use_cache=False).logits[0, [at - 1 for at in answer]]
+        return bool((logits.argmax(-1) == ids[0, answer]).all())
+
+    @torch.no_grad()
+    def own_history(self, trial: Trial) -> bool:
+        """The model writes every reply itself; only what the user says is given."""
+        state = DynamicCache(config=self.model.config)
+        tokens: list[int] = []
+        for turn in trial.turns:
+            asked, learned, _ = self.rows.encode([turn])
+            reply = self._greedy(asked[: learned.index(True)], state)
+            tokens = reply
+        expected, learned, _ = self.rows.encode([trial.turns[-1]])
+        return tokens == [token for token, said in zip(expected, learned, strict=True) if said]
+
+    def _greedy(self, prompt: list[int], state: DynamicCache, limit: int = 60) -> list[int]:
+        reply: list[int] = []
+        pending = prompt
+        while len(reply) < limit:
+            logits = self.model(torch.tensor([pending]), past_key_values=state).logits[0, -1]
+            reply.append(int(logits.argmax()))
+            pending = reply[-1:]
+            if pending == self.rows.end:
+                break
+        self.model(torch.tensor([[*pending, *self.rows.newline]]), past_key_values=state)
+        return reply
 
 
 def main() -> None:
@@ -131,10 +150,10 @@ def main() -> None:
     parser.add_argument("--own-history", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).eval()
-    rows = Rows(AutoTokenizer.from_pretrained(path()), 0)
-    judge = is_right_alone if arguments.own_history else is_right
-    report(lambda trial: judge(model, rows, trial), arguments.split, arguments.samples, arguments.seed)
+    model = LlamaForCausalLM.from_pretrained(arguments.model, dtype=torch.float32)
+    judge = Judge(model, Rows(PreTrainedTokenizerFast.from_pretrained(path()), 0))
+    right = judge.own_history if arguments.own_history else judge.given_history
+    report(right, arguments.split, arguments.samples, arguments.seed)
 
 
 def report(judge: Callable[[Trial], bool], split: Split, samples: int, seed: int) -> None:
@@ -142,12 +161,13 @@ def report(judge: Callable[[Trial], bool], split: Split, samples: int, seed: int
     families: dict[str, list[bool]] = {}
     table: dict[str, dict[str, float]] = {}
     print("turns back".ljust(16) + "".join(f"{distance:>7}" for distance in DISTANCES))
-    for facts in FACTS:
-        print(f"{facts} facts".ljust(16), end="")
-        table[f"{facts} facts"] = cells(judge, lambda distance, facts=facts: trial(rng, split, distance, facts), samples, families)
-    for other in (corrected, never_told, shopping, chatted, noted):
-        print(other.__name__.ljust(16), end="")
-        table[other.__name__] = cells(judge, lambda distance, other=other: other(rng, split, distance), samples, families)
+    rows: dict[str, Callable[[Random, Split, int], Trial]] = {
+        f"{facts} facts": partial(trial, facts=facts) for facts in FACTS
+    }
+    rows |= {"corrected": corrected, "never told": never_told, "list": shopping, "small talk": chatted, "noted": noted}
+    for name, make in rows.items():
+        print(name.ljust(16), end="")
+        table[name] = cells(judge, partial(make, rng, split), samples, families)
     print("\nby kind of fact, all distances")
     kinds = {family: round(sum(hits) / len(hits), 3) for family, hits in sorted(families.items())}
     for family, share in kinds.items():

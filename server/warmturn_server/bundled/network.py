@@ -8,7 +8,7 @@ from .tokenizer import MAX_POSITIONS, VOCABULARY
 
 CONSTANT_CHANNEL = 0
 EMBEDDING_SCALE, LOGIT_SCALE = 0.2, 0.1
-"""Large embeddings, so that Muon's first steps do not drown what the layers start with; the last norm makes up for it."""
+"""Large embeddings, so that Muon's first steps do not drown the start; the last norm makes up for it."""
 LOOK_BACK = (1, 2, 3)
 """How many tokens back each of the first layer's first heads looks at the start of the training."""
 
@@ -36,7 +36,7 @@ def config(hidden: int, layers: int, heads: int, mlp: int, pad: int, eos: int) -
 
 def fresh(config: LlamaConfig) -> LlamaForCausalLM:
     model = LlamaForCausalLM(config)
-    model.generation_config = GenerationConfig(
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=False, pad_token_id=config.pad_token_id, eos_token_id=config.eos_token_id, max_new_tokens=64
     )
     _initialise(model)
@@ -76,7 +76,7 @@ def _look_back(attention: LlamaAttention, head: int, distance: int, model: Llama
 
 
 def _induction(model: LlamaForCausalLM) -> None:
-    """The first layer notes the last two tokens beside every token; the second finds where they stood before and copies.
+    """The first layer notes the last two tokens beside each token; the second finds where they stood and copies.
 
     The embeddings fill the first half of the channels, the notes the second half. Matching uses the channel pairs that
     the rotary embedding hardly turns within the context. It is only a start: every weight is trained.

@@ -20,8 +20,7 @@ class Stage:
 
 
 STAGES = (
-    Stage(4_000_000, Mix(length=256, rows=16, max_facts=5, drills=0.15, skipped=0.5)),
-    Stage(14_000_000, Mix(length=512, rows=8, max_facts=10, drills=0.08, skipped=0.6)),
-    Stage(20_000_000, Mix(length=1024, rows=4, max_facts=14, drills=0.05, skipped=0.6)),
-    Stage(25_000_000, Mix(length=2048, rows=2, max_facts=20, drills=0.03, skipped=0.5)),
+    Stage(4_000_000, Mix(length=512, rows=8, max_facts=10, drills=0.05, skipped=0.6)),
+    Stage(4_600_000, Mix(length=1024, rows=4, max_facts=14, drills=0.03, skipped=0.6)),
+    Stage(5_200_000, Mix(length=2048, rows=2, max_facts=20, drills=0.03, skipped=0.5)),
 )

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from . import data, path, values
+from .wordings import SYSTEM_PROMPTS
 
 VOCABULARY = 2048
 PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"
@@ -39,7 +40,7 @@ def _texts(rng: Random, dialogues: int) -> Iterator[str]:
         for turn, _ in zip(data.dialogue(rng, "train", 12), range(30), strict=False):
             yield user_text(turn.user)
             yield assistant_text(turn.assistant)
-        yield from (f"system {prompt}" for prompt in data.SYSTEM_PROMPTS)
+        yield from (f"system {prompt}" for prompt in SYSTEM_PROMPTS)
         yield " ".join(values.invented(rng) for _ in range(60))
 
 
@@ -54,7 +55,7 @@ def build(seed: int, dialogues: int = 1500) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(Random(seed), dialogues), trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         pad_token=PAD,
         eos_token=END,

@@ -1,6 +1,6 @@
 """Trains the bundled model, in stages of growing length; stops and resumes at any step.
 
-    python -m warmturn_server.bundled.train --work-dir /tmp/bundled --export
+python -m warmturn_server.bundled.train --work-dir /tmp/bundled --export
 """
 
 import argparse
@@ -12,18 +12,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers import AutoTokenizer, LlamaForCausalLM
-from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from . import network, path
 from .batches import Batch, Mix, Rows
-from .recipe import STAGES, Stage, Shape
+from .recipe import STAGES, Shape, Stage
 
 WARM_UP_TOKENS = 200_000
 CLIP = 1.0
 
 
-Body = Callable[..., BaseModelOutputWithPast]
+Body = Callable[..., tuple[Tensor, ...]]
+"""The compiled layers: twice as fast as eager ones."""
 
 
 @dataclass
@@ -61,8 +61,12 @@ def loss_of(model: LlamaForCausalLM, body: Body, batch: Batch) -> Tensor:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         # An explicit mask keeps transformers from reading jumps in the positions as packed sequences.
         hidden = body(
-            batch.tokens, attention_mask=torch.ones_like(batch.tokens), position_ids=batch.positions, use_cache=False
-        ).last_hidden_state
+            batch.tokens,
+            attention_mask=torch.ones_like(batch.tokens),
+            position_ids=batch.positions,
+            use_cache=False,
+            return_dict=False,
+        )[0]
         learned = batch.learned[:, 1:]
         logits = model.lm_head(hidden[:, :-1][learned])
     return cross_entropy(logits.float(), batch.tokens[:, 1:][learned])
@@ -78,7 +82,7 @@ def stage_at(tokens: int, stages: Sequence[Stage]) -> Stage:
 class Trainer:
     def __init__(self, shape: Shape, rates: Rates, stages: Sequence[Stage], seed: int, work_dir: Path) -> None:
         torch.manual_seed(seed)
-        tokenizer = AutoTokenizer.from_pretrained(path())
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(path())
         self.model = network.fresh(network.config(*shape, pad=tokenizer.pad_token_id, eos=tokenizer.eos_token_id))
         self.body: Body = torch.compile(self.model.model, dynamic=False)
         self.optimizers = optimizers(self.model, rates)
@@ -97,8 +101,11 @@ class Trainer:
         for loss in self._steps(until_tokens):
             losses.append(loss)
             if len(losses) == 25:
-                print(f"step {self.progress.step} tokens {self.progress.tokens} loss {sum(losses) / 25:.4f} "
-                      f"seconds {self.progress.seconds:.0f}", flush=True)
+                print(
+                    f"step {self.progress.step} tokens {self.progress.tokens} loss {sum(losses) / 25:.4f} "
+                    f"seconds {self.progress.seconds:.0f}",
+                    flush=True,
+                )
                 losses.clear()
             if time.monotonic() - saved > save_every_seconds:
                 self.save()
@@ -160,7 +167,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--until-tokens", type=int, default=STAGES[-1].until_tokens)
-    parser.add_argument("--matrix-rate", type=float, default=0.002)
+    parser.add_argument("--matrix-rate", type=float, default=0.003)
     parser.add_argument("--rate", type=float, default=0.002)
     parser.add_argument("--layers", type=int, default=Shape().layers)
     parser.add_argument("--hidden", type=int, default=Shape().hidden)

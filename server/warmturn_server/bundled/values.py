@@ -1,4 +1,4 @@
-"""Random values for facts: partly real words, partly strings that never occurred before, so that guessing cannot work."""
+"""Random values for facts: partly real words, partly strings that never occurred, so that guessing cannot work."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -10,9 +10,6 @@ from . import words
 Split = Literal["train", "held_out"]
 Value = Callable[[Random], str]
 
-_ONSETS = "b c d f g h j k l m n p r s t v w z br ch cl dr fl gr kr pl sh sk st th tr qu bl gl sn".split()
-_VOWELS = "a e i o u a e i o ai ee ou oo ia y".split()
-_CODAS = ["", "", "", "", "n", "r", "l", "s", "m", "x", "th", "ck", "nd", "rt", "sh", "tt", "k", "b", "p"]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ACCENTED = "éèüöäñçåøíóúłšžßëêîãœ"
 
@@ -36,13 +33,17 @@ def invented(rng: Random) -> str:
     kind = rng.random()
     if kind < 0.75:
         syllables = rng.choice((1, 2, 2, 2, 3, 3))
-        word = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables))
+        word = "".join(_syllable(rng) for _ in range(syllables))
     else:
         word = "".join(rng.choice(_LETTERS) for _ in range(rng.randint(2, 8)))
     if rng.random() < 0.04:
         at = rng.randrange(len(word) + 1)
         word = word[:at] + rng.choice(_ACCENTED) + word[at:]
     return word.upper() if kind > 0.97 else word.capitalize()
+
+
+def _syllable(rng: Random) -> str:
+    return rng.choice(words.SYLLABLE_ONSETS) + rng.choice(words.SYLLABLE_VOWELS) + rng.choice(words.SYLLABLE_CODAS)
 
 
 def name(rng: Random) -> str:
