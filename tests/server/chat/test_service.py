@@ -144,7 +144,7 @@ class TestOneTurnAtATime:
             reading.cancel()
             running.close()
             with pytest.raises(Conflict):
-                await chat.service.start(request)
+                await asyncio.wait_for(chat.service.start(request), timeout=2)
         await running._committing
         await asyncio.sleep(0)
         assert await chat.service.response("", running.id)

@@ -36,15 +36,6 @@ class TestStatelessClients:
             messages.append(("assistant", f"{self.said} {number}"))
         chat.service.close()
 
-    async def test_turns_too_short_to_have_a_beginning_of_their_own_are_found(self, chat: Chat) -> None:
-        messages, known = list[tuple[str, str]](), 0
-        for number in range(8):
-            messages.append(("user", "a"))
-            await chat.resend(*messages, answer=[*chat.tokenizer.encode(f"{number}").token_ids, IM_END])
-            assert chat.kept == known
-            known = len(chat.engine.requests[-1].token_ids) + 1
-            messages.append(("assistant", f"{number}"))
-
     async def test_a_conversation_with_an_id_is_found_too(self, chat: Chat) -> None:
         conversation = await chat.new()
         answer = [*spell(self.said, 4), IM_END]
