@@ -78,3 +78,10 @@ class Reference:
             turns.append(self.turn(history, chance, user_tokens, reply_tokens))
             history = turns[-1].token_ids
         return turns
+
+
+def assert_greedy(reference: Reference, prompt: Sequence[int], output: Sequence[int]) -> None:
+    """Every output token is the model's best after all that came before it, or tied with it within rounding."""
+    logits = reference.logits([*prompt, *output])[len(prompt) - 1 : -1]
+    behind = logits.max(dim=-1).values - logits[range(len(output)), list(output)]
+    assert float(behind.max()) < NEAR_TIE
