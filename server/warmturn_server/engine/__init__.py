@@ -3,8 +3,9 @@
 from ..kvcache import MissReason
 from .calibration import calibrate
 from .cost_model import CostModel
-from .engine import Engine, EngineObserver
+from .engine import Engine
 from .generation import Generation
+from .loop import EngineObserver
 from .model_loader import LoadedModel, load_model
 from .model_runner import ModelRunner, Work
 from .report import Finish, FinishReason, Generated, Miss, TokenDelta, TokenLogprobs, TurnReport

@@ -120,6 +120,7 @@ class Admission:
             return PrefixMatch()
         compute = self._cost_model.seconds(beyond.num_tokens - have, have)
         if compute is not None and self._cache.restore_seconds(beyond) > compute:
+            self._cache.passed_over(beyond)
             sequence.prefix.reason = MissReason.RECOMPUTE_FASTER
             return PrefixMatch()
         return beyond

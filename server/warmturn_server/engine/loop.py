@@ -1,0 +1,211 @@
+"""What the engine's thread does, over and over: admit, step, tell, keep."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import EngineFailed
+from ..kvcache import PrefixCache, PrefixMatch, Restored, Saver
+from .admission import Admission
+from .cost_model import CostModel
+from .model_runner import ModelRunner, Work
+from .report import Finish, FinishReason, TokenDelta, TokenLogprobs, TurnReport
+from .request import ReuseMode
+from .residents import Resident, Residents
+from .savings import MeasuredSavings
+from .scheduler import Scheduler
+from .sequence import Sequence, now
+
+_RESTORING_THREADS = 2
+
+_log = logging.getLogger(__name__)
+
+
+class EngineObserver(Protocol):
+    """Who keeps count."""
+
+    def token(self, seconds_since_last: float) -> None: ...
+
+    def turn_finished(self, report: TurnReport, num_output_tokens: int, reason: FinishReason) -> None: ...
+
+    def saving_measured(self, seconds: float) -> None: ...
+
+    def restored(self, tier: str, seconds: float, num_tokens: int) -> None: ...
+
+    def step(self, num_sequences: int, num_tokens: int, forward_seconds: float, seconds: float) -> None: ...
+
+
+class EngineLoop:
+    """The running and waiting sequences. Not locked: every method but `shutdown` belongs to the engine's thread.
+
+    `post` hands a call to that thread; restores, which run beside it, come back that way.
+    """
+
+    def __init__(
+        self,
+        runner: ModelRunner,
+        admission: Admission,
+        scheduler: Scheduler,
+        cache: PrefixCache,
+        saver: Saver,
+        residents: Residents,
+        cost_model: CostModel,
+        observer: EngineObserver,
+        post: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._runner = runner
+        self._admission = admission
+        self._scheduler = scheduler
+        self._cache = cache
+        self._saver = saver
+        self._residents = residents
+        self._cost_model = cost_model
+        self._observer = observer
+        self._post = post
+        self._savings = MeasuredSavings()
+        self._restorers = ThreadPoolExecutor(_RESTORING_THREADS, "warmturn-restorer")
+
+    def shutdown(self) -> None:
+        """Wait for restores under way; call it when the loop has ended."""
+        self._restorers.shutdown()
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._scheduler.plan())
+
+    def enqueue(self, sequence: Sequence) -> None:
+        """Take a new sequence in line."""
+        sequence.turn_in_line = sequence.timeline.arrived
+        self._scheduler.waiting.append(sequence)
+
+    def step(self) -> None:
+        """One forward pass for everybody who is ready, if anybody is."""
+        if step := self._scheduler.plan():
+            self._step(step)
+
+    def cancel(self, sequence: Sequence) -> None:
+        """Stop a sequence at once, or as soon as its restore is over."""
+        if sequence not in self._scheduler.running and sequence not in self._scheduler.waiting:
+            return
+        sequence.cancelled = True
+        if sequence.buffer is None:
+            sequence.timeline.admitted = sequence.timeline.ready = now()
+        if not sequence.restoring:
+            self._finish(sequence, "cancelled", TokenDelta())
+
+    def admit(self) -> None:
+        """Let in who fits, first come first."""
+        waiting = self._scheduler.waiting
+        while waiting:
+            sequence = waiting[0]
+            try:
+                match = self._admission.admit(sequence, self._scheduler.running)
+            except Exception as error:
+                _log.exception("a request could not begin; it is given up")
+                waiting.popleft().sink(EngineFailed(f"the model could not begin this request: {error!r}"))
+                continue
+            if match is None:
+                return
+            waiting.popleft()
+            sequence.timeline.admitted = sequence.timeline.ready = now()
+            self._scheduler.running.append(sequence)
+            if match.spans:
+                sequence.restoring = True
+                self._restorers.submit(self._restore, sequence, match)
+
+    def end(self, error: Exception) -> None:
+        """Tell everybody that it is over."""
+        for sequence in list(self._scheduler):
+            sequence.sink(error)
+
+    def _restore(self, sequence: Sequence, match: PrefixMatch) -> None:
+        """On a restorer's thread: nobody else touches the sequence's buffer meanwhile."""
+        try:
+            restored = self._cache.restore(match, sequence.request.token_ids, sequence.kv)
+        except Exception:
+            _log.exception("restoring failed; the rest of the prompt is computed")
+            restored = Restored()
+        self._post(partial(self._restored, sequence, restored))
+
+    def _restored(self, sequence: Sequence, restored: Restored) -> None:
+        sequence.restoring = False
+        sequence.timeline.ready = now()
+        sequence.prefix.reason = restored.reason or sequence.prefix.reason
+        for tier, num_tokens in restored.tokens_by_tier.items():
+            sequence.prefix.tokens_by_tier[tier] = num_tokens
+            self._observer.restored(tier, restored.seconds_by_tier[tier], num_tokens)
+        if sequence.cancelled:
+            self._finish(sequence, "cancelled", TokenDelta())
+
+    def _step(self, step: list[tuple[Sequence, int]]) -> None:
+        began = now()
+        contexts = [sequence.kv.length for sequence, _ in step]
+        work = [Work(s.kv, s.pending(count), count == s.num_pending) for s, count in step]
+        try:
+            for sequence, count in step:
+                sequence.turn_in_line = began
+                sequence.kv.reserve(sequence.kv.length + count, limit=sequence.max_tokens)
+            logits = self._runner.forward(work)
+            forward_seconds = now() - began
+            if len(step) == 1 and step[0][1] > 1:
+                self._cost_model.observe(step[0][1], contexts[0], forward_seconds)
+            done = [sequence for (sequence, _), item in zip(step, work, strict=True) if item.wants_logits]
+            best = logits.argmax(dim=-1).tolist()
+            for index, sequence in enumerate(done):
+                if sequence.sampler.needs_only_best:
+                    self._tell(sequence, best[index], None)
+                else:
+                    self._tell(sequence, *sequence.sampler.sample(logits[index]))
+        except Exception as error:
+            _log.exception("a step failed; its sequences are given up")
+            for sequence, _ in step:
+                self._give_up(sequence, error)
+            return
+        self._observer.step(len(step), sum(count for _, count in step), forward_seconds, now() - began)
+
+    def _tell(self, sequence: Sequence, token_id: int, logprobs: TokenLogprobs | None) -> None:
+        moment = now()
+        if sequence.timeline.first_token is not None:
+            self._observer.token(moment - sequence.timeline.last_token)
+        delta, reason = sequence.accept(token_id, logprobs, moment)
+        if reason is None:
+            sequence.sink(delta)
+        else:
+            self._finish(sequence, reason, delta)
+
+    def _finish(self, sequence: Sequence, reason: FinishReason, delta: TokenDelta) -> None:
+        report = sequence.report(_ms(self._cost_model.seconds(sequence.num_prompt_tokens)))
+        self._observer.turn_finished(report, sequence.num_output_tokens, reason)
+        if (saved_seconds := self._savings.pair(sequence.request, report)) is not None:
+            self._observer.saving_measured(saved_seconds)
+        sequence.sink(TokenDelta(delta.text, delta.token_ids, delta.logprobs, Finish(reason, report)))
+        self._scheduler.remove(sequence)
+        if sequence.buffer is not None:
+            self._admission.release(sequence)
+            self._keep(sequence)
+
+    def _keep(self, sequence: Sequence) -> None:
+        """Leave a finished turn's state in memory, and have it saved."""
+        buffer, request = sequence.kv, sequence.request
+        if request.reuse is not ReuseMode.STATE or buffer.length == 0:
+            return
+        computed = sequence.token_ids[: buffer.length]
+        self._saver.save(request.tenant, computed, buffer.snapshot())
+        self._residents.keep(Resident(request.tenant, np.asarray(computed, dtype=np.int64), buffer))
+
+    def _give_up(self, sequence: Sequence, error: Exception) -> None:
+        """Nothing of a failed step is kept: its buffers may be half written."""
+        if sequence in self._scheduler.running:
+            self._scheduler.remove(sequence)
+            self._admission.release(sequence)
+            sequence.sink(EngineFailed(f"the model failed on this request: {error}"))
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
