@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 _WEIGHT_OF_NEWEST = 0.2
+_TELLS_UP_TO = 4
+_BELIEF_KEPT = 0.9
 
 
 class Bandwidth:
-    """A running estimate of restore time; unknown until something was measured."""
+    """A running estimate of restore time. What is not known is taken to be fast: only a restore makes it known."""
 
     def __init__(self) -> None:
         self._seconds_per_byte: float | None = None
+        self._largest_bytes = 0
 
     def observe(self, num_bytes: int, seconds: float) -> None:
         if num_bytes <= 0:
@@ -17,10 +20,21 @@ class Bandwidth:
         newest = seconds / num_bytes
         before = self._seconds_per_byte
         self._seconds_per_byte = newest if before is None else before + _WEIGHT_OF_NEWEST * (newest - before)
+        self._largest_bytes = max(self._largest_bytes, num_bytes)
 
     def seconds(self, num_bytes: int) -> float:
-        """Expected time to restore this much; 0 while nothing is known, so that the first restore is tried."""
+        """Expected time to restore this much; 0 where nothing is known, so that it is tried.
+
+        A small restore is mostly fixed costs, so it says nothing about one many times as large.
+        """
+        if num_bytes > _TELLS_UP_TO * self._largest_bytes:
+            return 0.0
         return num_bytes * (self._seconds_per_byte or 0.0)
+
+    def doubt(self) -> None:
+        """Passed over as too slow: believe that a little less each time, or one bad moment would decide for good."""
+        if self._seconds_per_byte is not None:
+            self._seconds_per_byte *= _BELIEF_KEPT
 
     @property
     def bytes_per_second(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -89,10 +90,12 @@ class PrefixCache:
 
     def restore_seconds(self, match: PrefixMatch) -> float:
         """How long bringing the match back is expected to take."""
-        return sum(
-            self.bandwidth[tier.name].seconds(span.num_tokens * self._codec.bytes_per_token)
-            for span, tier in zip(match.spans, match.tiers, strict=True)
-        )
+        return sum(self.bandwidth[name].seconds(num_bytes) for name, num_bytes in self._bytes_by_tier(match).items())
+
+    def passed_over(self, match: PrefixMatch) -> None:
+        """The match was not restored, for the time that it was expected to take."""
+        for name in self._bytes_by_tier(match):
+            self.bandwidth[name].doubt()
 
     def restore(self, match: PrefixMatch, token_ids: Sequence[int], buffer: KVBuffer) -> Restored:
         """Append the match to `buffer`, block by block, up to the first one that is not what it should be.
@@ -155,6 +158,12 @@ class PrefixCache:
                 previous, start = span.key, span.stop
         for tier in self.tiers:
             tier.remove_many(keys)
+
+    def _bytes_by_tier(self, match: PrefixMatch) -> Counter[str]:
+        num_bytes: Counter[str] = Counter()
+        for span, tier in zip(match.spans, match.tiers, strict=True):
+            num_bytes[tier.name] += span.num_tokens * self._codec.bytes_per_token
+        return num_bytes
 
     def _held_by(self, keys: Sequence[BlockKey]) -> list[GuardedTier | None]:
         held: list[GuardedTier | None] = [None] * len(keys)
