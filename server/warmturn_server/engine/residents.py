@@ -48,15 +48,20 @@ class Residents:
         self.make_room(0)
 
     def best(self, tenant: str, token_ids: TokenArray) -> tuple[Resident | None, int]:
-        """The idle buffer that shares the longest prefix with `token_ids`, and how long it is."""
-        best: Resident | None = None
-        longest = 0
-        for resident in self._idle.values():
-            if resident.tenant == tenant and (common := common_prefix(resident.token_ids, token_ids)) > longest:
-                best, longest = resident, common
-        if best is not None:
-            self._idle.move_to_end(id(best))
-        return best, longest
+        """The idle buffer that shares the longest prefix with `token_ids`, and how long it is.
+
+        Among equals the shortest: one that is nothing but the prefix can be gone on with instead of copied.
+        """
+        candidates = [
+            (common, -len(resident.token_ids), key)
+            for key, resident in self._idle.items()
+            if resident.tenant == tenant and (common := common_prefix(resident.token_ids, token_ids))
+        ]
+        if not candidates:
+            return None, 0
+        longest, _, key = max(candidates)
+        self._idle.move_to_end(key)
+        return self._idle[key], longest
 
     def take(self, resident: Resident) -> KVBuffer:
         """Give a buffer away to the sequence that goes on with it."""
