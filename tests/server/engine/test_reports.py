@@ -1,0 +1,162 @@
+"""Promise 4: every prompt token is accounted for, and where reuse stopped early the turn says why."""
+
+import errno
+import json
+import os
+import random
+from pathlib import Path
+
+import pytest
+from tests.server.engine.conftest import StartEngine
+from tests.support.engines import all_at_once, greedy
+from tests.support.reference import Reference, Turn, random_ids
+
+from warmturn_server.engine import Engine, Generated, GenerationRequest, MissReason, ReuseMode, SamplingParams
+from warmturn_server.kvcache import PrefixCache
+
+FIELDS = {
+    "reuse",
+    "prompt_tokens",
+    "cached_tokens",
+    "prefilled_tokens",
+    "cached_by_tier",
+    "queue_ms",
+    "restore_ms",
+    "prefill_ms",
+    "ttft_ms",
+    "decode_ms_per_token",
+    "recompute_ms",
+    "recompute_source",
+    "saved_ms",
+    "miss",
+}
+
+
+@pytest.fixture(autouse=True)
+def _restoring_always_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrefixCache, "restore_seconds", lambda *_: 0.0)
+
+
+@pytest.fixture(scope="module")
+def turns(reference: Reference) -> list[Turn]:
+    return reference.conversation(3, seed=77, user_tokens=20, reply_tokens=8)
+
+
+def ask(engine: Engine, turns: list[Turn], number: int) -> Generated:
+    known = len(turns[number - 1].token_ids) - 1 if number else 0
+    answer = engine.generate(greedy(turns[number].prompt, 8, known_tokens=known))
+    assert answer.token_ids == turns[number].reply
+    report = answer.report
+    assert report.cached_tokens + report.prefilled_tokens == report.prompt_tokens == len(turns[number].prompt)
+    assert sum(report.cached_by_tier.values()) == report.cached_tokens
+    return answer
+
+
+def test_the_report_is_the_designs_and_fit_for_json(engine: Engine, turns: list[Turn]) -> None:
+    report = ask(engine, turns, 0).report.as_dict()
+    assert set(report) == FIELDS
+    assert json.loads(json.dumps(report))["reuse"] == "state"
+
+
+def test_times_add_up(engine: Engine) -> None:
+    report = engine.generate(greedy(random_ids(random.Random(9), 60), 5)).report
+    assert report.ttft_ms is not None
+    assert report.prefill_ms is not None
+    assert report.ttft_ms == pytest.approx(report.queue_ms + report.restore_ms + report.prefill_ms, abs=0.01)
+    assert min(report.queue_ms, report.restore_ms, report.prefill_ms) >= 0
+
+
+def test_what_cannot_be_known_is_none_and_not_zero(engine: Engine) -> None:
+    report = engine.generate(greedy(random_ids(random.Random(8), 5), 1)).report
+    assert report.decode_ms_per_token is None
+    assert report.miss is None
+
+
+def test_other_modes_reuse_nothing_save_nothing_and_miss_nothing(engine: Engine, turns: list[Turn]) -> None:
+    for reuse in (ReuseMode.PROMPT, ReuseMode.NOTHING):
+        report = engine.generate(greedy(turns[1].prompt, 3, reuse, known_tokens=20)).report
+        assert (report.reuse, report.cached_tokens, report.saved_ms, report.miss) == (reuse, 0, 0.0, None)
+        assert report.recompute_source == "measured"
+
+
+def miss_of(answer: Generated) -> tuple[int, MissReason]:
+    assert answer.report.miss is not None
+    return answer.report.miss.at_token, answer.report.miss.reason
+
+
+def test_state_that_was_evicted_is_called_evicted(start_engine: StartEngine, turns: list[Turn]) -> None:
+    engine = start_engine(ram_cache=10_000, disk_cache=0)
+    ask(engine, turns, 0)
+    engine.flush()
+    engine.evict_residents()
+    at_token, reason = miss_of(ask(engine, turns, 1))
+    assert reason is MissReason.EVICTED
+    assert at_token < len(turns[0].token_ids) - 1
+
+
+def test_state_that_never_was_is_called_not_found(start_engine: StartEngine, turns: list[Turn]) -> None:
+    assert miss_of(ask(start_engine(), turns, 1)) == (0, MissReason.NOT_FOUND)
+
+
+def test_a_rewritten_history_is_said_where_it_was_rewritten(engine: Engine, turns: list[Turn]) -> None:
+    ask(engine, turns, 0)
+    request = GenerationRequest(
+        (*turns[0].prompt[:15], 50, 51, 52),
+        SamplingParams(max_tokens=2, temperature=0, ignore_eos=True),
+        known_tokens=15,
+        rewritten_at=15,
+    )
+    assert miss_of(engine.generate(request)) == (15, MissReason.HISTORY_REWRITTEN)
+
+
+def test_no_space_left_costs_time_only_and_is_told(
+    start_engine: StartEngine, turns: list[Turn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start_engine(ram_cache=0)
+    fail_writes(monkeypatch, errno.ENOSPC)
+    for number in range(3):
+        answer = ask(engine, turns, number)
+        engine.flush()
+        engine.evict_residents()
+    assert miss_of(answer) == (0, MissReason.STORE_UNAVAILABLE)
+    tiers = engine.stats()["tiers"]
+    assert isinstance(tiers, dict)
+    assert tiers["disk"]["available"] is False
+
+
+def test_a_disk_that_cannot_be_read_costs_time_only_and_is_told(
+    start_engine: StartEngine, turns: list[Turn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start_engine(ram_cache=0)
+    ask(engine, turns, 0)
+    engine.flush()
+    engine.evict_residents()
+    fail_writes(monkeypatch, errno.EIO)
+    assert miss_of(ask(engine, turns, 1)) == (0, MissReason.STORE_UNAVAILABLE)
+    assert ask(engine, turns, 2).report.cached_by_tier["resident"] == len(turns[1].token_ids) - 1
+
+
+def fail_writes(monkeypatch: pytest.MonkeyPatch, error_number: int) -> None:
+    """Whatever is opened for a block fails from now on."""
+    really_open = os.open
+
+    def fail(path: str | Path, *given: int, **named: int) -> int:
+        if "/kv/" in str(path):
+            raise OSError(error_number, os.strerror(error_number))
+        return really_open(path, *given, **named)
+
+    monkeypatch.setattr(os, "open", fail)
+
+
+def test_conversations_share_the_beginning_they_have_in_common(start_engine: StartEngine) -> None:
+    """The same system prompt: computed once, also when the first who has it is still running."""
+    engine = start_engine()
+    chance = random.Random(4)
+    system = random_ids(chance, 41)
+    prompts = [system + random_ids(chance, 6) for _ in range(4)]
+    assert engine.generate(greedy(prompts[0], 3)).report.cached_tokens == 0
+    assert engine.generate(greedy(prompts[1], 3)).report.cached_by_tier["resident"] == len(system)
+    engine.flush()
+    engine.evict_residents()
+    assert engine.generate(greedy(prompts[2], 3)).report.cached_by_tier["ram"] == 40
+    assert all_at_once(engine, [greedy(prompts[3], 3)])[0].report.cached_tokens >= 40
