@@ -91,4 +91,4 @@ class RequireKey:
 
     def _holds_key(self, scope: Scope) -> bool:
         given = Headers(scope=scope).get("authorization", "")
-        return secrets.compare_digest(given.encode("utf-8", "surrogateescape"), self._expected)
+        return secrets.compare_digest(given.encode("latin-1"), self._expected)
