@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 import transformers
+from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-from transformers.utils.hub import cached_file
 
 from ..errors import ModelRefused, StartRefused
 from ..kvcache import LayerShape
@@ -21,6 +21,7 @@ from .attention import HARMLESS, HONOURED
 from .model_support import context_length, refuse_unsupported, sliding_windows
 
 PROBE_TOKENS = 8
+_MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +96,9 @@ def resolve_folder(model: str) -> Path:
     if Path(model).is_absolute() or model.startswith((".", "~")):
         raise StartRefused(f"there is no folder {model}; --model takes a model folder, a hub id or 'bundled'")
     try:
-        found = cached_file(model, "config.json")
-        AutoConfig.from_pretrained(model)
+        return Path(snapshot_download(model, allow_patterns=_MODEL_FILES))
     except (OSError, ValueError) as error:
         raise StartRefused(f"no model named {model} here or on the hub: {first_line(error)}") from error
-    if found is None:
-        raise StartRefused(f"{model} has no config.json")
-    return _snapshot(model, Path(found))
-
-
-def _snapshot(model: str, config: Path) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
-    try:
-        return Path(snapshot_download(model, allow_patterns=patterns))
-    except (OSError, ValueError):
-        return config.parent
 
 
 def choose_dtype(dtype: str, device: str) -> torch.dtype:
