@@ -182,7 +182,8 @@ def test_ctrl_c_at_the_prompt_only_clears_it(at_terminal: Terminal) -> None:
     with at_terminal as terminal:
         terminal.wait_for(">")
         terminal.type("half a thou" + CTRL_C)
-        terminal.wait_for(">")
+        terminal.type("/help" + ENTER)
+        terminal.wait_for("take back the last turn")
         terminal.type("/exit" + ENTER)
         assert terminal.wait() == 0
 

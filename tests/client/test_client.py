@@ -1,5 +1,7 @@
 """The client against scripted replies: what it sends, what it makes of answers and of failures."""
 
+from collections.abc import Iterator
+
 import httpx
 import pytest
 from tests.client.fake_server import FakeServer, reply_events, response, sse
@@ -143,13 +145,32 @@ def test_failures_of_the_network_are_one_error(failure: httpx.TransportError, me
 
 def test_a_connection_that_breaks_in_mid_stream_is_unreachable_inside_the_block_too(server: FakeServer) -> None:
     class Cut(httpx.SyncByteStream):
-        def __iter__(self) -> object:  # type: ignore[override]
+        def __iter__(self) -> Iterator[bytes]:
             yield from sse(*reply_events("Hel")[:3])
             raise httpx.RemoteProtocolError("cut")
 
     server.answers(200, stream=Cut())
     with server.client.stream("x") as stream, pytest.raises(ServerUnreachable, match="broke"):
         list(stream)
+
+
+def test_leaving_a_stream_early_closes_the_connection(server: FakeServer) -> None:
+    class Endless(httpx.SyncByteStream):
+        closed = False
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield from sse(*reply_events("Hel")[:3])
+            raise AssertionError("read on after the block was left")
+
+        def close(self) -> None:
+            self.closed = True
+
+    endless = Endless()
+    server.answers(200, stream=endless)
+    with server.client.stream("x") as stream:
+        assert next(stream.text()) == "Hel"
+        assert not endless.closed
+    assert endless.closed
 
 
 def test_lists_are_read_page_by_page() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.client.command import Command
 from tests.support.server import ServerProcess
 
-from warmturn import Client, Conversation
+from warmturn import ApiError, Client, Conversation
 
 GREEDY = ("--temperature", "0", "--max-tokens", "6")
 
@@ -58,8 +58,10 @@ def test_ask_json_is_one_object_per_event(command: Command) -> None:
 
 def test_ask_keeps_nothing_unless_in_a_conversation(command: Command, client: Client, talk: Conversation) -> None:
     before = [one.id for one in client.conversations.list()]
-    command("ask", "hi", *GREEDY).ok()
+    events = command("ask", "hi", *GREEDY, "--json").ok().splitlines()
     assert [one.id for one in client.conversations.list()] == before
+    with pytest.raises(ApiError, match="not found"):
+        client.respond("more", previous_response_id=json.loads(events[-1])["id"])
     command("ask", "a third time", "-c", talk.id, *GREEDY).ok()
     assert [item.text for item in client.conversations.items(talk.id)][-2] == "a third time"
 

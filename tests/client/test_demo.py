@@ -14,8 +14,11 @@ from rich.console import Console
 from tests.client.command import WARMTURN, Command, environment
 from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
+from typer.testing import CliRunner
 
 from warmturn import WarmturnError
+from warmturn.cli import demo as demo_command
+from warmturn.cli.app import app
 from warmturn.demo.chart import Series, line_chart
 from warmturn.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.demo.script import GENERIC_SCRIPT, Line
@@ -68,6 +71,13 @@ def test_every_broken_promise_is_named(result: DemoResult, said: str) -> None:
     assert [promise for promise in result.broken_promises() if promise.startswith(said)]
     assert result.as_dict()["ok"] is False
     assert f"BROKEN: {said}" in shown(result)
+
+
+@pytest.mark.parametrize(("result", "code"), [(GOOD, 0), (_with_turn(3, same_tokens=False), 1)])
+def test_a_broken_promise_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, result: DemoResult, code: int) -> None:
+    monkeypatch.setattr(demo_command, "_on_own_server", lambda *_: result)
+    done = CliRunner().invoke(app, ["demo", "--json"])
+    assert (done.exit_code, json.loads(done.stdout)["ok"]) == (code, code == 0)
 
 
 def test_what_another_model_remembers_is_shown_but_not_promised() -> None:
