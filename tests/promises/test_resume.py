@@ -102,6 +102,23 @@ def test_after_a_restart_before_every_turn(conversation: Conversation, tmp_path:
                 assert_as_uninterrupted(conversation, number, answer, "disk")
 
 
+@pytest.mark.parametrize("architecture", ["llama", "gemma2"])
+def test_in_bfloat16_restored_state_goes_on_bit_for_bit(
+    tiny_models: TinyModels, tmp_path: Path, architecture: str
+) -> None:
+    """Against full recomputation a near-tie may flip in bfloat16; against a conversation that stayed, nothing may."""
+    model, histories, expected = tiny_models(architecture), [random_ids(random.Random(1), 30)], list[Generated]()
+    with running_engine(model, tmp_path / "stayed", dtype="bfloat16") as engine:
+        for number in range(4):
+            expected.append(engine.generate(greedy(histories[-1], REPLY_TOKENS)))
+            histories.append((*histories[-1], *expected[-1].token_ids, 70 + number, 80 + number))
+    for number in range(4):
+        with running_engine(model, tmp_path / "restarted", dtype="bfloat16") as engine:
+            answer = engine.generate(greedy(histories[number], REPLY_TOKENS))
+        assert (answer.token_ids, answer.logprobs) == (expected[number].token_ids, expected[number].logprobs)
+        assert answer.report.cached_by_tier.get("disk", 0) == expected[number].report.cached_tokens
+
+
 def test_on_another_machine(conversation: Conversation, tmp_path: Path) -> None:
     """The saved blocks alone, copied elsewhere, and the model under another path."""
     with running_engine(conversation.model, tmp_path / "here") as engine:
