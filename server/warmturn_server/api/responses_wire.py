@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from ..chat import Item, RunningTurn, Turn
 from .json import Json
 from .messages import Messages, item_object
-from .wire import AnyList, Count, Metadata, SamplingFields, ShortText, Text
+from .wire import AnyList, AnyObject, Count, Metadata, SamplingFields, ShortText, Text
 
 _LOGPROBS: Final = "message.output_text.logprobs"
 
@@ -40,8 +40,8 @@ class CreateResponse(SamplingFields):
     parallel_tool_calls: bool | None = None
     max_tool_calls: Count | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    text: dict[str, object] | None = None
-    reasoning: dict[str, object] | None = None
+    text: AnyObject | None = None
+    reasoning: AnyObject | None = None
     background: bool | None = None
     prompt: dict[str, object] | None = None
     service_tier: ShortText | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +14,7 @@ TOKEN_IDS: Final = "warmturn.token_ids"
 
 _MAX_TEXT_CHARS: Final = 2**20
 _MAX_LIST: Final = 4096
+_MAX_DEPTH: Final = 32
 
 
 def _encodable(text: str) -> str:
@@ -29,7 +31,22 @@ Name = Annotated[str, Field(max_length=64), AfterValidator(_encodable)]
 Metadata = Annotated[dict[Name, ShortText], Field(max_length=16)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Includes = Annotated[list[ShortText], Field(max_length=32)]
-AnyList = Annotated[list[object], Field(max_length=_MAX_LIST)]
+
+
+def _echoable(value: object, depth: int = 0) -> object:
+    """What is sent back as it came must be JSON, and no deeper than everybody's parser goes."""
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"is nested deeper than {_MAX_DEPTH} levels")
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError("has a number that is not finite")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _echoable(inner, depth + 1)
+    return value
+
+
+Echoed = AfterValidator(_echoable)
+AnyList = Annotated[list[object], Field(max_length=_MAX_LIST), Echoed]
+AnyObject = Annotated[dict[str, object], Echoed]
 MAX_ITEMS = Field(max_length=_MAX_LIST)
 Stop = ShortText | Annotated[list[ShortText], Field(max_length=16)]
 
