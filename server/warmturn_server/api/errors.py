@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ..errors import WarmturnError
+from ..errors import Overloaded, WarmturnError
 from .json import Json, JsonReply
 
 _log = logging.getLogger(__name__)
@@ -62,6 +62,8 @@ def install(app: FastAPI) -> None:
 
 async def _foreseen(_: Request, error: Exception) -> Response:
     assert isinstance(error, WarmturnError)
+    if error.status >= 500 and not isinstance(error, Overloaded):
+        _log.error("a request failed: %s", error)
     return reply(error.status, error_of(error), _retry_headers(error.status))
 
 
