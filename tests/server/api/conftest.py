@@ -1,9 +1,11 @@
 """OpenAI's own client on a real server process."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from openai import OpenAI
+from tests.server.chat.driver import Chat
 from tests.support.server import ServerProcess
 
 
@@ -18,3 +20,11 @@ def openai_client(shared_server: ServerProcess) -> Iterator[OpenAI]:
 @pytest.fixture(scope="session")
 def model(openai_client: OpenAI) -> str:
     return openai_client.models.list().data[0].id
+
+
+@pytest.fixture
+async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
+    """A chat service whose answers, and failures, the test chooses."""
+    chat = Chat(tmp_path)
+    yield chat
+    chat.service.close()

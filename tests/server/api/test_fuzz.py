@@ -8,9 +8,8 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.server.api.in_process import client_of
 from tests.server.chat.driver import Chat
-
-from warmturn_server.api import create_app
 
 FIELDS = """input messages items model role content type text metadata stream conversation previous_response_id
     instructions include stop tools tool_choice top_logprobs logprobs temperature max_output_tokens max_tokens seed
@@ -29,28 +28,12 @@ bodies = st.dictionaries(names, anything, max_size=5).flatmap(
 paths = st.sampled_from(["/v1/responses", "/v1/chat/completions", "/v1/conversations"])
 
 
-class NoMetrics:
-    content_type = "text/plain"
-
-    def exposition(self) -> bytes:
-        return b""
-
-    def exposition_with_vllm_names(self) -> bytes:
-        return b""
-
-    def snapshot(self) -> dict[str, object]:
-        return {}
-
-    def http_request(self, route: str, status: int) -> None: ...
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 @given(path=paths, body=bodies)
 def test_no_body_makes_the_server_fail(tmp_path_factory: pytest.TempPathFactory, path: str, body: object) -> None:
     async def ask() -> httpx.Response:
         chat = _chat(tmp_path_factory)
-        transport = httpx.ASGITransport(create_app(chat.service, NoMetrics()))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        async with client_of(chat) as http:
             return await http.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
 
     reply = asyncio.run(ask())

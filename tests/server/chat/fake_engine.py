@@ -31,7 +31,10 @@ def report_on(request: GenerationRequest) -> TurnReport:
 
 
 class FakeGeneration:
-    def __init__(self, deltas: Sequence[TokenDelta], report: TurnReport, gate: asyncio.Event) -> None:
+    def __init__(
+        self, deltas: Sequence[TokenDelta], report: TurnReport, gate: asyncio.Event, failure: Exception | None
+    ) -> None:
+        self._failure = failure
         self._deltas = deltas
         self._report = report
         self._gate = gate
@@ -44,6 +47,8 @@ class FakeGeneration:
                 yield TokenDelta(finish=Finish("cancelled", self._report))
                 return
             yield delta
+            if self._failure:
+                raise self._failure
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -62,6 +67,8 @@ class FakeEngine:
         self.forgotten: list[tuple[int, ...]] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.failure: Exception | None = None
+        """Raised in the middle of every answer."""
 
     def submit(self, request: GenerationRequest) -> FakeGeneration:
         self.requests.append(request)
@@ -69,7 +76,7 @@ class FakeEngine:
         detokenizer = Detokenizer(self._tokenizer._backend, ())
         deltas = [TokenDelta(detokenizer.add(token_id), (token_id,)) for token_id in ids]
         deltas.append(TokenDelta(finish=Finish("stop", report_on(request))))
-        self.generations.append(FakeGeneration(deltas, report_on(request), self.gate))
+        self.generations.append(FakeGeneration(deltas, report_on(request), self.gate, self.failure))
         return self.generations[-1]
 
     def forget(self, tenant: str, token_ids: Sequence[int]) -> None:
