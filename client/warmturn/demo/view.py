@@ -66,7 +66,7 @@ class View:
     def verdict(self, result: DemoResult) -> None:
         self._console.print()
         self._console.print(_table(result.turns))
-        self._print("\nTime to first text by turn (median of each turn and its neighbours)", "bold")
+        self._print("\nTime to first text by turn (median of each turn and two on either side)", "bold")
         for line in line_chart([Series(mode, _smoothed(result.turns, mode), style) for mode, style in _STYLES.items()]):
             self._console.print(line, soft_wrap=True)
         self._print("")
@@ -90,7 +90,7 @@ class View:
 def _smoothed(turns: Sequence[DemoTurn], mode: ReuseMode) -> list[float]:
     """A lone hiccup of the machine must not squeeze the chart; the table has every figure as it was."""
     times = [turn.ttft_ms[mode] for turn in turns]
-    return [median(times[max(i - 1, 0) : i + 2]) for i in range(len(times))]
+    return [median(times[max(i - 2, 0) : i + 3]) for i in range(len(times))]
 
 
 def _table(turns: Sequence[DemoTurn]) -> Table:
