@@ -22,13 +22,6 @@ def command(tmp_path: Path) -> Command:
 
 
 @contextmanager
-def silent_server() -> Iterator[str]:
-    """Takes connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-
-@contextmanager
 def talking_server(reply: bytes) -> Iterator[str]:
     """Answers every connection with the same bytes."""
 
@@ -127,14 +120,15 @@ def test_something_else_on_that_port_is_1(command: Command) -> None:
 
 @pytest.mark.parametrize("arguments", [("ask", "hello"), ("stats",)])
 def test_ctrl_c_is_130(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    with silent_server() as url:
-        process = subprocess.Popen(
-            [*WARMTURN, *arguments, "--url", url], stderr=subprocess.PIPE, text=True, env=environment(tmp_path)
-        )
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1.5)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=10)
+    """While it waits for a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        command = [*WARMTURN, *arguments, "--url", f"http://127.0.0.1:{silent.getsockname()[1]}"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(tmp_path))
+        with silent.accept()[0] as connection:
+            assert connection.recv(65536)
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in stderr
 
