@@ -1,5 +1,6 @@
 """Promise 4: every prompt token is accounted for, and where reuse stopped early the turn says why."""
 
+import asyncio
 import errno
 import json
 import os
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from tests.server.engine.conftest import StartEngine
-from tests.support.engines import all_at_once, greedy
+from tests.support.engines import all_at_once, collect, greedy
 from tests.support.reference import Reference, Turn, random_ids
+from tests.support.steps import Steps
 
 from warmturn_server.engine import Engine, Generated, GenerationRequest, MissReason, ReuseMode, SamplingParams
 from warmturn_server.kvcache import PrefixCache
@@ -160,3 +162,37 @@ def test_conversations_share_the_beginning_they_have_in_common(start_engine: Sta
     engine.evict_residents()
     assert engine.generate(greedy(prompts[2], 3)).report.cached_by_tier["ram"] == 40
     assert all_at_once(engine, [greedy(prompts[3], 3)])[0].report.cached_tokens >= 40
+
+
+def test_another_tenants_running_turn_is_not_shared_from(start_engine: StartEngine) -> None:
+    """Neither its tokens nor, through the time it saves, the fact that they exist."""
+    engine = start_engine()
+    prompt = random_ids(random.Random(6), 40)
+
+    async def beside(tenant: str) -> Generated:
+        running = engine.submit(greedy(prompt, 300, tenant="anna"))
+        await anext(running)
+        answer = await collect(engine, greedy(prompt, 2, tenant=tenant))
+        running.cancel()
+        async for _ in running:
+            pass
+        return answer
+
+    assert asyncio.run(beside("bob")).report.cached_tokens == 0
+    assert asyncio.run(beside("anna")).report.cached_tokens == len(prompt) - 1
+
+
+@pytest.mark.parametrize(
+    ("reuse", "computed"),
+    [(ReuseMode.PROMPT, 30 + 4), (ReuseMode.NOTHING, 30 + 31 + 32 + 33 + 34)],
+    ids=["prompt", "nothing"],
+)
+def test_each_mode_computes_what_its_name_says(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, reuse: ReuseMode, computed: int
+) -> None:
+    """The comparison would be worth nothing if the slow modes were quietly fast."""
+    steps, prompt = Steps(monkeypatch), random_ids(random.Random(7), 30)
+    engine.generate(greedy(prompt, 5))
+    steps.seen.clear()
+    engine.generate(greedy(prompt, 5, reuse))
+    assert sum(item.num_tokens for step in steps.seen for item in step) == computed
