@@ -30,6 +30,8 @@ class Speaker:
 
     rng: Random
     split: Split
+    """Of the values."""
+    phrasing: Split
     told: dict[str, str] = field(default_factory=dict)
     attributes: dict[str, Attribute] = field(default_factory=dict)
     shopping: list[str] = field(default_factory=list)
@@ -61,7 +63,7 @@ class Speaker:
 
     def correct(self, attribute: Attribute) -> Turn:
         statement, value = self._statement(attribute)
-        wording = self.rng.choice(of_split(CORRECTIONS, self.split)).format(t=statement)
+        wording = self.rng.choice(of_split(CORRECTIONS, self.phrasing)).format(t=statement)
         return Turn(self._spoken(wording, [], ".", value), self._noted("Updated", attribute), "correct")
 
     def ask(self, attribute: Attribute) -> Turn:
@@ -76,19 +78,20 @@ class Speaker:
         return Turn(user, f"{one.answer(self.told[first])} {two.answer(self.told[second])}", "ask", first)
 
     def add_to_list(self) -> Turn:
-        item = values.draw(values.one_of(words.GROCERIES), self.rng, self.split)
+        while (item := values.draw(values.one_of(words.GROCERIES), self.rng, self.split)) in self.shopping:
+            pass
         self.shopping.append(item)
-        wording = self.rng.choice(of_split(tells("shopping_list"), self.split)).format(v=item)
+        wording = self.rng.choice(of_split(tells("shopping_list"), self.phrasing)).format(v=item)
         return Turn(self._spoken(wording, TELL_OPENERS, ".", item), f"Noted: your {self._list()}", "list")
 
     def ask_list(self) -> Turn:
         reply = f"Your {self._list()}" if self.shopping else "Your shopping list? You haven't told me."
-        user = self._spoken(self.rng.choice(of_split(asks("shopping_list"), self.split)), ASK_OPENERS, "?")
+        user = self._spoken(self.rng.choice(of_split(asks("shopping_list"), self.phrasing)), ASK_OPENERS, "?")
         return Turn(user, reply, "ask" if self.shopping else "unknown", "shopping list")
 
     def chat(self) -> Turn:
-        user, reply = small_talk.draw(self.rng, self.split)
-        mark = "?" if reply in (small_talk.WHO, small_talk.TOO_SMALL) else self.rng.choice(".!")
+        user, reply = small_talk.draw(self.rng, self.split, self.phrasing)
+        mark = "?" if reply in small_talk.REPLIES_TO_QUESTIONS else self.rng.choice(".!")
         return Turn(self._spoken(user, [], mark), reply, "chat")
 
     def _list(self) -> str:
@@ -99,13 +102,13 @@ class Speaker:
         value = value.lower() if self.rng.random() < 0.12 else value
         self.told[attribute.phrase] = value
         self.attributes[attribute.phrase] = attribute
-        return self._spelled(attribute.tell(self.rng, self.split, value), value), value
+        return self._spelled(attribute.tell(self.rng, self.phrasing, value), value), value
 
     def _noted(self, word: str, attribute: Attribute) -> str:
         return f"{word}: {attribute.fact(self.told[attribute.phrase])}"
 
     def _question(self, attribute: Attribute) -> str:
-        return self._spoken(self._spelled(attribute.ask(self.rng, self.split)), ASK_OPENERS, "?")
+        return self._spoken(self._spelled(attribute.ask(self.rng, self.phrasing)), ASK_OPENERS, "?")
 
     def _spelled(self, text: str, value: str = "") -> str:
         american = self.rng.random() < 0.4 and "colour" not in value
@@ -115,7 +118,7 @@ class Speaker:
         """The wording with opener, tail, capital and full stop, or sloppily without; values keep their letters."""
         rng = self.rng
         text = rng.choice(openers) + text if openers and rng.random() < 0.25 else text
-        text = text + rng.choice(of_split(TAILS, self.split)) if keep and rng.random() < 0.15 else text
+        text = text + rng.choice(of_split(TAILS, self.phrasing)) if keep and rng.random() < 0.15 else text
         if keep and all(value == value.lower() for value in keep) and rng.random() < 0.5:
             text = text.lower()
         elif rng.random() < 0.75:
@@ -129,10 +132,10 @@ class Speaker:
 
 def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
     """Endless turns. Telling, asking and chatting each have their own pace in every dialogue."""
-    speaker = Speaker(rng, split)
+    speaker = Speaker(rng, split, split)
     limit = rng.randint(1, max_facts)
     chat, correct = rng.choice((0.05, 0.15, 0.4, 0.8)), rng.choice((0.05, 0.25))
-    lists, tell = rng.choice((0, 0.1, 0.2)), rng.choice((0.25, 0.5, 0.8))
+    lists, tell = rng.choice((0, 0.1, 0.3)), rng.choice((0.25, 0.5, 0.8))
     while True:
         if rng.random() < chat:
             yield speaker.chat()

@@ -7,8 +7,10 @@ from . import values, words
 from .values import Split
 from .wordings import SMALL_TALK, of_split
 
+WELL = "I'm well, thank you."
 WHO = "I'm a very small model. I can remember what you tell me and answer questions about it."
 TOO_SMALL = "I'm only a very small model, so I can't help with that. I can remember what you tell me."
+REPLIES_TO_QUESTIONS = (WELL, WHO, TOO_SMALL)
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Topic:
 
 TOPICS = (
     Topic("greeting", "Hello! Tell me things, and I will remember them.", 1.0),
-    Topic("feeling", "I'm well, thank you.", 0.7),
+    Topic("feeling", WELL, 0.7),
     Topic("thanks", "You're welcome!", 1.0),
     Topic("farewell", "Goodbye! I will remember what you told me.", 0.4),
     Topic("identity", WHO, 1.0),
@@ -29,10 +31,10 @@ TOPICS = (
 )
 
 
-def draw(rng: Random, split: Split) -> tuple[str, str]:
+def draw(rng: Random, split: Split, phrasing: Split) -> tuple[str, str]:
     """One exchange of small talk."""
     (topic,) = rng.choices(TOPICS, [topic.weight for topic in TOPICS])
-    return fill(rng.choice(of_split(SMALL_TALK[topic.name], split)), rng, split), topic.reply
+    return fill(rng.choice(of_split(SMALL_TALK[topic.name], phrasing)), rng, split), topic.reply
 
 
 def fill(wording: str, rng: Random, split: Split) -> str:

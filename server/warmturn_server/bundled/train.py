@@ -16,7 +16,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from . import network, path
 from .batches import Batch, Mix, Rows
-from .recipe import STAGES, Shape, Stage
+from .recipe import RATES, SHAPE, STAGES, Rates, Shape, Stage
 
 WARM_UP_TOKENS = 200_000
 CLIP = 1.0
@@ -31,12 +31,6 @@ class Progress:
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Rates:
-    matrices: float
-    others: float
 
 
 def optimizers(model: LlamaForCausalLM, rates: Rates) -> Sequence[torch.optim.Optimizer]:
@@ -125,6 +119,7 @@ class Trainer:
         temporary.replace(self.checkpoint)
 
     def export(self, folder: Path) -> None:
+        self.model.bfloat16()
         self.model.save_pretrained(folder)
 
     def _resume(self) -> None:
@@ -167,18 +162,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--until-tokens", type=int, default=STAGES[-1].until_tokens)
-    parser.add_argument("--matrix-rate", type=float, default=0.003)
-    parser.add_argument("--rate", type=float, default=0.002)
-    parser.add_argument("--layers", type=int, default=Shape().layers)
-    parser.add_argument("--hidden", type=int, default=Shape().hidden)
-    parser.add_argument("--heads", type=int, default=Shape().heads)
-    parser.add_argument("--mlp", type=int, default=Shape().mlp)
     parser.add_argument("--export", type=Path, nargs="?", const=path(), help="write the weights here at the end")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    shape = Shape(arguments.hidden, arguments.layers, arguments.heads, arguments.mlp)
-    rates = Rates(arguments.matrix_rate, arguments.rate)
-    trainer = Trainer(shape, rates, STAGES, arguments.seed, arguments.work_dir)
+    trainer = Trainer(SHAPE, RATES, STAGES, arguments.seed, arguments.work_dir)
     trainer.run(arguments.until_tokens)
     if arguments.export:
         trainer.export(arguments.export)
