@@ -1,5 +1,6 @@
 """Fixtures for all tests: tiny models, made once a session, and real server processes that serve them."""
 
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,9 @@ from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
 
 StartServer = Callable[..., ServerProcess]
+
+# Run in the background of a script, tests inherit that Ctrl-C is ignored, and so would the programs they interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
