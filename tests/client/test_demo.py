@@ -156,11 +156,10 @@ def test_the_demo_on_a_real_server_that_is_really_killed(tiny_models: TinyModels
 
 
 def test_the_demo_with_the_bundled_model(tmp_path: Path) -> None:
-    """What it remembers is the model's evaluation to judge; everything else is the server's, and must hold here."""
     done = Command(tmp_path)("demo", "--json", timeout=280, TMPDIR=str(tmp_path))
     document = json.loads(done.stdout)
-    remembered = document["recall"]["correct"] == document["recall"]["asked"] > 0
-    assert (done.code, document["ok"]) == ((0, True) if remembered else (1, False)), done.stderr
+    assert (done.code, document["ok"]) == (0, True), done.stderr
+    assert document["recall"]["correct"] == document["recall"]["asked"] > 0
     assert len(document["turns"]) >= 14
     assert all(turn["same_tokens"] for turn in document["turns"])
     assert document["restart"]["tier"] == "disk"
