@@ -140,8 +140,10 @@ def test_at_a_terminal(shared_server: ServerProcess, client: Client, tmp_path: P
         terminal.wait_for(">")
         terminal.type("hello" + ALT_ENTER + "there" + ENTER)
         terminal.wait_for(FOOTER)
+        terminal.wait_for(">")
         terminal.type("tail\\" + ENTER + "end" + ENTER)
         terminal.wait_for(FOOTER)
+        terminal.wait_for(">")
         terminal.type(CTRL_D)
         assert terminal.wait() == 0
     assert said(client) == ["hello\nthere", "tail\nend"]
