@@ -166,19 +166,6 @@ def test_forks_share_what_they_have_in_common(servers: Callable[[str], ServerPro
         assert_greedy(reference, turn.prompt, turn.output)
 
 
-def assert_came_from(got: Said, tier: str, before: Said) -> None:
-    """All that was known came back, unless the server measured that this tiny model computes it faster, and says so.
-
-    The first tokens may be in a running neighbour's memory: the template's beginning is the same for everybody.
-    """
-    miss, by_tier = got.report["miss"], got.report["cached_by_tier"]
-    if miss is not None and miss["reason"] == "recompute_faster":
-        assert miss["at_token"] == got.cached < known_after(before)
-        return
-    assert by_tier[tier] > by_tier["resident"]
-    assert got.cached >= known_after(before)
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(servers: Callable[[str], ServerProcess]) -> list[Said]:
     """The conversation as a server says it that nobody disturbs."""
@@ -200,7 +187,9 @@ def test_a_conversation_goes_on_from_each_tier_as_if_it_had_never_left(
             got = talk.say(line, max_output_tokens=12)
             assert (got.prompt, got.output, got.text) == (right.prompt, right.output, right.text)
             if last is not None:
-                assert_came_from(got, tier, last)
+                by_tier = got.report["cached_by_tier"]  # the template's first tokens may be in somebody else's memory
+                assert by_tier[tier] > by_tier["resident"]
+                assert got.cached >= known_after(last)
             last = got
             time.sleep(0.2)
             respond(client, input="Somebody else needs all the memory.", max_output_tokens=340)
@@ -219,7 +208,8 @@ def test_after_sigkill_and_a_restart_it_goes_on_as_if_nothing_had_happened(
         server.start()
         with server.client() as client:
             said.append(Talk(client, talk.id).say(line, max_output_tokens=12))
-        assert_came_from(said[-1], "disk", said[-2])
+        assert said[-1].report["cached_by_tier"]["disk"] >= known_after(said[-2])
+        assert said[-1].report["miss"] is None
     assert [(got.prompt, got.output, got.text) for got in said] == [
         (right.prompt, right.output, right.text) for right in uninterrupted
     ]
@@ -235,4 +225,4 @@ def test_sigterm_saves_what_is_left_and_ends_well(start_server: StartServer) -> 
     server.start()
     with server.client() as client:
         again = Talk(client, talk.id).say("And again.")
-    assert_came_from(again, "disk", said)
+    assert again.report["cached_by_tier"]["disk"] == known_after(said)
