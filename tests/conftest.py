@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.models import TinyModels
+from tests.support.redis_server import RedisServer
 from tests.support.server import ServerProcess
 
 StartServer = Callable[..., ServerProcess]
@@ -31,6 +32,13 @@ def start_server(tiny_models: TinyModels, tmp_path: Path) -> Iterator[StartServe
             return servers.enter_context(server)
 
         yield start
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of the test's own, without persistence."""
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
