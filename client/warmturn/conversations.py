@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from warmturn.transport import Transport
-from warmturn.wire import Conversation, Item, Message, parse_conversation, parse_item
+from warmturn.wire import Conversation, Item, LoggedTurn, Message, parse_conversation, parse_item, parse_logged_turn
 
 _PAGE = 100
 
@@ -34,6 +34,10 @@ class Conversations:
     def items(self, conversation_id: str) -> Iterator[Item]:
         """Oldest first."""
         return map(parse_item, self._pages(f"{_path(conversation_id)}/items", "asc"))
+
+    def turns(self, conversation_id: str) -> Iterator[LoggedTurn]:
+        """The reports of its answered turns, oldest first."""
+        return map(parse_logged_turn, self._pages(f"{_path(conversation_id)}/turns", "asc"))
 
     def delete_item(self, conversation_id: str, item_id: str) -> Conversation:
         return parse_conversation(self._transport.delete(f"{_path(conversation_id)}/items/{item_id}"))

@@ -49,11 +49,36 @@ class TurnOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A token, and the text on either side of where two texts part; None where there is no (whole) token."""
+
+    token_id: int | None
+    token: str | None
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """The template changed history: the log has `expected` at this token, the new prompt had `got`."""
+
+    at_token: int
+    expected: Reading
+    got: Reading
+
+
+@dataclass(frozen=True, slots=True)
 class Miss:
-    """Reuse stopped at this prompt token, for this reason."""
+    """Reuse stopped at this prompt token, for this reason; `cost_ms` is about what that cost."""
 
     at_token: int
     reason: str
+    lost_tokens: int | None = None
+    cost_ms: float | None = None
+    restore_ms: float | None = None
+    tier: str | None = None
+    block: str | None = None
+    rewrite: Rewrite | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +116,15 @@ class Turn:
     previous_response_id: str | None
     report: TurnReport
     incomplete_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedTurn:
+    """A turn of a conversation as the log has it: its response's id, when it was, and its report."""
+
+    id: str
+    created_at: int
+    report: TurnReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +190,12 @@ def parse_item(data: Json) -> Item:
     )
 
 
+def parse_logged_turn(data: Json) -> LoggedTurn:
+    return _required(
+        lambda: LoggedTurn(data["id"], data["created_at"], _parse_report(data["warmturn"])), "a turn of a conversation"
+    )
+
+
 def parse_model(data: Json) -> Model:
     return _required(lambda: Model(data["id"], data.get("owned_by", "")), "a model")
 
@@ -163,11 +203,18 @@ def parse_model(data: Json) -> Model:
 def _parse_report(data: Json) -> TurnReport:
     known = {name: data[name] for name in TurnReport.__slots__ if name in data}
     if known.get("miss"):
-        known["miss"] = Miss(known["miss"]["at_token"], known["miss"]["reason"])
+        known["miss"] = _parse_miss(known["miss"])
     for ids in ("prompt_token_ids", "output_token_ids"):
         if known.get(ids) is not None:
             known[ids] = tuple(known[ids])
     return TurnReport(**known)
+
+
+def _parse_miss(data: Json) -> Miss:
+    known = {name: data[name] for name in Miss.__slots__ if name in data}
+    if rewrite := known.get("rewrite"):
+        known["rewrite"] = Rewrite(rewrite["at_token"], Reading(**rewrite["expected"]), Reading(**rewrite["got"]))
+    return Miss(**known)
 
 
 def _item_text(item: Json) -> str:

@@ -15,7 +15,8 @@ from warmturn.client import Client
 from warmturn.console import answer, answer_json, note
 from warmturn.errors import SettingsError
 from warmturn.lookup import find_conversation
-from warmturn.wire import Conversation, Item
+from warmturn.misses import miss_lines
+from warmturn.wire import Conversation, Item, LoggedTurn
 
 
 def ls(
@@ -36,9 +37,18 @@ def ls(
         note("no conversations yet; `warmturn chat` starts one")
 
 
-def show(name: Name, as_json: AsJson = False, url: Url = None, api_key: ApiKey = None) -> None:
+def show(
+    name: Name,
+    misses: Annotated[bool, typer.Option("--misses", help="Where reuse of state stopped early, and why.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
     """Print a conversation."""
     with connect(url, api_key) as client:
+        if misses:
+            _show_misses(client, name, as_json)
+            return
         conversation, items = _whole(client, name)
     if as_json:
         answer_json(_document(conversation, items))
@@ -100,6 +110,24 @@ def export(
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"cannot write {output}: {error.strerror}") from error
+
+
+def _show_misses(client: Client, name: str, as_json: bool) -> None:
+    turns = list(client.conversations.turns(find_conversation(client, name).id))
+    missed = [(number, turn) for number, turn in enumerate(turns, 1) if turn.report.miss]
+    if as_json:
+        answer_json([_miss_document(number, turn) for number, turn in missed])
+        return
+    for number, turn in missed:
+        for line in miss_lines(number, turn):
+            answer(line)
+    note(f"{len(missed)} of {len(turns)} turns had a miss")
+
+
+def _miss_document(number: int, turn: LoggedTurn) -> dict[str, Any]:
+    tokens = {"prompt_tokens": turn.report.prompt_tokens, "cached_tokens": turn.report.cached_tokens}
+    miss = asdict(turn.report.miss) if turn.report.miss else None
+    return {"turn": number, "response": turn.id, "created_at": turn.created_at, **tokens, "miss": miss}
 
 
 def _whole(client: Client, name: str) -> tuple[Conversation, list[Item]]:

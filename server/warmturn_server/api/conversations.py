@@ -8,11 +8,11 @@ from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
-from ..chat import Conversation, ConversationId, ItemId
+from ..chat import Conversation, ConversationId, ItemId, Turn
 from .caller import Service, Tenant
 from .json import Json, JsonReply
 from .messages import InputMessage, as_items, item_object
-from .pages import PageQuery, page_object, page_of_items
+from .pages import PageQuery, page_object, page_of, page_of_items
 from .wire import Body, Metadata, ShortText
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
@@ -47,6 +47,18 @@ def conversation_object(conversation: Conversation) -> Json:
         "created_at": conversation.created_at,
         "updated_at": conversation.updated_at,
         "metadata": dict(conversation.metadata),
+    }
+
+
+def turn_object(turn: Turn) -> Json:
+    """How an answer came about; `id` is the response's, `items` name what was said."""
+    assert turn.reply is not None, "only answered turns are shown"
+    return {
+        "id": turn.id,
+        "object": "conversation.turn",
+        "created_at": turn.created_at,
+        "items": [item.id for item in turn.items],
+        "warmturn": dict(turn.reply.report),
     }
 
 
@@ -103,6 +115,13 @@ async def add_items(conversation_id: str, body: CreateItems, service: Service, t
 @router.get("/{conversation_id}/items")
 async def items(conversation_id: str, page: PageQuery, service: Service, tenant: Tenant) -> Response:
     return JsonReply(page_of_items(await service.conversations.items(tenant, ConversationId(conversation_id)), page))
+
+
+@router.get("/{conversation_id}/turns")
+async def turns(conversation_id: str, page: PageQuery, service: Service, tenant: Tenant) -> Response:
+    """The reports of the conversation's turns, as they are in the log."""
+    found = await service.conversations.turns(tenant, ConversationId(conversation_id))
+    return JsonReply(page_of([turn_object(turn) for turn in found], page, "turn"))
 
 
 @router.get("/{conversation_id}/items/{item_id}")

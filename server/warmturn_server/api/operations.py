@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Protocol, cast
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from .caller import Service
+from .caller import Service, Tenant
 from .json import JsonReply
 
 router = APIRouter(tags=["operations"])
@@ -50,6 +50,7 @@ async def metrics(
 
 
 @router.get("/v1/stats")
-async def stats(figures: Annotated[ServerMetrics, Depends(_metrics)], service: Service) -> Response:
-    """The same for people: totals, percentiles by reuse mode, tiers, savings."""
-    return JsonReply({**service.engine.stats(), **figures.snapshot()})
+async def stats(figures: Annotated[ServerMetrics, Depends(_metrics)], service: Service, tenant: Tenant) -> Response:
+    """The same for people: totals, percentiles by reuse mode, tiers, savings, and the caller's own latest misses."""
+    recent = {"recent_misses": service.misses.of(tenant)}
+    return JsonReply({**service.engine.stats(), **figures.snapshot(), **recent})

@@ -35,14 +35,17 @@ def page_object(data: Sequence[Json], has_more: bool) -> Json:
     }
 
 
-def page_of_items(items: Sequence[Item], page: Page) -> Json:
-    """A page of `items`, which are given oldest first."""
-    ordered = list(items) if page.order == "asc" else list(reversed(items))
+def page_of(objects: Sequence[Json], page: Page, kind: str) -> Json:
+    """A page of `objects`, which are given oldest first."""
+    ordered = list(objects) if page.order == "asc" else list(reversed(objects))
     start = 0
     if page.after is not None:
-        ids: list[str] = [item.id for item in ordered]
+        ids = [entry["id"] for entry in ordered]
         if page.after not in ids:
-            raise InvalidRequest(f"There is no item '{page.after}' here.", code="invalid_value", param="after")
+            raise InvalidRequest(f"There is no {kind} '{page.after}' here.", code="invalid_value", param="after")
         start = ids.index(page.after) + 1
-    shown = ordered[start : start + page.limit]
-    return page_object([item_object(item) for item in shown], has_more=start + page.limit < len(ordered))
+    return page_object(ordered[start : start + page.limit], has_more=start + page.limit < len(ordered))
+
+
+def page_of_items(items: Sequence[Item], page: Page) -> Json:
+    return page_of([item_object(item) for item in items], page, "item")

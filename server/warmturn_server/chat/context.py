@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..engine import Rewrite
 from ..errors import InvalidRequest, NotFound
 from .finder import Base, RecordFinder
 from .ids import ConversationId, TurnId
 from .items import Item, as_messages
 from .requests import TurnRequest
+from .rewrite import find_rewrite
 from .store import ConversationStore
 from .transcript import Transcriber, Transcript
 from .turns import Conversation, Turn, visible_items, visible_turns
@@ -21,8 +23,8 @@ class TurnContext:
     base_id: TurnId | None
     text: str
     transcript: Transcript
-    rewritten_at: int | None
-    """The token from which the template changed history; None where the user did, by deleting items or editing."""
+    rewrite: Rewrite | None
+    """Where the template changed history; None where the user did, by deleting items or editing."""
 
     @property
     def known_tokens(self) -> int:
@@ -56,7 +58,7 @@ class ContextReader:
             base_id=base.turn_id,
             text=text,
             transcript=transcript,
-            rewritten_at=None if edited else transcript.rewritten_at,
+            rewrite=None if edited else find_rewrite(base.record, text, transcript, self._transcriber.tokenizer),
         )
 
     def _base(self, tenant: str, before: list[Turn], text: str) -> tuple[Base, bool]:

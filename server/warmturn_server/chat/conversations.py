@@ -13,15 +13,19 @@ from .engine_port import TurnEngine
 from .ids import ConversationId, ItemId, new_conversation_id, new_turn_id
 from .items import Item
 from .locks import ConversationLocks
+from .recent_misses import RecentMisses
 from .store import Append, ConversationStore, Forgotten, Page
 from .turns import Conversation, Turn, visible_items, visible_turns
 
 
 class Conversations:
-    def __init__(self, store: ConversationStore, engine: TurnEngine, locks: ConversationLocks) -> None:
+    def __init__(
+        self, store: ConversationStore, engine: TurnEngine, locks: ConversationLocks, misses: RecentMisses
+    ) -> None:
         self._store = store
         self._engine = engine
         self._locks = locks
+        self._misses = misses
 
     async def create(self, tenant: str, items: Sequence[Item], metadata: Mapping[str, str]) -> Conversation:
         now = int(time.time())
@@ -48,11 +52,16 @@ class Conversations:
         with self._locks.holding(tenant, conversation_id):
             await self.get(tenant, conversation_id)
             forgotten = await asyncio.to_thread(self._store.delete_conversation, tenant, conversation_id)
+        self._misses.forget_conversation(tenant, conversation_id)
         await self.forget(tenant, forgotten)
 
     async def items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:
         """Oldest first."""
         return await asyncio.to_thread(self._items, tenant, conversation_id)
+
+    async def turns(self, tenant: str, conversation_id: ConversationId) -> list[Turn]:
+        """Those that were answered and are still part of what the conversation says, oldest first."""
+        return await asyncio.to_thread(self._answered_turns, tenant, conversation_id)
 
     async def item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId) -> Item:
         return find_item(await self.items(tenant, conversation_id), item_id)
@@ -86,6 +95,11 @@ class Conversations:
     def _items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:
         conversation = find_conversation(self._store, tenant, conversation_id)
         return visible_items(self._turns(conversation), conversation.hidden)
+
+    def _answered_turns(self, tenant: str, conversation_id: ConversationId) -> list[Turn]:
+        conversation = find_conversation(self._store, tenant, conversation_id)
+        turns = visible_turns(self._turns(conversation), conversation.hidden)
+        return [turn for turn in turns if turn.reply]
 
     def _turns(self, conversation: Conversation) -> list[Turn]:
         return self._store.turns(conversation.tenant, conversation.head) if conversation.head else []

@@ -13,6 +13,7 @@ from .conversations import Conversations
 from .engine_port import TurnEngine
 from .ids import TurnId, new_turn_id
 from .locks import ConversationLocks
+from .recent_misses import RecentMisses
 from .requests import TurnRequest
 from .running_turn import RunningTurn
 from .store import Append, ConversationStore
@@ -25,7 +26,8 @@ from .turns import Turn
 class ChatService:
     def __init__(self, store: ConversationStore, engine: TurnEngine, transcriber: Transcriber) -> None:
         self.engine = engine
-        self.conversations = Conversations(store, engine, locks := ConversationLocks())
+        self.misses = RecentMisses()
+        self.conversations = Conversations(store, engine, locks := ConversationLocks(), self.misses)
         self._store = store
         self._transcriber = transcriber
         self._reader = ContextReader(store, transcriber)
@@ -61,7 +63,7 @@ class ChatService:
                 reuse=request.reuse,
                 tenant=request.tenant,
                 known_tokens=context.known_tokens,
-                rewritten_at=context.rewritten_at,
+                rewrite=context.rewrite,
                 arrived=arrived,
             )
         )
@@ -93,6 +95,7 @@ class ChatService:
                 expected_version=conversation.version if conversation else 0,
             )
         )
+        self.misses.note(turn)
 
     def _ended(self, turn_id: TurnId, request: TurnRequest) -> None:
         self._running.pop((request.tenant, turn_id), None)
@@ -107,6 +110,7 @@ class ChatService:
 
     async def delete_response(self, tenant: str, turn_id: TurnId) -> None:
         await self.response(tenant, turn_id)
+        self.misses.forget_turn(tenant, turn_id)
         await self.conversations.forget(tenant, await asyncio.to_thread(self._store.withdraw, tenant, turn_id))
 
     async def cancel(self, tenant: str, turn_id: TurnId) -> RunningTurn:

@@ -6,10 +6,11 @@ from .cost_model import CostModel
 from .engine import Engine
 from .generation import Generation
 from .loop import EngineObserver
+from .miss import Miss
 from .model_loader import LoadedModel, load_model
 from .model_runner import ModelRunner, Work
-from .report import Finish, FinishReason, Generated, Miss, TokenDelta, TokenLogprobs, TurnReport
-from .request import GenerationRequest, ReuseMode, SamplingParams
+from .report import Finish, FinishReason, Generated, TokenDelta, TokenLogprobs, TurnReport
+from .request import GenerationRequest, Reading, ReuseMode, Rewrite, SamplingParams
 from .residents import Residents
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "Miss",
     "MissReason",
     "ModelRunner",
+    "Reading",
     "Residents",
     "ReuseMode",
+    "Rewrite",
     "SamplingParams",
     "TokenDelta",
     "TokenLogprobs",

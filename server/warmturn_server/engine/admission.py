@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ContextLengthExceeded
-from ..kvcache import KVBuffer, MissReason, PrefixCache, PrefixMatch, reusable_tokens, round_up
+from ..kvcache import Gap, KVBuffer, MissReason, PrefixCache, PrefixMatch, reusable_tokens, round_up
 from .cost_model import CostModel
 from .model_runner import ModelRunner
 from .request import GenerationRequest, ReuseMode
@@ -114,14 +114,16 @@ class Admission:
         """The part of the match to restore; notes on the sequence why reuse ends where it does."""
         have = sequence.kv.length
         if max(have, match.num_tokens) < most and sequence.request.reuse is ReuseMode.STATE:
-            sequence.prefix.reason = self._cache.why_missing(match.stopped_by)
+            sequence.prefix.gap = self._cache.why_missing(match.stopped_by)
         beyond = match.beyond(have)
         if beyond.num_tokens <= have:
             return PrefixMatch()
         compute = self._cost_model.seconds(beyond.num_tokens - have, have)
-        if compute is not None and self._cache.restore_seconds(beyond) > compute:
+        if compute is not None and (restore := self._cache.restore_seconds(beyond)) > compute:
             self._cache.passed_over(beyond)
-            sequence.prefix.reason = MissReason.RECOMPUTE_FASTER
+            first, tier = beyond.spans[0], beyond.tiers[0]
+            sequence.prefix.gap = Gap(MissReason.RECOMPUTE_FASTER, first.key, tier.name)
+            sequence.prefix.restore_seconds = restore
             return PrefixMatch()
         return beyond
 

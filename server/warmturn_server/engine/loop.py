@@ -136,7 +136,7 @@ class EngineLoop:
     def _restored(self, sequence: Sequence, restored: Restored) -> None:
         sequence.restoring = False
         sequence.timeline.ready = now()
-        sequence.prefix.reason = restored.reason or sequence.prefix.reason
+        sequence.prefix.gap = restored.gap or sequence.prefix.gap
         for tier, num_tokens in restored.tokens_by_tier.items():
             sequence.prefix.tokens_by_tier[tier] = num_tokens
             self._observer.restored(tier, restored.seconds_by_tier[tier], num_tokens)
@@ -180,7 +180,7 @@ class EngineLoop:
             self._finish(sequence, reason, delta)
 
     def _finish(self, sequence: Sequence, reason: FinishReason, delta: TokenDelta) -> None:
-        report = sequence.report(_ms(self._cost_model.seconds(sequence.num_prompt_tokens)))
+        report = sequence.report(self._cost_model)
         self._observer.turn_finished(report, sequence.num_output_tokens, reason)
         if (saved_seconds := self._savings.pair(sequence.request, report)) is not None:
             self._observer.saving_measured(saved_seconds)
@@ -205,7 +205,3 @@ class EngineLoop:
             self._scheduler.remove(sequence)
             self._admission.release(sequence)
             sequence.sink(EngineFailed(f"the model failed on this request: {error}"))
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1000

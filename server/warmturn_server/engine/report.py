@@ -6,19 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
-from ..kvcache import MissReason
+from .miss import Miss
 from .request import ReuseMode
 
 FinishReason = Literal["stop", "length", "cancelled"]
 RecomputeSource = Literal["estimated", "measured"]
-
-
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """Where reuse stopped short of what the conversation had, and why."""
-
-    at_token: int
-    reason: MissReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +76,6 @@ class Generated:
 
 
 def _rounded(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
     return round(value, 3) if isinstance(value, float) else value

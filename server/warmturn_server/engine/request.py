@@ -46,12 +46,38 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What stands at one place: a token and the characters on either side of where the texts part.
+
+    `token` is None for an id that is no whole character by itself; both are None at the end of the text.
+    """
+
+    token_id: int | None
+    token: str | None
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A template changed history: the record has `expected` at this token, the new prompt has `got`.
+
+    `known_tokens` of the record had been computed.
+    """
+
+    at_token: int
+    known_tokens: int
+    expected: Reading
+    got: Reading
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One turn's prompt, as token ids.
 
     `tenant` separates saved state and is derived on the server. `known_tokens` is how many leading tokens an earlier
-    turn of this conversation had computed, `rewritten_at` the token from which the template changed its history;
-    both only explain misses. `arrived` is on the clock of `time.perf_counter`.
+    turn of this conversation had computed, `rewrite` where the template changed its history; both only explain misses.
+    `arrived` is on the clock of `time.perf_counter`.
     """
 
     token_ids: tuple[int, ...]
@@ -59,5 +85,5 @@ class GenerationRequest:
     reuse: ReuseMode = ReuseMode.STATE
     tenant: str = ""
     known_tokens: int = 0
-    rewritten_at: int | None = None
+    rewrite: Rewrite | None = None
     arrived: float = field(default_factory=time.perf_counter)

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..kvcache import KVBuffer, MissReason, reusable_tokens
+from ..kvcache import Gap, KVBuffer
+from .cost_model import CostModel
 from .detokenizer import Detokenizer
-from .report import FinishReason, Miss, RecomputeSource, TokenDelta, TokenLogprobs, TurnReport
+from .miss import explain
+from .report import FinishReason, RecomputeSource, TokenDelta, TokenLogprobs, TurnReport
 from .request import GenerationRequest, ReuseMode
 from .sampler import Sampler
 
@@ -31,7 +33,9 @@ class Prefix:
     """Where the state that a sequence began with came from."""
 
     tokens_by_tier: dict[str, int] = field(default_factory=dict)
-    reason: MissReason | None = None
+    gap: Gap | None = None
+    restore_seconds: float | None = None
+    """How long restoring was expected to take, where it was passed over for that."""
 
     @property
     def num_tokens(self) -> int:
@@ -110,14 +114,16 @@ class Sequence:
             self.kv.length = 0
         return TokenDelta(text, (token_id,), () if logprobs is None else (logprobs,)), reason
 
-    def report(self, estimate_ms: float | None) -> TurnReport:
-        """The turn's account. `estimate_ms` is what a full prefill of the prompt is expected to take."""
+    def report(self, cost_model: CostModel) -> TurnReport:
+        """The turn's account."""
         line, prefix = self.timeline, self.prefix
+        estimate = cost_model.seconds(self.num_prompt_tokens)
         restore_ms = _ms(line.ready - line.admitted)
         prefill_ms = None if line.first_token is None else _ms(line.first_token - line.ready)
         reused = self.request.reuse is ReuseMode.STATE
-        recompute_ms = estimate_ms if reused and prefix.num_tokens else prefill_ms
-        source: RecomputeSource = "estimated" if reused and prefix.num_tokens else "measured"
+        estimated = reused and prefix.num_tokens > 0
+        recompute_ms = prefill_ms if not estimated else None if estimate is None else _ms(estimate)
+        source: RecomputeSource = "estimated" if estimated else "measured"
         saved_ms = None if recompute_ms is None or prefill_ms is None else recompute_ms - restore_ms - prefill_ms
         return TurnReport(
             reuse=self.request.reuse,
@@ -133,7 +139,7 @@ class Sequence:
             recompute_ms=recompute_ms,
             recompute_source=source if recompute_ms is not None else None,
             saved_ms=saved_ms,
-            miss=self._miss(),
+            miss=explain(self.request, prefix.num_tokens, prefix.gap, prefix.restore_seconds, cost_model.seconds),
         )
 
     def _num_prefilled(self) -> int:
@@ -147,17 +153,6 @@ class Sequence:
         if line.first_token is None or self.num_output_tokens < 2:
             return None
         return _ms(line.last_token - line.first_token) / (self.num_output_tokens - 1)
-
-    def _miss(self) -> Miss | None:
-        if self.request.reuse is not ReuseMode.STATE:
-            return None
-        expected = min(self.request.known_tokens, reusable_tokens(self.num_prompt_tokens))
-        cached = self.prefix.num_tokens
-        if cached < expected:
-            return Miss(cached, self.prefix.reason or MissReason.NOT_FOUND)
-        if self.request.rewritten_at is not None:
-            return Miss(self.request.rewritten_at, MissReason.HISTORY_REWRITTEN)
-        return None
 
 
 def _ms(seconds: float) -> float:

@@ -5,10 +5,11 @@ from .buffer import KVBuffer, KVSnapshot, round_up
 from .codec import BlockCodec, CorruptBlock, ForeignBlock
 from .disk import DiskTier
 from .fingerprint import Fingerprint, FingerprintDigest
+from .gap import Gap, MissReason
 from .guard import GuardedTier
 from .keys import BlockKey, BlockSpan, reusable_tokens
 from .layout import KVLayout, LayerShape
-from .prefix_cache import MissReason, PrefixCache, PrefixMatch, Restored
+from .prefix_cache import PrefixCache, PrefixMatch, Restored
 from .ram import RamTier
 from .saver import Saver
 from .tier import Block, Tier, TierUnavailable
@@ -24,6 +25,7 @@ __all__ = [
     "Fingerprint",
     "FingerprintDigest",
     "ForeignBlock",
+    "Gap",
     "GuardedTier",
     "KVBuffer",
     "KVLayout",

@@ -6,29 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from .bandwidth import Bandwidth
 from .buffer import KVBuffer, KVSnapshot
 from .codec import BlockCodec, CorruptBlock, ForeignBlock
 from .fingerprint import FingerprintDigest
+from .gap import Gap, MissReason
 from .guard import GuardedTier
 from .keys import BlockKey, BlockSpan, blocks_of, chain_seed, full_blocks, partial_blocks
 from .tier import Block
 
 _BLOCKS_AT_A_TIME = 16
-
-
-class MissReason(StrEnum):
-    """Why reuse stopped short of what a conversation had; a closed list."""
-
-    EVICTED = "evicted"
-    NOT_FOUND = "not_found"
-    CORRUPT = "corrupt"
-    FINGERPRINT = "fingerprint"
-    STORE_UNAVAILABLE = "store_unavailable"
-    RECOMPUTE_FASTER = "recompute_faster"
-    HISTORY_REWRITTEN = "history_rewritten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +43,11 @@ class Restored:
 
     tokens_by_tier: dict[str, int] = field(default_factory=dict)
     seconds_by_tier: dict[str, float] = field(default_factory=dict)
-    reason: MissReason | None = None
+    gap: Gap | None = None
+
+    @property
+    def reason(self) -> MissReason | None:
+        return self.gap.reason if self.gap else None
 
 
 class PrefixCache:
@@ -106,23 +98,25 @@ class PrefixCache:
         for tier, spans in _runs(match):
             began = time.perf_counter()
             before = buffer.length
-            restored.reason = self._restore_run(tier, spans, token_ids, buffer)
+            restored.gap = self._restore_run(tier, spans, token_ids, buffer)
             seconds = time.perf_counter() - began
             tokens = buffer.length - before
             restored.tokens_by_tier[tier.name] = restored.tokens_by_tier.get(tier.name, 0) + tokens
             restored.seconds_by_tier[tier.name] = restored.seconds_by_tier.get(tier.name, 0.0) + seconds
             self.bandwidth[tier.name].observe(tokens * self._codec.bytes_per_token, seconds)
-            if restored.reason is not None:
+            if restored.gap is not None:
                 break
         return restored
 
-    def why_missing(self, key: BlockKey | None) -> MissReason:
-        """The most that is known about a block that no tier has."""
-        if not all(tier.available for tier in self.tiers):
-            return MissReason.STORE_UNAVAILABLE
-        if key is not None and any(tier.evicted(key) for tier in self.tiers):
-            return MissReason.EVICTED
-        return MissReason.FINGERPRINT if self._foreign_blocks else MissReason.NOT_FOUND
+    def why_missing(self, key: BlockKey | None) -> Gap:
+        """The most that is known about a block that no tier has; of several tiers the farthest is named."""
+        for tier in reversed(self.tiers):
+            if not tier.available:
+                return Gap(MissReason.STORE_UNAVAILABLE, key, tier.name)
+        for tier in reversed(self.tiers):
+            if key is not None and tier.evicted(key):
+                return Gap(MissReason.EVICTED, key, tier.name)
+        return Gap(MissReason.FINGERPRINT if self._foreign_blocks else MissReason.NOT_FOUND, key)
 
     def save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot, keep_on: Callable[[], bool]) -> int:
         """Put the blocks of `token_ids` that a tier lacks into it; returns the bytes written.
@@ -173,7 +167,7 @@ class PrefixCache:
 
     def _restore_run(
         self, tier: GuardedTier, spans: Sequence[BlockSpan], token_ids: Sequence[int], buffer: KVBuffer
-    ) -> MissReason | None:
+    ) -> Gap | None:
         for first in range(0, len(spans), _BLOCKS_AT_A_TIME):
             some = spans[first : first + _BLOCKS_AT_A_TIME]
             found = tier.get_many([span.key for span in some])
@@ -186,7 +180,8 @@ class PrefixCache:
                     payload = self._codec.decode(memoryview(found[span.key]), span, ids)
                 except CorruptBlock as error:
                     tier.remove_many([span.key])
-                    return MissReason.FINGERPRINT if isinstance(error, ForeignBlock) else MissReason.CORRUPT
+                    reason = MissReason.FINGERPRINT if isinstance(error, ForeignBlock) else MissReason.CORRUPT
+                    return Gap(reason, span.key, tier.name)
                 buffer.write(span.start, span.num_tokens, payload)
                 buffer.length = span.stop
                 good[span.key] = found[span.key]

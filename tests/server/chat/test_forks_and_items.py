@@ -18,7 +18,7 @@ class TestForks:
         assert chat.kept > 15
         await chat.say("only there", conversation_id=conversation.id)
         assert "only here" not in chat.prompt
-        assert chat.engine.requests[-1].rewritten_at is None
+        assert chat.engine.requests[-1].rewrite is None
 
     async def test_at_an_item_in_the_middle_of_a_turn(self, chat: Chat) -> None:
         conversation = await chat.new()
@@ -85,4 +85,4 @@ class TestItems:
             await chat.service.conversations.delete_item("", conversation.id, item.id)
         await chat.say("how?", conversation_id=conversation.id)
         assert "where?" not in chat.prompt
-        assert (chat.kept, chat.engine.requests[-1].rewritten_at) == (known, None)
+        assert (chat.kept, chat.engine.requests[-1].rewrite) == (known, None)

@@ -23,7 +23,7 @@ async def test_a_conversation_goes_on_from_the_ids_that_were_generated(chat: Cha
     await chat.say("where?", conversation_id=conversation.id)
     assert chat.engine.requests[-1].token_ids[: len(first) + len(answer)] == (*first, *answer)
     assert chat.kept == len(first) + len(answer) - 1
-    assert chat.engine.requests[-1].rewritten_at is None
+    assert chat.engine.requests[-1].rewrite is None
     assert "another one<|im_end|>\n<|im_start|>user\nwhere?" in chat.prompt
 
 

@@ -54,7 +54,7 @@ class TestStatelessClients:
         assert chat.kept > prompt + 5
         await chat.resend(("user", "who? " * 29 + "where?"))
         assert prompt * 0.7 < chat.kept < prompt
-        assert chat.engine.requests[-1].rewritten_at is None, "the user changed it, not the template"
+        assert chat.engine.requests[-1].rewrite is None, "the user changed it, not the template"
 
     async def test_thinking_that_the_template_drops_is_found_as_far_as_it_goes(self, tmp_path: Path) -> None:
         chat = Chat(tmp_path, TextTokenizer(chat_tokenizer(STRIPS_THINKING)))

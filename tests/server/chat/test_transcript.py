@@ -33,7 +33,7 @@ class Dialogue:
     tokenizer: TextTokenizer = CHATML
     messages: list[ChatMessage] = field(default_factory=list)
     parts: list[RecordPart] = field(default_factory=list)
-    last: Transcript | None = None
+    last_prompt: tuple[int, ...] = ()
 
     @property
     def record(self) -> Record:
@@ -43,6 +43,7 @@ class Dialogue:
         transcriber = Transcriber(self.tokenizer)
         self.messages.append({"role": "user", "content": user})
         transcript = transcriber.transcribe(transcriber.render(self.messages), self.record)
+        self.last_prompt = transcript.token_ids
         base = TurnId(str(len(self.parts) - 1)) if self.parts else None
         self.parts.append(transcriber.part(TurnId(str(len(self.parts))), base, transcript, output_ids, ""))
         self.messages.append({"role": "assistant", "content": visible(self.tokenizer, output_ids)})

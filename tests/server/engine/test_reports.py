@@ -13,7 +13,7 @@ from tests.support.engines import all_at_once, collect, greedy
 from tests.support.reference import Reference, Turn, random_ids
 from tests.support.steps import Steps
 
-from warmturn_server.engine import Engine, Generated, GenerationRequest, MissReason, ReuseMode, SamplingParams
+from warmturn_server.engine import Engine, Generated, MissReason, ReuseMode
 from warmturn_server.kvcache import PrefixCache
 
 FIELDS = {
@@ -98,17 +98,6 @@ def test_state_that_was_evicted_is_called_evicted(start_engine: StartEngine, tur
 
 def test_state_that_never_was_is_called_not_found(start_engine: StartEngine, turns: list[Turn]) -> None:
     assert miss_of(ask(start_engine(), turns, 1)) == (0, MissReason.NOT_FOUND)
-
-
-def test_a_rewritten_history_is_said_where_it_was_rewritten(engine: Engine, turns: list[Turn]) -> None:
-    ask(engine, turns, 0)
-    request = GenerationRequest(
-        (*turns[0].prompt[:15], 50, 51, 52),
-        SamplingParams(max_tokens=2, temperature=0, ignore_eos=True),
-        known_tokens=15,
-        rewritten_at=15,
-    )
-    assert miss_of(engine.generate(request)) == (15, MissReason.HISTORY_REWRITTEN)
 
 
 def test_no_space_left_costs_time_only_and_is_told(

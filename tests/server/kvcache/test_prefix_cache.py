@@ -96,7 +96,7 @@ def test_each_fingerprint_field_changed_alone_is_a_miss(tmp_path: Path, field: s
     cache = cache_over(disk(tmp_path, digest=other), digest=other)
     match = cache.match("", token_ids(LONGEST))
     assert match.num_tokens == 0
-    assert cache.why_missing(match.stopped_by) == MissReason.FINGERPRINT
+    assert cache.why_missing(match.stopped_by).reason == MissReason.FINGERPRINT
 
 
 def test_every_flipped_byte_of_a_file_is_a_miss_with_a_reason(tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_a_block_evicted_from_all_tiers_says_so(tmp_path: Path) -> None:
     save(cache, LONGEST)
     match = cache.match("", token_ids(LONGEST))
     assert match.num_tokens < LONGEST
-    assert cache.why_missing(match.stopped_by) == MissReason.EVICTED
-    assert cache.why_missing(None) == MissReason.NOT_FOUND
+    assert cache.why_missing(match.stopped_by).reason == MissReason.EVICTED
+    assert cache.why_missing(None).reason == MissReason.NOT_FOUND
 
 
 def test_under_pressure_a_conversation_keeps_its_head() -> None:

@@ -1,0 +1,158 @@
+"""Promise 4: each reason for a miss, brought about by the very thing it names, with where, what and how much."""
+
+import dataclasses
+import errno
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+from tests.server.engine.conftest import StartEngine
+from tests.support.engines import greedy, running_engine
+from tests.support.models import TinyModels
+from tests.support.reference import random_ids
+
+from warmturn_server.engine import Engine, GenerationRequest, Miss, MissReason, Reading, Rewrite
+from warmturn_server.kvcache import PrefixCache
+
+PROMPT = random_ids(random.Random(1), 60)
+SECOND = random_ids(random.Random(2), 10)
+REPLY = 8
+KNOWN = len(PROMPT) + REPLY - 1
+
+
+@pytest.fixture
+def _restoring_always_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrefixCache, "restore_seconds", lambda *_: 0.0)
+
+
+pytestmark = pytest.mark.usefixtures("_restoring_always_wins")
+
+
+def next_turn(engine: Engine) -> Miss | None:
+    """The miss of a turn on top of a first one, of which only the tiers still know."""
+    first = engine.generate(greedy(PROMPT, REPLY))
+    engine.flush()
+    engine.evict_residents()
+    return miss_after(engine, first.token_ids)
+
+
+def miss_after(engine: Engine, reply: tuple[int, ...]) -> Miss | None:
+    return engine.generate(greedy((*PROMPT, *reply, *SECOND), 2, known_tokens=KNOWN)).report.miss
+
+
+def reply_of(model: Path, folder: Path, **settings: object) -> tuple[int, ...]:
+    """The first turn's reply; its state is left in the folder."""
+    with running_engine(model, folder, **settings) as engine:
+        return engine.generate(greedy(PROMPT, REPLY)).token_ids
+
+
+def explained(miss: Miss | None, reason: MissReason, tier: str | None) -> Miss:
+    assert miss is not None
+    assert (miss.reason, miss.tier) == (reason, tier)
+    assert miss.lost_tokens == KNOWN - miss.at_token > 0
+    assert miss.cost_ms is not None and miss.cost_ms > 0
+    assert (miss.restore_ms is not None) == (reason is MissReason.RECOMPUTE_FASTER)
+    return miss
+
+
+def test_evicted(start_engine: StartEngine) -> None:
+    miss = explained(next_turn(start_engine(ram_cache=20_000, disk_cache=0)), MissReason.EVICTED, "ram")
+    assert miss.block is not None
+    assert miss.at_token % 8 == 0
+
+
+def test_not_found(start_engine: StartEngine) -> None:
+    miss = explained(miss_after(start_engine(), random_ids(random.Random(3), REPLY)), MissReason.NOT_FOUND, None)
+    assert (miss.at_token, miss.lost_tokens) == (0, KNOWN)
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_corrupt_names_the_very_block(tiny_models: TinyModels, tmp_path: Path) -> None:
+    reply = reply_of(tiny_models(), tmp_path)
+    files = sorted((tmp_path / "kv").rglob("*.kv"))
+    for number, path in enumerate(files):
+        copy = Path(shutil.copytree(tmp_path / "kv", tmp_path / f"copy{number}" / "kv"))
+        damage(copy / path.relative_to(tmp_path / "kv"))
+        with running_engine(tiny_models(), copy.parent) as engine:
+            miss = explained(miss_after(engine, reply), MissReason.CORRUPT, "disk")
+        assert miss.block == path.stem[:16]
+    assert len(files) > 5
+
+
+def test_fingerprint(tiny_models: TinyModels, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(tiny_models(), tmp_path / "model"))
+    reply = reply_of(model, tmp_path)
+    weights = load_file(model / "model.safetensors")
+    weights["lm_head.weight"][5, 5] += 0.01
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    with running_engine(model, tmp_path) as engine:
+        assert explained(miss_after(engine, reply), MissReason.FINGERPRINT, None).at_token == 0
+
+
+def test_store_unavailable(start_engine: StartEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = start_engine(ram_cache=0)
+    reply = engine.generate(greedy(PROMPT, REPLY)).token_ids
+    engine.flush()
+    engine.evict_residents()
+    opens = os.open
+
+    def fail(path: str | Path, *given: int, **named: int) -> int:
+        if "/kv/" in str(path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opens(path, *given, **named)
+
+    monkeypatch.setattr(os, "open", fail)
+    explained(miss_after(engine, reply), MissReason.STORE_UNAVAILABLE, "disk")
+
+
+def test_recompute_faster(start_engine: StartEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tier that proved to be slow: its bandwidth, not the decision, is what the test sets."""
+    monkeypatch.undo()
+    engine = start_engine(ram_cache=0)
+    engine._cache.bandwidth["disk"].observe(2**20, 3600.0)
+    miss = explained(next_turn(engine), MissReason.RECOMPUTE_FASTER, "disk")
+    assert miss.restore_ms is not None and miss.cost_ms is not None
+    assert miss.restore_ms > miss.cost_ms
+    assert miss.block is not None
+
+
+def rewritten(at_token: int) -> Rewrite:
+    was, now = (Reading(token_id, chr(token_id), "before", "after") for token_id in (60, 50))
+    return Rewrite(at_token, KNOWN, was, now)
+
+
+def history_rewritten(at_token: int) -> GenerationRequest:
+    request = greedy((*PROMPT[:at_token], 50, *PROMPT[at_token + 1 :]), 2, known_tokens=at_token)
+    return dataclasses.replace(request, rewrite=rewritten(at_token))
+
+
+def test_history_rewritten(start_engine: StartEngine) -> None:
+    engine = start_engine()
+    engine.generate(greedy(PROMPT, REPLY))
+    miss = engine.generate(history_rewritten(15)).report.miss
+    assert miss is not None
+    assert (miss.at_token, miss.reason, miss.tier, miss.block) == (15, MissReason.HISTORY_REWRITTEN, None, None)
+    assert miss.rewrite == rewritten(15)
+    assert miss.lost_tokens == len(PROMPT) - 1 - 15, "the rest of the record had no place in this prompt"
+
+
+def test_what_stopped_reuse_before_the_rewriting_is_the_reason(start_engine: StartEngine) -> None:
+    miss = start_engine().generate(history_rewritten(15)).report.miss
+    assert miss is not None
+    assert (miss.at_token, miss.reason) == (0, MissReason.NOT_FOUND)
+    assert miss.rewrite == rewritten(15)
+
+
+def test_a_miss_is_fit_for_json(start_engine: StartEngine) -> None:
+    written = start_engine().generate(history_rewritten(15)).report.as_dict()["miss"]
+    assert isinstance(written, dict)
+    assert written["rewrite"]["expected"] == {"token_id": 60, "token": "<", "before": "before", "after": "after"}
+    assert written["cost_ms"] == round(written["cost_ms"], 3)
