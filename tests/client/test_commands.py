@@ -135,4 +135,5 @@ def test_stats(command: Command, talk: Conversation) -> None:
     assert talk
     figures = json.loads(command("stats", "--json").ok())
     assert figures
-    assert len(command("stats").ok().splitlines()) >= len(figures)
+    starts = {line.split(" ")[0] for line in command("stats").ok().splitlines()}
+    assert starts >= {f"{figures['model']},", "turns", "tokens", "saved", "mode", "state", "tier", *figures["tiers"]}
