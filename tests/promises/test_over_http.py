@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import httpx
 import pytest
@@ -167,20 +168,27 @@ def test_forks_share_what_they_have_in_common(servers: Callable[[str], ServerPro
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(servers: Callable[[str], ServerProcess]) -> list[Said]:
+def costly(tiny_models: TinyModels) -> Path:
+    """A model that computes longer than its state takes to restore: else the server rightly computes again."""
+    return tiny_models("costly", scale=0.03, seed=1)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(costly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Said]]:
     """The conversation as a server says it that nobody disturbs."""
-    with servers("chatml").client() as client:
+    data_dir = tmp_path_factory.mktemp("uninterrupted") / "data"
+    with ServerProcess(costly, data_dir, "--block-size", "8") as server, server.client() as client:
         talk = Talk.begin(client)
-        return [talk.say(line, max_output_tokens=12) for line in LINES]
+        yield [talk.say(line, max_output_tokens=12) for line in LINES]
 
 
 @pytest.mark.parametrize(
     ("tier", "options"), [("ram", ("--disk-cache", "0")), ("disk", ("--ram-cache", "0"))], ids=["ram", "disk"]
 )
 def test_a_conversation_goes_on_from_each_tier_as_if_it_had_never_left(
-    start_server: StartServer, uninterrupted: list[Said], tier: str, options: tuple[str, ...]
+    start_server: StartServer, costly: Path, uninterrupted: list[Said], tier: str, options: tuple[str, ...]
 ) -> None:
-    server = start_server("--block-size", "8", "--kv-memory", "300KiB", *options)
+    server = start_server("--block-size", "8", "--kv-memory", "400KiB", *options, model=costly)
     with server.client() as client:
         talk, last = Talk.begin(client), None
         for line, right in zip(LINES, uninterrupted, strict=True):
@@ -196,9 +204,9 @@ def test_a_conversation_goes_on_from_each_tier_as_if_it_had_never_left(
 
 
 def test_after_sigkill_and_a_restart_it_goes_on_as_if_nothing_had_happened(
-    start_server: StartServer, uninterrupted: list[Said]
+    start_server: StartServer, costly: Path, uninterrupted: list[Said]
 ) -> None:
-    server = start_server("--block-size", "8")
+    server = start_server("--block-size", "8", model=costly)
     with server.client() as client:
         talk = Talk.begin(client)
         said = [talk.say(line, max_output_tokens=12) for line in LINES[:3]]
@@ -215,9 +223,9 @@ def test_after_sigkill_and_a_restart_it_goes_on_as_if_nothing_had_happened(
     ]
 
 
-def test_sigterm_saves_what_is_left_and_ends_well(start_server: StartServer) -> None:
+def test_sigterm_saves_what_is_left_and_ends_well(start_server: StartServer, costly: Path) -> None:
     """Right after the answer, while its state may not be written yet."""
-    server = start_server("--block-size", "8")
+    server = start_server("--block-size", "8", model=costly)
     with server.client() as client:
         talk = Talk.begin(client)
         said = talk.say("Hello.")

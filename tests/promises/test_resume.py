@@ -4,14 +4,14 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
+from tests.support.conversation import REPLY_TOKENS, Conversation, converse
 from tests.support.engines import BLOCK_SIZE, greedy, running_engine
 from tests.support.models import SERVED, TinyModels
-from tests.support.reference import Reference, Turn, random_ids
+from tests.support.reference import Reference, random_ids
 from tests.support.tokenizer import tiny_tokenizer
 
 from warmturn_server.engine import Engine, Generated, MissReason, TurnReport
@@ -19,39 +19,9 @@ from warmturn_server.kvcache import KVBuffer, PrefixMatch
 
 pytestmark = pytest.mark.usefixtures("restoring_always_wins")
 
-REPLY_TOKENS = 10
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """Turns whose only right replies are known, and the answers of an engine that was never interrupted."""
-
-    model: Path
-    turns: list[Turn]
-    uninterrupted: list[Generated]
-
-    @property
-    def first(self) -> Turn:
-        return self.turns[0]
-
-    def ask(self, engine: Engine, number: int) -> Generated:
-        known = len(self.turns[number - 1].token_ids) - 1 if number else 0
-        return engine.generate(greedy(self.turns[number].prompt, REPLY_TOKENS, known_tokens=known))
-
 
 def used_tiers(report: TurnReport) -> dict[str, int]:
     return {tier: num_tokens for tier, num_tokens in report.cached_by_tier.items() if num_tokens}
-
-
-def converse(model: Path, folder: Path) -> Conversation:
-    turns = Reference(model).conversation(4, seed=5, user_tokens=13, reply_tokens=REPLY_TOKENS)
-    with running_engine(model, folder) as engine:
-        answers = [engine.generate(greedy(turn.prompt, REPLY_TOKENS)) for turn in turns]
-    assert [answer.token_ids for answer in answers] == [turn.reply for turn in turns]
-    assert [answer.report.cached_by_tier.get("resident", 0) for answer in answers[1:]] == [
-        len(turn.token_ids) - 1 for turn in turns[:-1]
-    ]
-    return Conversation(model, turns, answers)
 
 
 @pytest.fixture(scope="module", params=SERVED)
@@ -347,14 +317,3 @@ def test_another_tenant_gets_the_same_answer_and_none_of_the_state(llama: Conver
         again = engine.generate(greedy(llama.first.prompt, REPLY_TOKENS, tenant="anna"))
     assert first.token_ids == other.token_ids == again.token_ids == llama.first.reply
     assert (other.report.cached_tokens, again.report.cached_tokens) == (0, len(llama.first.prompt) - 1)
-
-
-def test_a_forgotten_conversation_is_in_no_tier(llama: Conversation, tmp_path: Path) -> None:
-    """Asked to forget right after the turn, while its state may still be on its way to the tiers."""
-    with running_engine(llama.model, tmp_path) as engine:
-        for turn in llama.turns[:2]:
-            engine.generate(greedy(turn.prompt, REPLY_TOKENS))
-        engine.forget("", llama.turns[1].token_ids)
-        engine.flush()
-        assert list(tmp_path.rglob("*.kv")) == []
-        assert llama.ask(engine, 2).report.cached_tokens == 0

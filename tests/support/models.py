@@ -180,7 +180,14 @@ WITHIN_BASE: Final[dict[str, Callable[[], PretrainedConfig]]] = {
     ),
 }
 
-ARCHITECTURES: Final = {**SERVED, **REFUSED, **WITHIN_BASE}
+# Computes for long what it keeps little state of, so that restoring wins on any machine, however loaded.
+COSTLY: Final[dict[str, Callable[[], PretrainedConfig]]] = {
+    "costly": lambda: _config(
+        "Llama", hidden_size=512, intermediate_size=3072, num_hidden_layers=8, head_dim=16, num_key_value_heads=1
+    ),
+}
+
+ARCHITECTURES: Final = {**SERVED, **REFUSED, **WITHIN_BASE, **COSTLY}
 
 
 def _randomise(model: PreTrainedModel, seed: int, scale: float) -> None:

@@ -90,7 +90,7 @@ class Conversations:
     async def forget(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
         """Saved state of what was deleted goes too."""
         for entry in forgotten:
-            await asyncio.to_thread(self._engine.forget, tenant, entry.record.token_ids)
+            await asyncio.to_thread(self._engine.forget, tenant, entry.record.token_ids, entry.shared_tokens)
 
     def _items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:
         conversation = find_conversation(self._store, tenant, conversation_id)

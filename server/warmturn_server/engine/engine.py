@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -24,6 +25,10 @@ from .request import GenerationRequest
 from .residents import Residents
 from .scheduler import Scheduler
 from .sequence import Sequence, Sink
+
+_FORGETTING_SECONDS = 30.0
+
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -103,10 +108,16 @@ class Engine:
                 finish = delta.finish
                 return Generated(tuple(token_ids), text, finish.reason, finish.report, tuple(logprobs))
 
-    def forget(self, tenant: str, token_ids: Ids[int]) -> None:
-        """Drop the saved state of these tokens and of every beginning of them, in memory and in every tier."""
-        self._inbox.put(partial(self._residents.forget, tenant, tuple(token_ids)))
-        self._saver.forget(tenant, tuple(token_ids))
+    def forget(self, tenant: str, token_ids: Ids[int], keep_tokens: int = 0) -> None:
+        """Drop the saved state of these tokens and of every beginning of them longer than `keep_tokens`.
+
+        Waits until memory and every tier are rid of it. It goes through the inbox, behind the turn that computed it.
+        """
+        done = threading.Event()
+        self._inbox.put(partial(self._residents.forget, tenant, token_ids, keep_tokens))
+        self._inbox.put(partial(self._saver.forget, tenant, tuple(token_ids), keep_tokens, done.set))
+        if not done.wait(_FORGETTING_SECONDS):
+            _log.warning("state of %d tokens was not removed within %.0f s", len(token_ids), _FORGETTING_SECONDS)
 
     def evict_residents(self) -> None:
         """Drop every idle buffer; what was saved of them stays in the tiers."""
@@ -184,8 +195,15 @@ class Engine:
         """Do what others asked for; wait for it when there is nothing to run."""
         idle = not self._loop.has_work
         while idle or not self._inbox.empty():
-            self._inbox.get()()
+            self._do(self._inbox.get())
             idle = False
+
+    def _do(self, call: Callable[[], None]) -> None:
+        """One call that goes wrong must not end the thread that serves everybody."""
+        try:
+            call()
+        except Exception:
+            _log.exception("a call to the engine failed")
 
     def _stop(self) -> None:
         self._stopping = True

@@ -76,12 +76,15 @@ class Residents:
                 del self._idle[key]
         return self.reserved_bytes + self.idle_bytes + num_bytes <= self.budget_bytes
 
-    def forget(self, tenant: str, token_ids: Sequence[int]) -> None:
-        """Drop every buffer of this tenant that holds a beginning of these tokens, or goes on from them."""
+    def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:
+        """Drop every buffer of this tenant that holds a beginning of these tokens, or goes on from them.
+
+        One that holds only some of the first `keep_tokens` stays.
+        """
         ids = np.asarray(token_ids, dtype=np.int64)
         for key, resident in list(self._idle.items()):
             shorter = min(len(resident.token_ids), len(ids))
-            if resident.tenant == tenant and common_prefix(resident.token_ids, ids) == shorter:
+            if resident.tenant == tenant and common_prefix(resident.token_ids, ids) == shorter > keep_tokens:
                 del self._idle[key]
 
     def clear(self) -> None:

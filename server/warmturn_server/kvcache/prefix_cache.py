@@ -140,16 +140,20 @@ class PrefixCache:
                 written += len(block)
         return written
 
-    def forget(self, tenant: str, token_ids: Sequence[int]) -> None:
-        """Remove every block of this chain from every tier, partial ones of earlier turns included."""
+    def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:
+        """Remove every block of this chain from every tier, partial ones of earlier turns included.
+
+        Blocks that hold only some of the first `keep_tokens` stay: other conversations go on from them.
+        """
         seed = chain_seed(tenant, self.fingerprint)
-        keys = []
+        spans = list[BlockSpan]()
         previous, start = seed, 0
         for span in [*full_blocks(seed, token_ids, self.block_size), None]:
-            keys += [partial.key for partial in partial_blocks(previous, token_ids, start, self.block_size)]
+            spans += partial_blocks(previous, token_ids, start, self.block_size)
             if span is not None:
-                keys.append(span.key)
+                spans.append(span)
                 previous, start = span.key, span.stop
+        keys = [span.key for span in spans if span.stop > keep_tokens]
         for tier in self.tiers:
             tier.remove_many(keys)
 

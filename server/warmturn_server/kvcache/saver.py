@@ -37,21 +37,21 @@ class Saver:
     def __init__(self, cache: PrefixCache, observer: SaveObserver) -> None:
         self._cache = cache
         self._observer = observer
-        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING)
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run, name="warmturn-saver", daemon=True)
         self._thread.start()
 
     def save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot) -> None:
         """Queue a sequence's state; returns at once."""
-        try:
-            self._jobs.put_nowait(partial(self._save, tenant, token_ids, snapshot))
-        except queue.Full:
+        if self._jobs.qsize() >= MAX_WAITING:
             self._observer.save_dropped()
+        else:
+            self._jobs.put(partial(self._save, tenant, token_ids, snapshot))
 
-    def forget(self, tenant: str, token_ids: Sequence[int]) -> None:
+    def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int, done: Callable[[], None]) -> None:
         """Remove a sequence's blocks from every tier, after whatever is still queued for it was written."""
-        self._jobs.put(partial(self._cache.forget, tenant, token_ids))
+        self._jobs.put(partial(self._forget, tenant, token_ids, keep_tokens, done))
 
     def flush(self) -> None:
         """Wait until everything queued so far is written."""
@@ -78,6 +78,12 @@ class Saver:
 
     def _save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot) -> None:
         self._observer.state_saved(self._cache.save(tenant, token_ids, snapshot, self._keep_on))
+
+    def _forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int, done: Callable[[], None]) -> None:
+        try:
+            self._cache.forget(tenant, token_ids, keep_tokens)
+        finally:
+            done()
 
     def _keep_on(self) -> bool:
         return not self._abandoned.is_set()

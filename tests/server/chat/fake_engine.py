@@ -79,8 +79,8 @@ class FakeEngine:
         self.generations.append(FakeGeneration(deltas, report_on(request), self.gate, self.failure))
         return self.generations[-1]
 
-    def forget(self, tenant: str, token_ids: Sequence[int]) -> None:
-        del tenant
+    def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:
+        del tenant, keep_tokens
         self.forgotten.append(tuple(token_ids))
 
     def stats(self) -> dict[str, object]:

@@ -181,6 +181,16 @@ def test_a_conversation_that_is_forgotten_is_nowhere(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*.kv"))) == others
 
 
+@pytest.mark.parametrize("keep_tokens", range(LONGEST + 1))
+def test_forgetting_leaves_what_others_share(tier: Tier, keep_tokens: int) -> None:
+    cache = cache_over(tier)
+    for num_tokens in range(1, LONGEST + 1):
+        save(cache, num_tokens)
+    cache.forget("", token_ids(LONGEST), keep_tokens)
+    assert cache.match("", token_ids(LONGEST)).num_tokens == keep_tokens
+    assert cache.match("", token_ids(keep_tokens)).num_tokens == keep_tokens
+
+
 def test_a_tier_that_fails_is_a_reason_and_not_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tier, tally = disk(tmp_path), Tally()
     cache = cache_over(tier, tally=tally)
