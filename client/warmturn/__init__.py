@@ -23,6 +23,7 @@ from warmturn.wire import (
     Turn,
     TurnOptions,
     TurnReport,
+    Warming,
 )
 
 __all__ = [
@@ -51,5 +52,6 @@ __all__ = [
     "TurnReport",
     "TurnStarted",
     "TurnStream",
+    "Warming",
     "WarmturnError",
 ]

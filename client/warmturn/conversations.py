@@ -4,7 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from warmturn.transport import Transport
-from warmturn.wire import Conversation, Item, LoggedTurn, Message, parse_conversation, parse_item, parse_logged_turn
+from warmturn.wire import (
+    Conversation,
+    Item,
+    LoggedTurn,
+    Message,
+    Warming,
+    parse_conversation,
+    parse_item,
+    parse_logged_turn,
+    parse_warming,
+)
 
 _PAGE = 100
 
@@ -46,6 +56,10 @@ class Conversations:
         """A second conversation with the same past, up to and with `item_id`; what both share is stored once."""
         body = {} if item_id is None else {"item_id": item_id}
         return parse_conversation(self._transport.post(f"{_path(conversation_id)}/fork", body))
+
+    def warm(self, conversation_id: str, *, timeout: float | None = None) -> Warming:
+        """Have its saved state brought nearer before the next turn; the server answers before that is done."""
+        return parse_warming(self._transport.post(f"{_path(conversation_id)}/warm", {}, timeout))
 
     def _pages(self, path: str, order: str) -> Iterator[dict[str, Any]]:
         params: dict[str, str | int] = {"limit": _PAGE, "order": order}

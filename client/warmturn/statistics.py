@@ -12,6 +12,7 @@ def stats_lines(figures: Figures) -> Iterator[str]:
     yield f"{_get(figures, 'model')}, {_get(figures, 'dtype')}, context {_count(_get(figures, 'context_length'))}"
     yield f"turns    {_turns(figures)}"
     yield f"tokens   {_by_name(_get(figures, 'prompt_tokens_by_source'))}"
+    yield f"held in  {_by_name(_get(figures, 'conversation_turns'))}"
     yield f"saved    {_saved(_get(figures, 'saved_seconds'))}"
     if misses := _get(figures, "misses"):
         yield f"misses   {_by_name(misses)}"

@@ -26,8 +26,10 @@ class Transport:
     def get(self, path: str, params: Params | None = None) -> dict[str, Any]:
         return self._json("GET", path, params=params)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self._json("POST", path, json=body)
+    def post(self, path: str, body: Mapping[str, Any], timeout: float | None = None) -> dict[str, Any]:
+        """`timeout` in seconds, where it is not the client's own."""
+        limits = httpx.USE_CLIENT_DEFAULT if timeout is None else httpx.Timeout(timeout)
+        return self._json("POST", path, json=body, timeout=limits)
 
     def delete(self, path: str) -> dict[str, Any]:
         return self._json("DELETE", path)

@@ -140,6 +140,18 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class Warming:
+    """What the server does to bring a conversation's state nearer: it is `warm`, `started`, `nothing_saved`, `skipped`.
+
+    `tokens_by_tier` says where the state was when asked, None where that was not known at once.
+    """
+
+    status: str
+    tokens: int
+    tokens_by_tier: dict[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One item of a conversation; `role` and `text` are empty for items that are no messages."""
 
@@ -182,6 +194,12 @@ def parse_conversation(data: Json) -> Conversation:
         )
 
     return _required(read, "a conversation")
+
+
+def parse_warming(data: Json) -> Warming:
+    return _required(
+        lambda: Warming(data["status"], data["tokens"], data.get("tokens_by_tier")), "the warming of a conversation"
+    )
 
 
 def parse_item(data: Json) -> Item:

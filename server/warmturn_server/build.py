@@ -32,6 +32,7 @@ from .kvcache import (
     RamTier,
     Saver,
     TierUnavailable,
+    Warmer,
 )
 from .metrics import Metrics
 from .settings import BUNDLED, Settings
@@ -77,6 +78,7 @@ def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
         eos_token_ids(loaded, tokenizer),
         cache,
         Saver(cache, metrics),
+        Warmer(cache, metrics),
         Residents(settings.kv_memory),
         cost_model,
         metrics,

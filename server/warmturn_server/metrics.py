@@ -11,7 +11,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from .engine import Engine, FinishReason, ReuseMode, TurnReport
+from .engine import Engine, FinishReason, Held, ReuseMode, TurnReport
 from .metrics_vllm import VllmNames
 
 _TTFT_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 60.0)
@@ -89,9 +89,23 @@ class Metrics:
         self._dropped = Counter(
             "warmturn_saves_dropped", "Turns whose state was not saved for lack of time", registry=new
         )
+        self._continued = Counter(
+            "warmturn_conversation_turns",
+            "Turns that continue a conversation, by the most distant tier its state came from",
+            ["held"],
+            registry=new,
+        )
+        self._warms = Counter(
+            "warmturn_warms", "Requests to bring a conversation's state nearer", ["status"], registry=new
+        )
+        self._warmed = Counter(
+            "warmturn_warmed_tokens", "Tokens of state brought nearer, by where they came from", ["tier"], registry=new
+        )
         self._requests = Counter("warmturn_http_requests", "HTTP requests", ["route", "status"], registry=new)
         for mode in ReuseMode:
             self._ttft.labels(mode.value)
+        for held in ("resident", "ram", "disk", "redis", "nothing"):
+            self._continued.labels(held)
         for source in ("estimated", "measured"):
             self._saved.labels(source)
         self._lock = threading.Lock()
@@ -99,6 +113,7 @@ class Metrics:
         self._totals: Tally[str] = Tally()
         self._by_source: Tally[str] = Tally()
         self._by_reason: Tally[str] = Tally()
+        self._by_held: Tally[str] = Tally()
         self._saved_seconds = {"estimated": 0.0, "measured": 0.0}
 
     def watch(self, engine: Engine) -> None:
@@ -154,6 +169,21 @@ class Metrics:
         with self._lock:
             self._save_seconds("measured", seconds)
 
+    def conversation_continued(self, held_in: str) -> None:
+        """`resident`, `ram` and `disk` are this server's own: the turn came where its conversation is."""
+        self._continued.labels(held_in).inc()
+        with self._lock:
+            self._by_held[held_in] += 1
+
+    def warm_asked(self, held: Held) -> None:
+        self._warms.labels(held.status).inc()
+
+    def warmed(self, tier: str, num_tokens: int) -> None:
+        self._warmed.labels(tier).inc(num_tokens)
+
+    def warm_dropped(self) -> None:
+        self._warms.labels("skipped").inc()
+
     def tier_failed(self, tier: str) -> None:
         self._tier_failures.labels(tier).inc()
 
@@ -186,6 +216,7 @@ class Metrics:
                 },
                 "prompt_tokens_by_source": dict(self._by_source),
                 "misses": dict(self._by_reason),
+                "conversation_turns": dict(self._by_held),
                 "saved_seconds": dict(self._saved_seconds),
                 "by_reuse": {mode.value: _summary(turns, mode) for mode in ReuseMode},
             }

@@ -16,6 +16,7 @@ from warmturn import (
     TextDelta,
     TurnEnded,
     TurnStarted,
+    Warming,
     WarmturnError,
 )
 
@@ -205,3 +206,14 @@ def test_the_v1_of_openai_clients_is_dropped() -> None:
 def test_a_key_that_no_header_can_carry_is_refused() -> None:
     with pytest.raises(SettingsError, match="key"):
         Client("http://test", api_key="schlüssel→")
+
+
+def test_warming_tells_what_the_server_knows(server: FakeServer) -> None:
+    server.answers(200, json={"status": "started", "tokens": 90, "tokens_by_tier": {"ram": 0, "disk": 90}})
+    assert server.client.conversations.warm("conv_1") == Warming("started", 90, {"ram": 0, "disk": 90})
+    assert server.requests[-1].url.path == "/v1/conversations/conv_1/warm"
+    server.answers(200, json={"status": "started", "tokens": 90, "tokens_by_tier": None})
+    assert server.client.conversations.warm("conv_1").tokens_by_tier is None
+    server.answers(200, json={"status": "started"})
+    with pytest.raises(ProtocolError, match="warming"):
+        server.client.conversations.warm("conv_1")

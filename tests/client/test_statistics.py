@@ -14,6 +14,7 @@ FIGURES: dict[str, Any] = {
     "prompt_tokens_by_source": {"computed": 3000, "ram": 1186},
     "saved_seconds": {"estimated": 12.5, "measured": -0.012},
     "misses": {"recompute_faster": 3},
+    "conversation_turns": {"resident": 5, "redis": 1},
     "by_reuse": {
         "state": {"turns": 11999, "ttft_ms": {"p50": 38.2, "p95": 1200.0}, "decode_ms_per_token": {"p50": 1.25}},
         "nothing": {"turns": 0, "ttft_ms": {"p50": None, "p95": None}, "decode_ms_per_token": {"p50": None}},
@@ -30,6 +31,7 @@ def test_the_figures_of_a_server() -> None:
         "bundled, float32, context 4,096",
         "turns    12,000 done, 1 running, 0 waiting",
         "tokens   3,000 computed, 1,186 ram",
+        "held in  5 resident, 1 redis",
         "saved    12.50 s estimated, -12 ms measured",
         "misses   3 recompute faster",
         "",

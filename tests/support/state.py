@@ -12,6 +12,7 @@ from warmturn_server.kvcache import (
     Fingerprint,
     FingerprintDigest,
     GuardedTier,
+    Held,
     KVBuffer,
     KVLayout,
     LayerShape,
@@ -56,6 +57,8 @@ class Tally:
         self.failures: list[str] = []
         self.saved_bytes = 0
         self.dropped = 0
+        self.warm_statuses: list[str] = []
+        self.warmed_tokens: dict[str, int] = {}
 
     def tier_failed(self, tier: str) -> None:
         self.failures.append(tier)
@@ -64,6 +67,15 @@ class Tally:
         self.saved_bytes += num_bytes
 
     def save_dropped(self) -> None:
+        self.dropped += 1
+
+    def warm_asked(self, held: Held) -> None:
+        self.warm_statuses.append(held.status)
+
+    def warmed(self, tier: str, num_tokens: int) -> None:
+        self.warmed_tokens[tier] = self.warmed_tokens.get(tier, 0) + num_tokens
+
+    def warm_dropped(self) -> None:
         self.dropped += 1
 
 

@@ -16,6 +16,7 @@ from warmturn.console import answer, answer_json, note
 from warmturn.errors import SettingsError
 from warmturn.lookup import find_conversation
 from warmturn.misses import miss_lines
+from warmturn.prefetch import prefetch
 from warmturn.wire import Conversation, Item, LoggedTurn
 
 
@@ -28,13 +29,8 @@ def ls(
     """List conversations, newest first."""
     with connect(url, api_key) as client:
         conversations = list(islice(client.conversations.list(), limit))
-    if as_json:
-        answer_json([asdict(conversation) for conversation in conversations])
-        return
-    for conversation in conversations:
-        answer(_line(conversation))
-    if not conversations:
-        note("no conversations yet; `warmturn chat` starts one")
+        _print(conversations, as_json)
+        prefetch(client, conversations)
 
 
 def show(
@@ -128,6 +124,16 @@ def _miss_document(number: int, turn: LoggedTurn) -> dict[str, Any]:
     tokens = {"prompt_tokens": turn.report.prompt_tokens, "cached_tokens": turn.report.cached_tokens}
     miss = asdict(turn.report.miss) if turn.report.miss else None
     return {"turn": number, "response": turn.id, "created_at": turn.created_at, **tokens, "miss": miss}
+
+
+def _print(conversations: list[Conversation], as_json: bool) -> None:
+    if as_json:
+        answer_json([asdict(conversation) for conversation in conversations])
+        return
+    for conversation in conversations:
+        answer(_line(conversation))
+    if not conversations:
+        note("no conversations yet; `warmturn chat` starts one")
 
 
 def _whole(client: Client, name: str) -> tuple[Conversation, list[Item]]:

@@ -8,6 +8,7 @@ from itertools import islice
 
 from warmturn.client import Client
 from warmturn.errors import ApiError, WarmturnError
+from warmturn.prefetch import prefetch
 from warmturn.stream import TurnStream
 from warmturn.wire import Conversation, Item, ReuseMode, Turn, TurnOptions
 
@@ -60,6 +61,7 @@ class ChatSession:
         self.conversation = conversation
         self.system = conversation.metadata.get("system", "")
         self.turns.clear()
+        prefetch(self.client, [conversation])
 
     def fork(self) -> Conversation | None:
         """Go on in a copy; the original stays as it is."""
@@ -88,7 +90,10 @@ class ChatSession:
         return [] if self.conversation is None else list(self.client.conversations.items(self.conversation.id))
 
     def recent(self, limit: int = 10) -> list[Conversation]:
-        return list(islice(self.client.conversations.list(), limit))
+        """The newest ones; whoever looks at them is likely to go on with one."""
+        conversations = list(islice(self.client.conversations.list(), limit))
+        prefetch(self.client, conversations)
+        return conversations
 
     def _metadata(self, first_words: str) -> dict[str, str]:
         title = " ".join(first_words.split())[:_TITLE_LENGTH]

@@ -1,4 +1,4 @@
-"""`/v1/conversations` and their items. Listing conversations and forking them are ours; the rest is OpenAI's."""
+"""`/v1/conversations` and their items. Listing, forking and warming conversations are ours; the rest is OpenAI's."""
 
 from __future__ import annotations
 
@@ -103,6 +103,21 @@ async def fork(
     item_id = ItemId(body.item_id) if body.item_id is not None else None
     made = service.conversations.fork(tenant, ConversationId(conversation_id), item_id, body.metadata)
     return _reply(await made)
+
+
+@router.post("/{conversation_id}/warm")
+async def warm(conversation_id: str, service: Service, tenant: Tenant) -> Response:
+    """Answers at once; `tokens_by_tier` says where the state was, null when that takes longer to find out."""
+    warming = await service.conversations.warm(tenant, ConversationId(conversation_id))
+    return JsonReply(
+        {
+            "id": conversation_id,
+            "object": "conversation.warmed",
+            "status": warming.status,
+            "tokens": warming.num_tokens,
+            "tokens_by_tier": warming.tokens_by_tier,
+        }
+    )
 
 
 @router.post("/{conversation_id}/items")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from .conversations import Conversations
+from .conversations import Conversations, Warming
 from .engine_port import Generating, TurnEngine
 from .ids import ConversationId, ItemId, TurnId, new_item_id
 from .items import Item, Role
@@ -43,6 +43,7 @@ __all__ = [
     "TurnId",
     "TurnRequest",
     "VersionConflict",
+    "Warming",
     "build_service",
     "new_item_id",
 ]

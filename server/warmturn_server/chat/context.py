@@ -25,6 +25,8 @@ class TurnContext:
     transcript: Transcript
     rewrite: Rewrite | None
     """Where the template changed history; None where the user did, by deleting items or editing."""
+    goes_on: bool
+    """Whether a conversation goes on, with an id or sent again as a whole; a common beginning alone is not enough."""
 
     @property
     def known_tokens(self) -> int:
@@ -59,7 +61,17 @@ class ContextReader:
             text=text,
             transcript=transcript,
             rewrite=None if edited else find_rewrite(base.record, text, transcript, self._transcriber.tokenizer),
+            goes_on=base.turn_id is not None and (is_own or transcript.kept_tokens >= transcript.record_tokens - 1),
         )
+
+    def computed_ids(self, tenant: str, conversation_id: ConversationId) -> tuple[int, ...]:
+        """The ids that a next turn goes on from, as far as their state was computed: all but the last one chosen."""
+        conversation = find_conversation(self._store, tenant, conversation_id)
+        turns = self._store.turns(tenant, conversation.head) if conversation.head else []
+        for turn in reversed(visible_turns(turns, conversation.hidden)):
+            if turn.reply:
+                return self._finder.of_turn(tenant, turn.id).record.token_ids[:-1]
+        return ()
 
     def _base(self, tenant: str, before: list[Turn], text: str) -> tuple[Base, bool]:
         """The record of the last turn that has one, and that it is the conversation's own; else one found by text."""

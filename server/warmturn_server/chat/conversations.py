@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from ..engine import Held
 from ..errors import NotFound
-from .context import find_conversation, find_item
+from .context import ContextReader, find_conversation, find_item
 from .engine_port import TurnEngine
 from .ids import ConversationId, ItemId, new_conversation_id, new_turn_id
 from .items import Item
@@ -17,15 +20,32 @@ from .recent_misses import RecentMisses
 from .store import Append, ConversationStore, Forgotten, Page
 from .turns import Conversation, Turn, visible_items, visible_turns
 
+_LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Warming:
+    """What is done to bring a conversation's state nearer; where it is now is None while that is not known."""
+
+    status: Literal["warm", "started", "nothing_saved", "skipped"]
+    num_tokens: int
+    tokens_by_tier: dict[str, int] | None = None
+
 
 class Conversations:
     def __init__(
-        self, store: ConversationStore, engine: TurnEngine, locks: ConversationLocks, misses: RecentMisses
+        self,
+        store: ConversationStore,
+        engine: TurnEngine,
+        locks: ConversationLocks,
+        reader: ContextReader,
+        misses: RecentMisses,
     ) -> None:
         self._store = store
         self._engine = engine
         self._locks = locks
         self._misses = misses
+        self._reader = reader
 
     async def create(self, tenant: str, items: Sequence[Item], metadata: Mapping[str, str]) -> Conversation:
         now = int(time.time())
@@ -87,6 +107,17 @@ class Conversations:
         """A new conversation on the same turns, up to and with `item_id`; nothing is copied."""
         return await asyncio.to_thread(self._fork, tenant, conversation_id, item_id, metadata)
 
+    async def warm(self, tenant: str, conversation_id: ConversationId) -> Warming:
+        """Have the saved state brought nearer before the next turn; does not wait for that."""
+        token_ids = await asyncio.to_thread(self._reader.computed_ids, tenant, conversation_id)
+        if not token_ids:
+            return Warming("nothing_saved", 0, {})
+        warming = self._engine.warm(tenant, token_ids)
+        if warming is None:
+            return Warming("skipped", len(token_ids))
+        held = await _soon(asyncio.wrap_future(warming))
+        return Warming(held.status if held else "started", len(token_ids), held.tokens_by_tier if held else None)
+
     async def forget(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
         """Saved state of what was deleted goes too."""
         for entry in forgotten:
@@ -135,6 +166,12 @@ class Conversations:
         )
         self._store.create(fork)
         return fork
+
+
+async def _soon(held: asyncio.Future[Held]) -> Held | None:
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(asyncio.shield(held), _LOOK_SECONDS)
+    return None
 
 
 def _added(conversation: Conversation, items: Sequence[Item], parent: Turn | None = None) -> Append:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
 from typing import Protocol
 
-from ..engine import GenerationRequest, TokenDelta
+from ..engine import GenerationRequest, Held, TokenDelta
 
 
 class Generating(Protocol):
@@ -26,5 +27,7 @@ class TurnEngine(Protocol):
     def submit(self, request: GenerationRequest) -> Generating: ...
 
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None: ...
+
+    def warm(self, tenant: str, token_ids: Sequence[int]) -> Future[Held] | None: ...
 
     def stats(self) -> dict[str, object]: ...

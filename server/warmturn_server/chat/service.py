@@ -27,11 +27,11 @@ class ChatService:
     def __init__(self, store: ConversationStore, engine: TurnEngine, transcriber: Transcriber) -> None:
         self.engine = engine
         self.misses = RecentMisses()
-        self.conversations = Conversations(store, engine, locks := ConversationLocks(), self.misses)
         self._store = store
         self._transcriber = transcriber
         self._reader = ContextReader(store, transcriber)
-        self._locks = locks
+        self._locks = ConversationLocks()
+        self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses)
         self._running: dict[tuple[str, TurnId], RunningTurn] = {}
 
     @property
@@ -64,6 +64,7 @@ class ChatService:
                 tenant=request.tenant,
                 known_tokens=context.known_tokens,
                 rewrite=context.rewrite,
+                goes_on=context.goes_on,
                 arrived=arrived,
             )
         )

@@ -1,6 +1,6 @@
 """Runs the model: sequences, batching, attention on saved state, sampling."""
 
-from ..kvcache import MissReason
+from ..kvcache import Held, MissReason
 from .calibration import calibrate
 from .cost_model import CostModel
 from .engine import Engine
@@ -22,6 +22,7 @@ __all__ = [
     "Generated",
     "Generation",
     "GenerationRequest",
+    "Held",
     "LoadedModel",
     "Miss",
     "MissReason",

@@ -8,12 +8,13 @@ import queue
 import threading
 from collections.abc import Callable
 from collections.abc import Sequence as Ids
+from concurrent.futures import Future
 from functools import partial
 
 from tokenizers import Tokenizer
 
 from ..errors import InvalidRequest, Overloaded
-from ..kvcache import PrefixCache, Saver
+from ..kvcache import Held, PrefixCache, Saver, Warmer
 from .admission import Admission
 from .cost_model import CostModel
 from .detokenizer import Detokenizer
@@ -44,6 +45,7 @@ class Engine:
         eos_token_ids: frozenset[int],
         cache: PrefixCache,
         saver: Saver,
+        warmer: Warmer,
         residents: Residents,
         cost_model: CostModel,
         observer: EngineObserver,
@@ -59,6 +61,7 @@ class Engine:
         self._runner = runner
         self._cache = cache
         self._saver = saver
+        self._warmer = warmer
         self._residents = residents
         self._admission = Admission(runner, cache, residents, cost_model)
         self._scheduler = Scheduler(prefill_budget)
@@ -80,6 +83,7 @@ class Engine:
             self._inbox.put(self._stop)
             self._thread.join()
         self._loop.shutdown()
+        self._warmer.close()
         self._saver.close()
 
     def submit(self, request: GenerationRequest) -> Generation:
@@ -118,6 +122,13 @@ class Engine:
         self._inbox.put(partial(self._saver.forget, tenant, tuple(token_ids), keep_tokens, done.set))
         if not done.wait(_FORGETTING_SECONDS):
             _log.warning("state of %d tokens was not removed within %.0f s", len(token_ids), _FORGETTING_SECONDS)
+
+    def warm(self, tenant: str, token_ids: Ids[int]) -> Future[Held] | None:
+        """Bring the saved state of these tokens nearer, in the background; returns at once.
+
+        The future tells where it was; None when too much is being brought already.
+        """
+        return self._warmer.warm(tenant, token_ids)
 
     def evict_residents(self) -> None:
         """Drop every idle buffer; what was saved of them stays in the tiers."""

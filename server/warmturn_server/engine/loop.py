@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import EngineFailed
 from ..kvcache import PrefixCache, PrefixMatch, Restored, Saver
 from .admission import Admission
+from .affinity import held_in
 from .cost_model import CostModel
 from .model_runner import ModelRunner, Work
 from .report import Finish, FinishReason, TokenDelta, TokenLogprobs, TurnReport
@@ -35,6 +36,8 @@ class EngineObserver(Protocol):
     def turn_finished(self, report: TurnReport, num_output_tokens: int, reason: FinishReason) -> None: ...
 
     def saving_measured(self, seconds: float) -> None: ...
+
+    def conversation_continued(self, held_in: str) -> None: ...
 
     def restored(self, tier: str, seconds: float, num_tokens: int) -> None: ...
 
@@ -182,6 +185,8 @@ class EngineLoop:
     def _finish(self, sequence: Sequence, reason: FinishReason, delta: TokenDelta) -> None:
         report = sequence.report(self._cost_model)
         self._observer.turn_finished(report, sequence.num_output_tokens, reason)
+        if (tier := held_in(sequence.request, report)) is not None:
+            self._observer.conversation_continued(tier)
         if (saved_seconds := self._savings.pair(sequence.request, report)) is not None:
             self._observer.saving_measured(saved_seconds)
         sequence.sink(TokenDelta(delta.text, delta.token_ids, delta.logprobs, Finish(reason, report)))

@@ -77,7 +77,8 @@ class GenerationRequest:
 
     `tenant` separates saved state and is derived on the server. `known_tokens` is how many leading tokens an earlier
     turn of this conversation had computed, `rewrite` where the template changed its history; both only explain misses.
-    `arrived` is on the clock of `time.perf_counter`.
+    `goes_on`: an earlier turn of this very conversation was had, here or on another server; it only tells whether the
+    turn came to a server that holds it. `arrived` is on the clock of `time.perf_counter`.
     """
 
     token_ids: tuple[int, ...]
@@ -86,4 +87,5 @@ class GenerationRequest:
     tenant: str = ""
     known_tokens: int = 0
     rewrite: Rewrite | None = None
+    goes_on: bool = False
     arrived: float = field(default_factory=time.perf_counter)

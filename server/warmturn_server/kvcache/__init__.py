@@ -13,6 +13,7 @@ from .prefix_cache import PrefixCache, PrefixMatch, Restored
 from .ram import RamTier
 from .saver import Saver
 from .tier import Block, Tier, TierUnavailable
+from .warmer import Held, Warmer
 
 __all__ = [
     "Bandwidth",
@@ -27,6 +28,7 @@ __all__ = [
     "ForeignBlock",
     "Gap",
     "GuardedTier",
+    "Held",
     "KVBuffer",
     "KVLayout",
     "KVSnapshot",
@@ -39,6 +41,7 @@ __all__ = [
     "Saver",
     "Tier",
     "TierUnavailable",
+    "Warmer",
     "reusable_tokens",
     "round_up",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +63,7 @@ class PrefixCache:
         self.bandwidth = {tier.name: Bandwidth() for tier in tiers}
         self._codec = codec
         self._foreign_blocks = foreign_blocks
+        self._moving = threading.Lock()
 
     def match(self, tenant: str, token_ids: Sequence[int]) -> PrefixMatch:
         """The longest saved prefix of `token_ids`: whole blocks, then the partial one a turn may have ended with."""
@@ -140,6 +142,20 @@ class PrefixCache:
                 written += len(block)
         return written
 
+    def promote(self, match: PrefixMatch, token_ids: Sequence[int], keep_on: Callable[[], bool]) -> Counter[str]:
+        """Copy what only farther tiers hold into the nearer ones; returns the tokens brought, by where they came from.
+
+        Checked as a restore checks it. At most half of the nearest tier is spent on it, and the chain's head goes in
+        last, so that it is the last to be evicted. `keep_on` is asked before each piece.
+        """
+        brought: Counter[str] = Counter()
+        for tier, spans in reversed(list(_runs(self._at_most_half(match)))):
+            for stop in range(len(spans) if tier is not self.tiers[0] else 0, 0, -_BLOCKS_AT_A_TIME):
+                if not keep_on():
+                    return brought
+                brought[tier.name] += self._bring(tier, spans[max(stop - _BLOCKS_AT_A_TIME, 0) : stop], token_ids)
+        return brought
+
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:
         """Remove every block of this chain from every tier, partial ones of earlier turns included.
 
@@ -154,8 +170,31 @@ class PrefixCache:
                 spans.append(span)
                 previous, start = span.key, span.stop
         keys = [span.key for span in spans if span.stop > keep_tokens]
-        for tier in self.tiers:
-            tier.remove_many(keys)
+        with self._moving:
+            for tier in self.tiers:
+                tier.remove_many(keys)
+
+    def _at_most_half(self, match: PrefixMatch) -> PrefixMatch:
+        limit = self.tiers[0].budget_bytes // 2 if self.tiers else 0
+        count = sum(span.stop * self._codec.bytes_per_token <= limit for span in match.spans)
+        return PrefixMatch(match.spans[:count], match.tiers[:count])
+
+    def _bring(self, tier: GuardedTier, spans: Sequence[BlockSpan], token_ids: Sequence[int]) -> int:
+        """Not while something is forgotten, or what was just deleted could come back to a nearer tier."""
+        with self._moving:
+            found = tier.get_many([span.key for span in spans])
+            held = [span for span in spans if span.key in found]
+            sound = [span for span in held if self._is_sound(tier, span, found[span.key], token_ids)]
+            self._promote(tier, {span.key: found[span.key] for span in sound})
+        return sum(span.num_tokens for span in sound)
+
+    def _is_sound(self, tier: GuardedTier, span: BlockSpan, block: Block, token_ids: Sequence[int]) -> bool:
+        try:
+            self._codec.decode(memoryview(block), span, token_ids[span.start : span.stop])
+        except CorruptBlock:
+            tier.remove_many([span.key])
+            return False
+        return True
 
     def _bytes_by_tier(self, match: PrefixMatch) -> Counter[str]:
         num_bytes: Counter[str] = Counter()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -13,9 +11,9 @@ from typing import Protocol
 
 from .buffer import KVSnapshot
 from .prefix_cache import PrefixCache
+from .priority import yield_to_others
 
 MAX_WAITING = 64
-_NICENESS = 10
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +62,7 @@ class Saver:
         self._abandoned.set()
 
     def _run(self) -> None:
-        with contextlib.suppress(AttributeError, OSError):  # a thread's own priority is a thing of Linux
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        yield_to_others()
         while (job := self._jobs.get()) is not None:
             try:
                 job()

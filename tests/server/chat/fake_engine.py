@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
 
 from tests.support.models import IM_END
 
 from warmturn_server.chat import TextTokenizer
-from warmturn_server.engine import Finish, GenerationRequest, ReuseMode, TokenDelta, TurnReport
+from warmturn_server.engine import Finish, GenerationRequest, Held, ReuseMode, TokenDelta, TurnReport
 from warmturn_server.engine.detokenizer import Detokenizer
 
 
@@ -65,6 +66,8 @@ class FakeEngine:
         self.requests: list[GenerationRequest] = []
         self.generations: list[FakeGeneration] = []
         self.forgotten: list[tuple[int, ...]] = []
+        self.warmed: list[tuple[int, ...]] = []
+        self.warming: Future[Held] | None = Future()
         self.gate = asyncio.Event()
         self.gate.set()
         self.failure: Exception | None = None
@@ -82,6 +85,11 @@ class FakeEngine:
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:
         del tenant, keep_tokens
         self.forgotten.append(tuple(token_ids))
+
+    def warm(self, tenant: str, token_ids: Sequence[int]) -> Future[Held] | None:
+        del tenant
+        self.warmed.append(tuple(token_ids))
+        return self.warming
 
     def stats(self) -> dict[str, object]:
         return {}

@@ -44,6 +44,17 @@ class TestStatelessClients:
         await chat.resend(("user", "who?"), ("assistant", self.said), ("user", "where?"))
         assert chat.kept == known
 
+    async def test_what_goes_on_is_told_from_what_only_begins_alike(self, chat: Chat) -> None:
+        system, first = ("system", "You are good. " * 10), ("user", "who?")
+        answer = [*spell(self.said, 4), IM_END]
+        await chat.resend(system, first, answer=answer)
+        await chat.resend(system, ("user", "what?"))
+        await chat.resend(system, first, ("assistant", self.said), ("user", "where?"))
+        conversation = await chat.new()
+        await chat.say("who?", answer, conversation_id=conversation.id)
+        await chat.say("where?", conversation_id=conversation.id)
+        assert [request.goes_on for request in chat.engine.requests] == [False, False, True, False, True]
+
     async def test_regenerating_and_editing_keep_what_is_common(self, chat: Chat) -> None:
         start = ("user", "who? " * 30)
         await chat.resend(start, answer=[*spell(self.said, 4), IM_END])

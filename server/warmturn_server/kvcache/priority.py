@@ -1,0 +1,15 @@
+"""Background threads give way to the thread that runs the model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+
+_NICENESS = 10
+
+
+def yield_to_others() -> None:
+    """Lower the calling thread's priority, where threads have one of their own: that is a thing of Linux."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
