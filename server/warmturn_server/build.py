@@ -21,7 +21,8 @@ from . import bundled
 from .api import create_app
 from .chat import build_service
 from .engine import CostModel, Engine, LoadedModel, ModelRunner, Residents, calibrate, load_model
-from .engine.model_loader import first_line, hash_config, hash_files, runtime_name
+from .engine.file_hashes import FileHashes
+from .engine.model_loader import first_line, hash_config, runtime_name
 from .errors import ModelRefused, StartRefused
 from .kvcache import (
     BlockCodec,
@@ -137,10 +138,11 @@ def fingerprint(
 ) -> Fingerprint:
     """What the saved state of this model on this machine depends on."""
     config, rope = hash_config(loaded.model)
+    hashes = FileHashes(settings.data_dir / "model_hashes.json")
     return Fingerprint(
-        weights=hash_files(loaded.folder, _WEIGHT_FILES),
+        weights=hashes.of(loaded.folder, _WEIGHT_FILES),
         config=config,
-        tokenizer=hash_files(loaded.folder, _TOKENIZER_FILES),
+        tokenizer=hashes.of(loaded.folder, _TOKENIZER_FILES),
         template=str(tokenizer.chat_template),
         dtype=str(runner.dtype),
         rope=rope,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import sys
 
@@ -32,7 +33,12 @@ def serve(settings: Settings) -> None:
             access_log=settings.log_level in ("debug", "info"),
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
+        signal.signal(signal.SIGTERM, _well_ended)
         _Server(config, f"Warmturn ready on {_url(listener)} ({ready})").run(sockets=[listener])
+
+
+def _well_ended(*_: object) -> None:
+    """uvicorn raises the signal again when all is saved and closed; being asked to stop is no failure."""
 
 
 class _Server(uvicorn.Server):

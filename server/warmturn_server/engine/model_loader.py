@@ -125,15 +125,6 @@ def _device(device: str) -> torch.device:
     return chosen
 
 
-def hash_files(folder: Path, patterns: tuple[str, ...]) -> str:
-    """SHA-256 over names and contents of the files that match, in order of name."""
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
-        with path.open("rb") as file:
-            digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
 def hash_config(model: PreTrainedModel) -> tuple[str, str]:
     """Hashes of the configuration in force, and of its rope part alone."""
     config = model.config.to_dict()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from .tier import Block, TierUnavailable
 
 _SUFFIX = ".kv"
 _UNFINISHED = ".part"
+_OF_ONE_FILE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO)
 
 
 class DiskTier:
@@ -51,10 +54,10 @@ class DiskTier:
         for key, path in paths.items():
             try:
                 found[key] = _read(path)
-            except FileNotFoundError:
-                self._drop([key])
             except OSError as error:
-                raise TierUnavailable(f"reading {path.name}: {error}") from error
+                if error.errno not in _OF_ONE_FILE:
+                    raise TierUnavailable(f"reading {path.name}: {error}") from error
+                self._drop([key])
         self._touch(found)
         return found
 
@@ -116,20 +119,22 @@ class DiskTier:
                 path.unlink()
 
     def _read_folder(self) -> None:
-        for path, stat in sorted(_files(self._root), key=lambda file: file[1].st_mtime_ns):
+        for path, found in sorted(_files(self._root), key=lambda file: file[1].st_mtime_ns):
             if path.suffix == _UNFINISHED:
                 path.unlink()
             elif (key := _key(path)) is not None:
                 self.has_foreign_blocks |= path.parent.parent != self._folder
                 self._paths[key] = path
-                self._drop(self._index.add(key, stat.st_size))
+                self._drop(self._index.add(key, found.st_size))
 
 
 def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder, name)
-            yield path, path.stat()
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode):
+                yield path, found
 
 
 def _key(path: Path) -> BlockKey | None:

@@ -105,10 +105,41 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     path = files(tmp_path)[0]
     path.unlink()
     path.symlink_to(secret)
-    guarded = GuardedTier(tier, Tally())
-    assert guarded.get_many([key(1)]) == {}
+    assert tier.get_many([key(1)]) == {}
+    path.symlink_to(secret)
+    assert disk(tmp_path / "blocks").num_blocks == 0
     put(tier, 1)
     assert secret.read_bytes() == b"secret"
+
+
+def test_one_bad_file_does_not_switch_the_tier_off(tmp_path: Path) -> None:
+    tally = Tally()
+    tier = disk(tmp_path)
+    guarded = GuardedTier(tier, tally)
+    put(guarded, 1, 2, 3)
+    link, folder, _ = files(tmp_path)
+    for path in (link, folder):
+        path.unlink()
+    link.symlink_to(tmp_path / "nothing")
+    folder.mkdir()
+    assert guarded.get_many([key(1), key(2), key(3)]) == {key(3): b"\3" * 100}
+    assert guarded.available
+    assert tally.failures == []
+    assert disk(tmp_path).num_blocks == 1
+
+
+def test_a_disk_that_fails_switches_the_tier_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tally = Tally()
+    guarded = GuardedTier(disk(tmp_path), tally)
+    put(guarded, 1)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "open", fail)
+        assert guarded.get_many([key(1)]) == {}
+    assert tally.failures == ["disk"]
 
 
 def test_a_full_disk_switches_the_tier_off_and_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
