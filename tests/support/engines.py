@@ -49,6 +49,7 @@ async def collect(engine: Engine, request: GenerationRequest) -> Generated:
         finish.reason,
         finish.report,
         tuple(logprob for delta in deltas for logprob in delta.logprobs),
+        await asyncio.wrap_future(finish.lookback) if finish.lookback else None,
     )
 
 

@@ -50,6 +50,12 @@ class Reference:
         assert isinstance(logits, torch.Tensor)
         return logits
 
+    @torch.inference_mode()
+    def attentions(self, token_ids: Sequence[int]) -> torch.Tensor:
+        """`[layers, heads, tokens, tokens]`: which share of each row's attention went to which token."""
+        output = self._model(input_ids=torch.tensor([list(token_ids)]), use_cache=False, output_attentions=True)
+        return torch.cat(output.attentions)
+
     def greedy(self, prompt: Sequence[int], num_tokens: int) -> tuple[int, ...]:
         """The reply of `num_tokens`, end tokens ignored; raises `NearTie` where rounding could change it."""
         token_ids = list(prompt)

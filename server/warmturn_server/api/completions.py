@@ -20,6 +20,7 @@ from .completions_wire import (
     usage_chunk_object,
 )
 from .errors import error_of
+from .extras import extras
 from .json import Json, JsonReply
 from .logprobs import logprob_objects
 from .messages import as_items
@@ -37,12 +38,13 @@ async def create(body: CreateCompletion, request: Request, service: Service, ten
             tenant=tenant,
             sampling=body.sampling(body.limit, body.num_logprobs),
             reuse=body.reuse_mode,
+            lookback=body.wants_lookback,
         )
     )
     if body.stream:
         return EventStream(turn, _chunks(body, turn, service.tokenizer))
     logprobs = _logprobs(body, service.tokenizer, await collect(turn, request))
-    return JsonReply(completion_object(turn, logprobs, with_token_ids=body.wants_token_ids))
+    return JsonReply(completion_object(turn, logprobs, await extras(body, turn, service.tokenizer)))
 
 
 async def _chunks(body: CreateCompletion, turn: RunningTurn, tokenizer: TextTokenizer) -> AsyncIterator[bytes]:
@@ -54,7 +56,7 @@ async def _chunks(body: CreateCompletion, turn: RunningTurn, tokenizer: TextToke
             logprobs = _logprobs(body, tokenizer, delta.logprobs)
             if delta.text or logprobs:
                 yield data_event({**chunk_object(turn, {"content": delta.text}, logprobs), **usage})
-        report = {"warmturn": extension(turn, body.wants_token_ids)}
+        report = {"warmturn": extension(turn, await extras(body, turn, tokenizer))}
         yield data_event({**chunk_object(turn, {}, finish=finish_reason(turn)), **usage, **report})
         if body.wants_usage:
             yield data_event({**usage_chunk_object(turn), **report})

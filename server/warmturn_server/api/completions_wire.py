@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field, model_validator
 from ..chat import RunningTurn
 from .json import Json
 from .messages import InputMessage
-from .responses_wire import report_object
 from .wire import AnyList, Count, Metadata, SamplingFields, ShortText
 
 
@@ -68,7 +67,7 @@ class CreateCompletion(SamplingFields):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
-def completion_object(turn: RunningTurn, logprobs: list[Json] | None, *, with_token_ids: bool) -> Json:
+def completion_object(turn: RunningTurn, logprobs: list[Json] | None, extras: Json) -> Json:
     reply = turn.result.reply
     assert reply is not None
     return {
@@ -82,7 +81,7 @@ def completion_object(turn: RunningTurn, logprobs: list[Json] | None, *, with_to
             }
         ],
         "usage": usage_object(reply.report, reply.output_tokens),
-        "warmturn": extension(turn, with_token_ids),
+        "warmturn": extension(turn, extras),
     }
 
 
@@ -109,13 +108,10 @@ def finish_reason(turn: RunningTurn) -> str:
     return "stop" if reply and reply.finish_reason == "stop" else "length"
 
 
-def extension(turn: RunningTurn, with_token_ids: bool) -> Json:
+def extension(turn: RunningTurn, extras: Json) -> Json:
     reply = turn.result.reply
     assert reply is not None
-    ids: tuple[Sequence[int], Sequence[int]] | None = None
-    if with_token_ids:
-        ids = (turn.prompt_token_ids, turn.output_token_ids)
-    return report_object(reply.report, ids)
+    return {**reply.report, **extras}
 
 
 def usage_object(report: Mapping[str, Any], output_tokens: int) -> Json:

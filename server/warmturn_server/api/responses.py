@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ..chat import ChatService, ConversationId, RunningTurn, TurnId, TurnRequest
 from .caller import Service, Tenant, check_model
 from .collect import collect
+from .extras import extras
 from .json import JsonReply
 from .logprobs import logprob_objects
 from .messages import as_items
@@ -24,15 +27,14 @@ async def create(body: CreateResponse, request: Request, service: Service, tenan
     check_model(service, body.model)
     turn = await service.start(_turn_request(body, tenant))
     if body.stream:
-        events = ResponseEvents(turn, service.tokenizer, with_token_ids=body.wants_token_ids)
+        events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn, service.tokenizer))
         return EventStream(turn, aiter(events))
     return await _answer(body, turn, request, service)
 
 
 async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, service: ChatService) -> Response:
     logprobs = logprob_objects(service.tokenizer, await collect(turn, request))
-    token_ids = (turn.prompt_token_ids, turn.output_token_ids) if body.wants_token_ids else None
-    return JsonReply(finished_response(turn.result, token_ids, logprobs))
+    return JsonReply(finished_response(turn.result, await extras(body, turn, service.tokenizer), logprobs))
 
 
 def _turn_request(body: CreateResponse, tenant: str) -> TurnRequest:
@@ -45,6 +47,7 @@ def _turn_request(body: CreateResponse, tenant: str) -> TurnRequest:
         sampling=body.sampling(body.max_output_tokens, body.num_logprobs),
         reuse=body.reuse_mode,
         stored=body.store is not False,
+        lookback=body.wants_lookback,
         echo=body.echo(),
     )
 

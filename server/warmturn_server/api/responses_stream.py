@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from ..chat import RunningTurn, TextTokenizer
 from ..errors import WarmturnError
@@ -20,10 +20,11 @@ _log = logging.getLogger(__name__)
 class ResponseEvents:
     """Numbers the events of one turn."""
 
-    def __init__(self, turn: RunningTurn, tokenizer: TextTokenizer, *, with_token_ids: bool) -> None:
+    def __init__(self, turn: RunningTurn, tokenizer: TextTokenizer, extras: Callable[[], Awaitable[Json]]) -> None:
+        """`extras`: what the last event carries beside the report."""
         self._turn = turn
         self._tokenizer = tokenizer
-        self._with_token_ids = with_token_ids
+        self._extras = extras
         self._sequence_number = 0
         self._place = {"item_id": turn.item_id, "output_index": 0, "content_index": 0}
 
@@ -47,13 +48,11 @@ class ResponseEvents:
             logprobs += new
             if delta.text or new:
                 yield self._event("response.output_text.delta", **self._place, delta=delta.text, logprobs=new)
-        for event in self._ending(text, logprobs):
+        for event in self._ending(text, logprobs, await self._extras()):
             yield event
 
-    def _ending(self, text: str, logprobs: list[Json]) -> list[bytes]:
-        turn = self._turn
-        token_ids = (turn.prompt_token_ids, turn.output_token_ids) if self._with_token_ids else None
-        response = finished_response(turn.result, token_ids, logprobs)
+    def _ending(self, text: str, logprobs: list[Json], extras: Json) -> list[bytes]:
+        response = finished_response(self._turn.result, extras, logprobs)
         part, status = output_part(text, logprobs), response["output"][0]["status"]
         # A turn that was cancelled ends as incomplete: there is no event for it, but its status says so.
         final = "response.completed" if response["status"] == "completed" else "response.incomplete"

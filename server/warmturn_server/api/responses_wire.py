@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -117,10 +117,8 @@ def failed_response(turn: RunningTurn, error: Json) -> Json:
     return {**running_response(turn), "status": "failed", "error": error}
 
 
-def finished_response(
-    turn: Turn, token_ids: tuple[Sequence[int], Sequence[int]] | None = None, logprobs: Iterable[Json] = ()
-) -> Json:
-    """The response object of a turn that is over. `token_ids`: of prompt and output, if they were asked for."""
+def finished_response(turn: Turn, extras: Mapping[str, object] | None = None, logprobs: Iterable[Json] = ()) -> Json:
+    """The response object of a turn that is over. `extras`: what was asked for beside the report."""
     assert turn.reply is not None, "only generated turns are responses"
     reply = turn.reply
     status = _STATUS[reply.finish_reason]
@@ -136,16 +134,8 @@ def finished_response(
         "previous_response_id": None if turn.conversation_id else turn.parent_id,
         "output": [_answer(item, logprobs) for item in turn.output],
         "usage": usage_object(reply.report, reply.output_tokens),
-        "warmturn": report_object(reply.report, token_ids),
+        "warmturn": {**reply.report, **(extras or {})},
     }
-
-
-def report_object(report: Mapping[str, object], token_ids: tuple[Sequence[int], Sequence[int]] | None) -> Json:
-    """The extension object `warmturn`."""
-    if token_ids is None:
-        return dict(report)
-    prompt, output = token_ids
-    return {**report, "prompt_token_ids": list(prompt), "output_token_ids": list(output)}
 
 
 def usage_object(report: Mapping[str, Any], output_tokens: int) -> Json:

@@ -11,6 +11,8 @@ from ..engine import ReuseMode, SamplingParams
 
 TOKEN_IDS: Final = "warmturn.token_ids"
 """The `include` that adds prompt and output token ids to a reply."""
+LOOKBACK: Final = "warmturn.lookback"
+"""The `include` that adds what the reply looked at."""
 
 _MAX_TEXT_CHARS: Final = 2**20
 _MAX_LIST: Final = 4096
@@ -30,7 +32,16 @@ ShortText = Annotated[str, Field(max_length=512), AfterValidator(_encodable)]
 Name = Annotated[str, Field(max_length=64), AfterValidator(_encodable)]
 Metadata = Annotated[dict[Name, ShortText], Field(max_length=16)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Includes = Annotated[list[ShortText], Field(max_length=32)]
+
+
+def _includable(name: str) -> str:
+    """OpenAI has many of its own, and most ask for nothing that there is here; with ours a slip must not go unseen."""
+    if name.startswith("warmturn.") and name not in (TOKEN_IDS, LOOKBACK):
+        raise ValueError(f"{name!r} cannot be included; there are {TOKEN_IDS!r} and {LOOKBACK!r}")
+    return name
+
+
+Includes = Annotated[list[Annotated[ShortText, AfterValidator(_includable)]], Field(max_length=32)]
 
 
 def _echoable(value: object, depth: int = 0) -> object:
@@ -90,6 +101,10 @@ class SamplingFields(Body):
     @property
     def wants_token_ids(self) -> bool:
         return TOKEN_IDS in (self.include or ())
+
+    @property
+    def wants_lookback(self) -> bool:
+        return LOOKBACK in (self.include or ())
 
     def sampling(self, max_tokens: int | None, logprobs: int | None) -> SamplingParams:
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []

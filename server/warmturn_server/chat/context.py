@@ -9,6 +9,8 @@ from ..errors import InvalidRequest, NotFound
 from .finder import Base, RecordFinder
 from .ids import ConversationId, TurnId
 from .items import Item, as_messages
+from .outline import Outline
+from .passages import find_passages, owners
 from .requests import TurnRequest
 from .rewrite import find_rewrite
 from .store import ConversationStore
@@ -27,6 +29,8 @@ class TurnContext:
     """Where the template changed history; None where the user did, by deleting items or editing."""
     goes_on: bool
     """Whether a conversation goes on, with an id or sent again as a whole; a common beginning alone is not enough."""
+    outline: Outline | None
+    """Whose the prompt's tokens are; only for who asked what the reply looked at."""
 
     @property
     def known_tokens(self) -> int:
@@ -50,9 +54,14 @@ class ContextReader:
         items = [*visible_items(before, hidden), *request.input]
         if not items:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
-        text = self._transcriber.render(as_messages(request.instructions, items))
+        messages = as_messages(request.instructions, items)
+        text = self._transcriber.render(messages)
         base, is_own = self._base(request.tenant, before, text)
         transcript = self._transcriber.transcribe(text, base.record)
+        outline = None
+        if request.lookback:
+            passages = find_passages(text, messages, self._transcriber.render)
+            outline = Outline.of(request.instructions, items, owners(text, transcript.ends, passages))
         edited = not is_own or any(item.id in hidden for item in before[-1].items)
         return TurnContext(
             parent_id=before[-1].id if before else None,
@@ -62,6 +71,7 @@ class ContextReader:
             transcript=transcript,
             rewrite=None if edited else find_rewrite(base.record, text, transcript, self._transcriber.tokenizer),
             goes_on=base.turn_id is not None and (is_own or transcript.kept_tokens >= transcript.record_tokens - 1),
+            outline=outline,
         )
 
     def computed_ids(self, tenant: str, conversation_id: ConversationId) -> tuple[int, ...]:

@@ -14,7 +14,8 @@ from .items import Item
 class TurnRequest:
     """New `input`, on top of a conversation, of an earlier response, or of nothing.
 
-    `stored`: the response may be asked for by its id later. `echo`: request fields that the response object repeats.
+    `stored`: the response may be asked for by its id later. `lookback`: say what the reply looked at. `echo`: request
+    fields that the response object repeats.
     """
 
     input: tuple[Item, ...]
@@ -25,4 +26,5 @@ class TurnRequest:
     sampling: SamplingParams = SamplingParams()
     reuse: ReuseMode = ReuseMode.STATE
     stored: bool = False
+    lookback: bool = False
     echo: Mapping[str, object] = field(default_factory=dict)

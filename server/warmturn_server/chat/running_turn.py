@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 
-from ..engine import Finish, TokenDelta
+from ..engine import Finish, Lookback, TokenDelta
 from .context import TurnContext
 from .engine_port import Generating
 from .ids import TurnId, new_item_id
 from .items import Item
+from .lookback import Json, Tokens, lookback_object
 from .requests import TurnRequest
+from .tokenizer import TextTokenizer
 from .turns import Reply, Turn
 
 Commit = Callable[[Turn, tuple[int, ...]], None]
@@ -47,6 +50,7 @@ class RunningTurn:
         self._text = ""
         self._result: Turn | None = None
         self._committing: asyncio.Task[None] | None = None
+        self._looking: Future[Lookback | None] | None = None
         self._closed = False
 
     @property
@@ -67,7 +71,18 @@ class RunningTurn:
         turn = self._turn(finish)
         if finish.reason != "cancelled":
             await self._log(turn)
+        self._looking = finish.lookback
         self._result = turn
+
+    async def lookback(self, tokenizer: TextTokenizer) -> Json | None:
+        """What the reply looked at, once it is in the log; None where that was not asked for or cannot be told."""
+        outline, transcript = self._context.outline, self._context.transcript
+        looked = await asyncio.wrap_future(self._looking) if self._looking else None
+        if looked is None or outline is None:
+            return None
+        prompt = Tokens.of(transcript.token_ids, self._context.text, transcript.ends)
+        output = Tokens.of(self.output_token_ids, *tokenizer.decode_onto(transcript.token_ids, self.output_token_ids))
+        return lookback_object(looked, outline, prompt, output, self.item_id)
 
     def cancel(self) -> None:
         self._generation.cancel()

@@ -65,6 +65,7 @@ class ChatService:
                 known_tokens=context.known_tokens,
                 rewrite=context.rewrite,
                 goes_on=context.goes_on,
+                lookback=context.outline.request() if context.outline else None,
                 arrived=arrived,
             )
         )

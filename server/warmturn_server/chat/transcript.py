@@ -14,9 +14,13 @@ from .tokenizer import Encoded, TextTokenizer
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A prompt: the first `kept_tokens` ids of the record it continues, then `fresh` ones."""
+    """A prompt: the first `kept_tokens` ids of the record it continues, then `fresh` ones.
+
+    `ends`: behind how many characters of the whole text each token ends.
+    """
 
     token_ids: tuple[int, ...]
+    ends: tuple[int, ...]
     kept_tokens: int
     fresh: Encoded
     fresh_text: str
@@ -95,8 +99,10 @@ class Transcriber:
         kept = next((number for number, (new, old) in pairs if new != old), shared)
         cut = encoded.ends[kept - 1] if kept else 0
         rest = Encoded(encoded.token_ids[kept:], tuple(end - cut for end in encoded.ends[kept:]))
-        return self._join(record, kept, text[cut:], rest)
+        return Transcript(encoded.token_ids, encoded.ends, kept, rest, text[cut:], len(record))
 
     @staticmethod
     def _join(record: Record, kept: int, text: str, fresh: Encoded) -> Transcript:
-        return Transcript(record.token_ids[:kept] + fresh.token_ids, kept, fresh, text, len(record))
+        cut = record.text_length(kept)
+        ends = record.ends[:kept] + tuple(cut + end for end in fresh.ends)
+        return Transcript(record.token_ids[:kept] + fresh.token_ids, ends, kept, fresh, text, len(record))

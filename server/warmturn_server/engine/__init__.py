@@ -5,6 +5,7 @@ from .calibration import calibrate
 from .cost_model import CostModel
 from .engine import Engine
 from .generation import Generation
+from .lookback import AtDepth, LayerLooks, Look, Lookback, LookbackRequest, Seen
 from .loop import EngineObserver
 from .miss import Miss
 from .model_loader import LoadedModel, load_model
@@ -14,6 +15,7 @@ from .request import GenerationRequest, Reading, ReuseMode, Rewrite, SamplingPar
 from .residents import Residents
 
 __all__ = [
+    "AtDepth",
     "CostModel",
     "Engine",
     "EngineObserver",
@@ -23,7 +25,11 @@ __all__ = [
     "Generation",
     "GenerationRequest",
     "Held",
+    "LayerLooks",
     "LoadedModel",
+    "Look",
+    "Lookback",
+    "LookbackRequest",
     "Miss",
     "MissReason",
     "ModelRunner",
@@ -32,6 +38,7 @@ __all__ = [
     "ReuseMode",
     "Rewrite",
     "SamplingParams",
+    "Seen",
     "TokenDelta",
     "TokenLogprobs",
     "TurnReport",

@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers import AttentionInterface
 
 from ..kvcache import KVBuffer
+from .queries import Queries, Scoring
 
 _NAMES = (f"warmturn_{number}" for number in itertools.count())
 
@@ -34,19 +35,16 @@ class Chunk:
     row: int
     start: int
     num_tokens: int
+    queries: Queries | None = None
+    """Where to leave queries for whoever looks back later."""
     masks: dict[tuple[int | None, torch.dtype], torch.Tensor] = field(default_factory=dict)
 
     def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor:
         """Additive mask `[num_tokens, keys in view]`, the same for all layers with this window."""
         if (window, dtype) not in self.masks:
-            first = first_visible(self.start, window)
-            query = torch.arange(self.start, self.start + self.num_tokens, device=self.buffer.device)[:, None]
-            key = torch.arange(first, self.start + self.num_tokens, device=self.buffer.device)[None, :]
-            hidden = key > query
-            if window is not None:
-                hidden |= key <= query - window
-            mask = torch.zeros(hidden.shape, dtype=dtype, device=self.buffer.device)
-            self.masks[window, dtype] = mask.masked_fill_(hidden, float("-inf"))
+            first, stop = first_visible(self.start, window), self.start + self.num_tokens
+            mask = visibility_mask(self.start, self.num_tokens, first, stop, window, self.buffer.device, dtype)
+            self.masks[window, dtype] = mask
         return self.masks[window, dtype]
 
 
@@ -88,6 +86,9 @@ class InPlaceAttention:
             rows = slice(chunk.row, chunk.row + chunk.num_tokens)
             stop = chunk.start + chunk.num_tokens
             keys, values = chunk.buffer.layer(layer)
+            if chunk.queries is not None:
+                scoring = Scoring(scale, sliding_window, softcap, s_aux)
+                chunk.queries.take(layer, chunk.start, query[0, :, rows], scoring)
             keys[:, chunk.start : stop] = key[0, :, rows]
             values[:, chunk.start : stop] = value[0, :, rows]
             first = first_visible(chunk.start, sliding_window)
@@ -103,6 +104,40 @@ class InPlaceAttention:
 def first_visible(start: int, window: int | None) -> int:
     """Index of the first key that the query at `start` sees: a window of w tokens includes the query's own."""
     return 0 if window is None else max(0, start + 1 - window)
+
+
+def visibility_mask(
+    start: int,
+    num_tokens: int,
+    first: int,
+    stop: int,
+    window: int | None,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> torch.Tensor:
+    """Additive mask `[num_tokens, stop - first]` of the queries from `start` on over the keys `[first, stop)`."""
+    query = torch.arange(start, start + num_tokens, device=device)[:, None]
+    key = torch.arange(first, stop, device=device)[None, :]
+    hidden = key > query
+    if window is not None:
+        hidden |= key <= query - window
+    return torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
+
+
+def attention_weights(query: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor, scoring: Scoring) -> torch.Tensor:
+    """query `[heads, tokens, dim]`, keys `[kv_heads, keys, dim]` -> `[heads, tokens, keys]` in float32, rows sum to 1.
+
+    With sinks, a learned score per head that attends to nothing, one more column holds what they take.
+    """
+    heads, num_tokens, dim = query.shape
+    folded = query.reshape(keys.shape[0], -1, dim)  # a group's heads as queries of one head
+    scores = (folded @ keys.transpose(1, 2)).float().view(heads, num_tokens, -1) * scoring.scale
+    if scoring.softcap is not None:
+        scores = torch.tanh(scores / scoring.softcap) * scoring.softcap
+    scores = scores + mask
+    if scoring.sinks is not None:
+        scores = torch.cat([scores, scoring.sinks.float().view(heads, 1, 1).expand(heads, num_tokens, 1)], dim=-1)
+    return torch.softmax(scores, dim=-1)
 
 
 def _fused(
@@ -138,14 +173,7 @@ def _explicit(
     sinks: torch.Tensor | None,
 ) -> torch.Tensor:
     """The same with capped scores (Gemma 2) or a learned score per head that attends to nothing (gpt-oss)."""
-    heads, num_tokens, _ = query.shape
-    group = heads // keys.shape[0]
-    keys, values = keys.repeat_interleave(group, 0), values.repeat_interleave(group, 0)
-    scores = (query @ keys.transpose(1, 2)).float() * scale
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
-    scores = scores + chunk.mask(window, torch.float32)
-    if sinks is not None:
-        scores = torch.cat([scores, sinks.float().view(heads, 1, 1).expand(heads, num_tokens, 1)], dim=-1)
-    weights = torch.softmax(scores, dim=-1)[..., : keys.shape[1]]
+    mask = chunk.mask(window, torch.float32)
+    weights = attention_weights(query, keys, mask, Scoring(scale, window, softcap, sinks))[..., : keys.shape[1]]
+    values = values.repeat_interleave(query.shape[0] // keys.shape[0], 0)
     return weights.to(values.dtype) @ values

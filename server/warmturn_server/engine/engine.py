@@ -110,7 +110,8 @@ class Engine:
             logprobs += delta.logprobs
             if delta.finish is not None:
                 finish = delta.finish
-                return Generated(tuple(token_ids), text, finish.reason, finish.report, tuple(logprobs))
+                lookback = finish.lookback.result() if finish.lookback else None
+                return Generated(tuple(token_ids), text, finish.reason, finish.report, tuple(logprobs), lookback)
 
     def forget(self, tenant: str, token_ids: Ids[int], keep_tokens: int = 0) -> None:
         """Drop the saved state of these tokens and of every beginning of them longer than `keep_tokens`.

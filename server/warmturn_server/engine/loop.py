@@ -15,6 +15,7 @@ from ..kvcache import PrefixCache, PrefixMatch, Restored, Saver
 from .admission import Admission
 from .affinity import held_in
 from .cost_model import CostModel
+from .lookbacks import Lookbacks
 from .model_runner import ModelRunner, Work
 from .report import Finish, FinishReason, TokenDelta, TokenLogprobs, TurnReport
 from .request import ReuseMode
@@ -72,11 +73,13 @@ class EngineLoop:
         self._observer = observer
         self._post = post
         self._savings = MeasuredSavings()
+        self._lookbacks = Lookbacks()
         self._restorers = ThreadPoolExecutor(_RESTORING_THREADS, "warmturn-restorer")
 
     def shutdown(self) -> None:
-        """Wait for restores under way; call it when the loop has ended."""
+        """Wait for restores and look-backs under way; call it when the loop has ended."""
         self._restorers.shutdown()
+        self._lookbacks.shutdown()
 
     @property
     def has_work(self) -> bool:
@@ -149,7 +152,7 @@ class EngineLoop:
     def _step(self, step: list[tuple[Sequence, int]]) -> None:
         began = now()
         contexts = [sequence.kv.length for sequence, _ in step]
-        work = [Work(s.kv, s.pending(count), count == s.num_pending) for s, count in step]
+        work = [Work(s.kv, s.pending(count), count == s.num_pending, s.queries) for s, count in step]
         try:
             for sequence, count in step:
                 sequence.turn_in_line = began
@@ -189,7 +192,8 @@ class EngineLoop:
             self._observer.conversation_continued(tier)
         if (saved_seconds := self._savings.pair(sequence.request, report)) is not None:
             self._observer.saving_measured(saved_seconds)
-        sequence.sink(TokenDelta(delta.text, delta.token_ids, delta.logprobs, Finish(reason, report)))
+        lookback = self._lookbacks.begin(sequence) if reason != "cancelled" else None
+        sequence.sink(TokenDelta(delta.text, delta.token_ids, delta.logprobs, Finish(reason, report, lookback)))
         self._scheduler.remove(sequence)
         if sequence.buffer is not None:
             self._admission.release(sequence)

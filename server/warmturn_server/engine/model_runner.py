@@ -13,6 +13,7 @@ from ..kvcache import KVBuffer, KVLayout
 from .attention import Chunk, InPlaceAttention
 from .model_loader import LoadedModel, as_attention
 from .prepack import prepack
+from .queries import Queries
 
 _CHECK_TOKENS = 48
 _LONGEST_CHECK = 160
@@ -22,11 +23,15 @@ _LOW_PRECISION_TOLERANCE = 0.1
 
 @dataclass(slots=True)
 class Work:
-    """The next `token_ids` of the sequence that owns `buffer`; its last token's logits on request."""
+    """The next `token_ids` of the sequence that owns `buffer`; its last token's logits on request.
+
+    `queries` collects those that it wants.
+    """
 
     buffer: KVBuffer
     token_ids: Sequence[int]
     wants_logits: bool = True
+    queries: Queries | None = None
 
 
 class ModelRunner:
@@ -55,7 +60,7 @@ class ModelRunner:
         for work in step:
             start, count = work.buffer.length, len(work.token_ids)
             work.buffer.reserve(start + count)
-            chunks.append(Chunk(work.buffer, len(token_ids), start, count))
+            chunks.append(Chunk(work.buffer, len(token_ids), start, count, work.queries))
             token_ids.extend(work.token_ids)
             positions.extend(range(start, start + count))
             if work.wants_logits:

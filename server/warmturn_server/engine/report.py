@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal
 
+from .lookback import Lookback
 from .miss import Miss
 from .request import ReuseMode
 
@@ -48,10 +50,11 @@ class TokenLogprobs:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Why a generation ended, and its account."""
+    """Why a generation ended, and its account. `lookback` is still being made, if it was asked for."""
 
     reason: FinishReason
     report: TurnReport
+    lookback: Future[Lookback | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Generated:
     finish_reason: FinishReason
     report: TurnReport
     logprobs: tuple[TokenLogprobs, ...] = ()
+    lookback: Lookback | None = None
 
 
 def _rounded(value: object) -> object:

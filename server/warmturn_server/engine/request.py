@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .lookback import LookbackRequest
+
 
 class ReuseMode(StrEnum):
     """How much of what was computed before a turn may use; the answer is the same, the time is not."""
@@ -78,7 +80,8 @@ class GenerationRequest:
     `tenant` separates saved state and is derived on the server. `known_tokens` is how many leading tokens an earlier
     turn of this conversation had computed, `rewrite` where the template changed its history; both only explain misses.
     `goes_on`: an earlier turn of this very conversation was had, here or on another server; it only tells whether the
-    turn came to a server that holds it. `arrived` is on the clock of `time.perf_counter`.
+    turn came to a server that holds it. `lookback` asks what the output looked at. `arrived` is on the clock of
+    `time.perf_counter`.
     """
 
     token_ids: tuple[int, ...]
@@ -88,4 +91,5 @@ class GenerationRequest:
     known_tokens: int = 0
     rewrite: Rewrite | None = None
     goes_on: bool = False
+    lookback: LookbackRequest | None = None
     arrived: float = field(default_factory=time.perf_counter)

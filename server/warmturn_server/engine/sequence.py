@@ -10,6 +10,7 @@ from ..kvcache import Gap, KVBuffer
 from .cost_model import CostModel
 from .detokenizer import Detokenizer
 from .miss import explain
+from .queries import Queries
 from .report import FinishReason, RecomputeSource, TokenDelta, TokenLogprobs, TurnReport
 from .request import GenerationRequest, ReuseMode
 from .sampler import Sampler
@@ -59,6 +60,7 @@ class Sequence:
         self.sink = sink
         self.sampler = Sampler(request.sampling, request.token_ids)
         self.buffer: KVBuffer | None = None
+        self.queries = Queries(self.num_prompt_tokens - 1) if request.lookback else None
         self.prefix = Prefix()
         self.restoring = False
         self.cancelled = False

@@ -10,6 +10,7 @@ from .guard import GuardedTier
 from .keys import BlockKey, BlockSpan, reusable_tokens
 from .layout import KVLayout, LayerShape
 from .prefix_cache import PrefixCache, PrefixMatch, Restored
+from .priority import yield_to_others
 from .ram import RamTier
 from .saver import Saver
 from .tier import Block, Tier, TierUnavailable
@@ -44,4 +45,5 @@ __all__ = [
     "Warmer",
     "reusable_tokens",
     "round_up",
+    "yield_to_others",
 ]

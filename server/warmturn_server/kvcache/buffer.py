@@ -87,6 +87,15 @@ class KVSnapshot:
         self.length = length
         self._slabs = slabs
 
+    @property
+    def device(self) -> torch.device:
+        return self._slabs[0].device
+
+    def keys(self, layer: int) -> torch.Tensor:
+        """K of one layer, `[kv_heads, capacity, key_dim]`, in place."""
+        key = self.layout.keys[layer]
+        return self._slabs[key.slab][key.first : key.first + key.count]
+
     def read_into(self, start: int, stop: int, payload: memoryview) -> None:
         """Copy tokens `[start, stop)` out, slab after slab, each `[rows, tokens, dim]` in C order."""
         offset, num_tokens = 0, stop - start

@@ -76,8 +76,12 @@ async def test_a_turn_that_cannot_be_logged_never_looks_complete(chat: Chat) -> 
 async def test_the_answer_is_in_the_log_before_the_final_event(chat: Chat) -> None:
     turn = await chat.service.start(TurnRequest((user("who?"),), stored=True))
     logged: list[bool] = []
-    async for event in ResponseEvents(turn, chat.tokenizer, with_token_ids=False):
+    async for event in ResponseEvents(turn, chat.tokenizer, no_extras):
         is_in_log = chat.store.turn("", turn.id) is not None
         logged.append(is_in_log)
         assert is_in_log or b"response.completed" not in event
     assert logged[0] is False and logged[-1] is True
+
+
+async def no_extras() -> dict[str, Any]:
+    return {}
