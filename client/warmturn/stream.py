@@ -72,7 +72,7 @@ class TurnStream:
         for message in parse_sse(chunks):
             if message.data == "[DONE]":
                 continue
-            event = _parse_event(_json_object(message.data))
+            event = parse_event(json_event(message.data))
             if event is not None:
                 yield event
             if isinstance(event, TurnEnded):
@@ -81,7 +81,7 @@ class TurnStream:
         raise ProtocolError("the server ended the stream in the middle of a turn")
 
 
-def _json_object(data: str) -> dict[str, Any]:
+def json_event(data: str) -> dict[str, Any]:
     try:
         payload = json.loads(data)
     except ValueError as error:
@@ -91,7 +91,7 @@ def _json_object(data: str) -> dict[str, Any]:
     return payload
 
 
-def _parse_event(payload: dict[str, Any]) -> Event | None:
+def parse_event(payload: dict[str, Any]) -> Event | None:
     """None for events that say nothing new to a reader of text; errors are raised."""
     match payload:
         case {"type": "response.created", "response": {"id": str(response_id)}}:

@@ -15,7 +15,7 @@ class Transport:
     def __init__(
         self, base_url: str, api_key: str | None, timeout: float, transport: httpx.BaseTransport | None = None
     ) -> None:
-        self.base_url = _checked(base_url)
+        self.base_url = checked_url(base_url)
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
         try:
@@ -36,17 +36,17 @@ class Transport:
 
     def status(self, path: str) -> tuple[int, dict[str, Any]]:
         """For endpoints whose status is the answer, whatever it is."""
-        with self._translated():
+        with translated(self.base_url):
             response = self._http.get(path)
-        return response.status_code, _json_object(response)
+        return response.status_code, json_object(response)
 
     @contextmanager
     def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:
         """The reply's bytes as they come; leaving the block closes the connection, which stops the server's work."""
-        with self._translated(), self._http.stream("POST", path, json=body) as response:
+        with translated(self.base_url), self._http.stream("POST", path, json=body) as response:
             if response.is_error:
                 response.read()
-                raise _api_error(response)
+                raise api_error(response)
             yield self._bytes(response)
 
     def close(self) -> None:
@@ -59,31 +59,30 @@ class Transport:
         self.close()
 
     def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        with self._translated():
+        with translated(self.base_url):
             response = self._http.request(method, path, **request)
         if response.is_error:
-            raise _api_error(response)
-        return _json_object(response)
+            raise api_error(response)
+        return json_object(response)
 
     def _bytes(self, response: httpx.Response) -> Iterator[bytes]:
-        with self._translated():
+        with translated(self.base_url):
             yield from response.iter_bytes()
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except httpx.ConnectError as error:
-            raise ServerUnreachable(
-                f"no server at {self.base_url} ({error}); start one with `warmturn serve`"
-            ) from error
-        except httpx.TimeoutException as error:
-            raise ServerUnreachable(f"the server at {self.base_url} did not answer in time") from error
-        except httpx.TransportError as error:
-            raise ServerUnreachable(f"the connection to {self.base_url} broke: {error}") from error
+
+@contextmanager
+def translated(base_url: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.ConnectError as error:
+        raise ServerUnreachable(f"no server at {base_url} ({error}); start one with `warmturn serve`") from error
+    except httpx.TimeoutException as error:
+        raise ServerUnreachable(f"the server at {base_url} did not answer in time") from error
+    except httpx.TransportError as error:
+        raise ServerUnreachable(f"the connection to {base_url} broke: {error}") from error
 
 
-def _checked(base_url: str) -> str:
+def checked_url(base_url: str) -> str:
     """The server's root: the /v1 that OpenAI's clients want at the end is allowed and dropped."""
     try:
         url = httpx.URL(base_url)
@@ -94,7 +93,7 @@ def _checked(base_url: str) -> str:
     return base_url.rstrip("/").removesuffix("/v1")
 
 
-def _json_object(response: httpx.Response) -> dict[str, Any]:
+def json_object(response: httpx.Response) -> dict[str, Any]:
     if response.status_code == httpx.codes.NO_CONTENT:
         return {}
     try:
@@ -106,7 +105,7 @@ def _json_object(response: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def _api_error(response: httpx.Response) -> ApiError:
+def api_error(response: httpx.Response) -> ApiError:
     try:
         error = response.json()["error"]
         return ApiError(response.status_code, error["message"], code=error.get("code"), param=error.get("param"))

@@ -22,8 +22,8 @@ from warmturn.cli.app import app
 from warmturn.demo.chart import Series, line_chart
 from warmturn.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.demo.script import GENERIC_SCRIPT, Line
-from warmturn.demo.server import DemoServer
 from warmturn.demo.view import View
+from warmturn.own_server import OwnServer
 
 TURNS = tuple(
     DemoTurn(
@@ -202,14 +202,14 @@ def _children(pid: int) -> list[int]:
 
 
 def test_a_server_that_does_not_start_is_explained(tmp_path: Path) -> None:
-    with DemoServer(str(tmp_path / "no-model"), tmp_path) as server, pytest.raises(WarmturnError, match="no-model"):
+    with OwnServer(str(tmp_path / "no-model"), tmp_path) as server, pytest.raises(WarmturnError, match="no-model"):
         server.start()
 
 
 def test_the_demo_server_takes_no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WARMTURN_API_KEY", "x")
     probe = "import os; print('ready on http://' + str([n for n in os.environ if n.startswith('WARMTURN_')]) + ':1')"
-    with DemoServer("none", tmp_path) as server:
+    with OwnServer("none", tmp_path) as server:
         monkeypatch.setattr(
             server, "_command", lambda: [sys.executable, "-c", probe + "; print('ready on http://x:1')"]
         )

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from warmturn.cli.ask import ask
+from warmturn.cli.bench import bench
 from warmturn.cli.chat import chat
 from warmturn.cli.conversations import export, fork, ls, rm, show
 from warmturn.cli.demo import demo
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, chat, ask, ls, show, rm, fork, export, stats, demo):
+for command in (serve, chat, ask, ls, show, rm, fork, export, stats, demo, bench):
     app.command()(command)
 
 

@@ -1,24 +1,21 @@
 """`warmturn demo`: the claim, shown on this machine."""
 
-import signal
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from warmturn.cli.options import ApiKey, AsJson, connect
+from warmturn.cli.signals import ending_on_signals
 from warmturn.client import Client
 from warmturn.console import answer_json, styled_console
 from warmturn.demo.result import DemoResult
 from warmturn.demo.run import Demo
 from warmturn.demo.script import GENERIC_SCRIPT, bundled_script
-from warmturn.demo.server import DemoServer
 from warmturn.demo.view import View
+from warmturn.own_server import OwnServer
 
 _BUNDLED = "bundled"
 
@@ -36,7 +33,7 @@ def demo(
     Exits 1 when a promise broke. With --url the server is not killed. With --json stdout is one JSON document.
     """
     view = View(styled_console(stderr=as_json))
-    with _ending_on_signals():
+    with ending_on_signals():
         result = _on_own_server(model, view) if url is None else _on_other_server(url, api_key, view)
     view.verdict(result)
     if as_json:
@@ -49,7 +46,7 @@ def _on_own_server(model: str, view: View) -> DemoResult:
     script = bundled_script() if model == _BUNDLED else GENERIC_SCRIPT
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmturn-demo-")))
-        server = stack.enter_context(DemoServer(model, folder))
+        server = stack.enter_context(OwnServer(model, folder, "--dtype", "float32"))
         with view.working("starting a server"):
             server.start()
         client = stack.enter_context(Client(server.url))
@@ -59,18 +56,3 @@ def _on_own_server(model: str, view: View) -> DemoResult:
 def _on_other_server(url: str, api_key: str | None, view: View) -> DemoResult:
     with connect(url, api_key) as client, closing(Demo(client, GENERIC_SCRIPT, None, view)) as running:
         return running.run(client.models()[0].id, recall_promised=False)
-
-
-@contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal leave through the same doors as Ctrl-C, so that the server ends with the demo."""
-
-    def leave(number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    replaced = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in replaced.items():
-            signal.signal(number, handler)

@@ -6,9 +6,9 @@ from warmturn.client import Client
 from warmturn.demo.measure import Measured, measure
 from warmturn.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.demo.script import Line
-from warmturn.demo.server import DemoServer
 from warmturn.demo.view import View
 from warmturn.figures import main_tier
+from warmturn.own_server import OwnServer
 from warmturn.wire import ReuseMode, TurnOptions
 
 _ORDERS: tuple[tuple[ReuseMode, ...], ...] = (
@@ -22,7 +22,7 @@ _ORDERS: tuple[tuple[ReuseMode, ...], ...] = (
 class Demo:
     """`server` is the demo's own, to be killed half-way; None where it belongs to somebody else."""
 
-    def __init__(self, client: Client, script: Sequence[Line], server: DemoServer | None, view: View) -> None:
+    def __init__(self, client: Client, script: Sequence[Line], server: OwnServer | None, view: View) -> None:
         self._client = client
         self._script = script
         self._server = server

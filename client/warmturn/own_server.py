@@ -1,4 +1,4 @@
-"""The demo's own server: a real process that can be killed and comes back on the same port and folder."""
+"""A server of our own: a real process that can be killed and comes back on the same port and folder."""
 
 import os
 import re
@@ -15,11 +15,15 @@ _READY = re.compile(r"ready on (http://\S+:(\d+))")
 _STDERR_LINES = 12
 
 
-class DemoServer:
-    """Nothing of it outlives the `with` block: the process is killed, for its folder is thrown away as well."""
+class OwnServer:
+    """Nothing of it outlives the `with` block: the process is killed, for its folder is thrown away as well.
 
-    def __init__(self, model: str, folder: Path) -> None:
+    `options` are flags of `warmturn serve`, such as `("--dtype", "float32")`.
+    """
+
+    def __init__(self, model: str, folder: Path, *options: str) -> None:
         self.url = ""
+        self.options = options
         self._model = model
         self._data_dir = folder / "data"
         self._stderr = folder / "server.stderr"
@@ -54,7 +58,7 @@ class DemoServer:
         self.kill()
 
     def _command(self) -> list[str]:
-        serve = [sys.executable, "-m", "warmturn", "serve", "--model", self._model, "--dtype", "float32"]
+        serve = [sys.executable, "-m", "warmturn", "serve", "--model", self._model, *self.options]
         return [*serve, "--port", str(self._port), "--data-dir", str(self._data_dir)]
 
     def _await_ready(self, stdout: IO[str]) -> tuple[str, int]:
@@ -63,10 +67,10 @@ class DemoServer:
                 return ready[1], int(ready[2])
         self.kill()
         said = self._stderr.read_text(errors="replace").strip().splitlines()[-_STDERR_LINES:]
-        raise WarmturnError("the demo's server did not start:\n" + "\n".join(said))
+        raise WarmturnError("the server did not start:\n" + "\n".join(said))
 
 
 def _environment() -> dict[str, str]:
-    """Without settings meant for another server; the demo's own folder, port and key must not be overridden."""
+    """Without settings meant for another server; our own folder, port and key must not be overridden."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WARMTURN_")}
     return {**kept, "PYTHONUNBUFFERED": "1"}

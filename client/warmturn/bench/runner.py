@@ -1,0 +1,142 @@
+"""Plays a plan on a target and records what happened."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from random import Random
+from typing import Any, Protocol
+
+from warmturn.bench.load import Load
+from warmturn.bench.plan import Part, Plan, Round, mode_order
+from warmturn.bench.recording import Recording, TierMoment
+from warmturn.bench.reply import TurnFailed
+from warmturn.bench.sample import Asked, Sample
+from warmturn.bench.script import Script
+from warmturn.bench.target import Dialogue, Target
+from warmturn.errors import WarmturnError
+from warmturn.wire import ReuseMode
+
+_WARM_UP_TURNS = 2
+_LOOK_SECONDS = 0.5
+Restart = Callable[[], Awaitable[None]]
+
+
+class Progress(Protocol):
+    def segment(self, round_number: int, mode: ReuseMode) -> None: ...
+
+    def turn(self, sample: Sample) -> None: ...
+
+    def doing(self, what: str) -> None: ...
+
+
+class Runner:
+    """`restart` kills the server and starts it again; only a plan that kills needs it."""
+
+    def __init__(
+        self,
+        target: Target,
+        modes: Sequence[ReuseMode],
+        load: Load,
+        recording: Recording,
+        progress: Progress,
+        seed: int,
+        restart: Restart | None = None,
+    ) -> None:
+        self._target = target
+        self._modes = modes
+        self._load = load
+        self._recording = recording
+        self._progress = progress
+        self._seed = seed
+        self._restart = restart
+        self._began = time.perf_counter()
+        self._dialogues: dict[tuple[int, ReuseMode], Dialogue] = {}
+
+    async def run(self, plan: Plan, duration: float | None) -> None:
+        """Until the plan is over, or `duration` seconds are and the round under way too: all modes do the same work."""
+        await self._warm_up(plan.scripts.script(-1))
+        self._began = time.perf_counter()
+        first = Random(f"{self._seed} order").randrange(len(self._modes))
+        watching = asyncio.create_task(self._watch())
+        try:
+            for one in plan.rounds():
+                if one.kill_before:
+                    await self._kill(plan.scripts.script(-2))
+                await self._round(one, mode_order(self._modes, first, one.number))
+                if duration is not None and self._now() >= duration:
+                    break
+        finally:
+            watching.cancel()
+        self._recording.figures = await self._target.figures()
+
+    async def _round(self, one: Round, order: Sequence[ReuseMode]) -> None:
+        for mode in order:
+            self._progress.segment(one.number, mode)
+            began = time.perf_counter()
+            try:
+                await self._load.run(
+                    one.parts,
+                    partial(self._play, mode, one.number),
+                    partial(self._skip, mode),
+                    Random(f"{self._seed} arrivals {one.number}"),
+                )
+            finally:
+                self._recording.seconds[mode] += time.perf_counter() - began
+
+    async def _play(self, mode: ReuseMode, number: int, part: Part, turn: int, due: float) -> bool:
+        sent = time.perf_counter()
+        asked = Asked(mode, number, part.script.conversation, turn, due - self._began, sent - self._began)
+        try:
+            dialogue = await self._dialogue(part.script, mode)
+            sample = Sample.of(asked, await dialogue.say(part.script.turns[turn]), self._began)
+        except TurnFailed as failed:
+            sample = Sample(asked, error=failed.kind, error_message=str(failed))
+        self._recording.samples.append(sample)
+        self._progress.turn(sample)
+        return sample.error is None
+
+    def _skip(self, mode: ReuseMode, turns: int) -> None:
+        self._recording.skipped[mode] += turns
+
+    async def _dialogue(self, script: Script, mode: ReuseMode) -> Dialogue:
+        """Begun within the first turn's time: for a user it belongs to it."""
+        key = (script.conversation, mode)
+        if key not in self._dialogues:
+            self._dialogues[key] = await self._target.begin(script, mode)
+        return self._dialogues[key]
+
+    async def _warm_up(self, script: Script, turns: int = _WARM_UP_TURNS) -> None:
+        """The first turns of a process pay for much that has nothing to do with reuse: no mode shall be the one."""
+        self._progress.doing("warming up")
+        try:
+            for mode in self._modes:
+                dialogue = await self._target.begin(script, mode)
+                for turn in script.turns[:turns]:
+                    await dialogue.say(turn)
+                    self._recording.warm_up_turns += 1
+        except TurnFailed as failed:
+            raise WarmturnError(f"the server failed at the first turn ({failed.kind}): {failed}") from failed
+
+    async def _kill(self, script: Script) -> None:
+        if self._restart is None:
+            return
+        self._progress.doing("killed the server (SIGKILL), starting it again")
+        self._recording.kills.append(self._now())
+        await self._restart()
+        await self._warm_up(script, 1)
+
+    async def _watch(self) -> None:
+        """Looks every now and then at what the tiers hold, for the picture of it."""
+        while figures := await self._target.figures() or self._recording.kills:
+            if isinstance(figures, dict):
+                self._recording.tiers.append(TierMoment(self._now(), _bytes_by_tier(figures)))
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._began
+
+
+def _bytes_by_tier(figures: dict[str, Any]) -> dict[str, int]:
+    tiers = figures.get("tiers") or {}
+    return {name: tier["bytes"] for name, tier in tiers.items() if isinstance(tier.get("bytes"), int)}
