@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import get_args
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from .engine import Engine, FinishReason, Held, ReuseMode, TurnReport
+from .engine import Engine, FinishReason, Held, MissReason, ReuseMode, TurnReport
 from .metrics_vllm import VllmNames
 
 _TTFT_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 60.0)
@@ -102,12 +103,7 @@ class Metrics:
             "warmturn_warmed_tokens", "Tokens of state brought nearer, by where they came from", ["tier"], registry=new
         )
         self._requests = Counter("warmturn_http_requests", "HTTP requests", ["route", "status"], registry=new)
-        for mode in ReuseMode:
-            self._ttft.labels(mode.value)
-        for held in ("resident", "ram", "disk", "redis", "nothing"):
-            self._continued.labels(held)
-        for source in ("estimated", "measured"):
-            self._saved.labels(source)
+        self._begin_at_zero()
         self._lock = threading.Lock()
         self._turns_seen: deque[tuple[TurnReport, int]] = deque(maxlen=_REMEMBERED_TURNS)
         self._totals: Tally[str] = Tally()
@@ -116,8 +112,32 @@ class Metrics:
         self._by_held: Tally[str] = Tally()
         self._saved_seconds = {"estimated": 0.0, "measured": 0.0}
 
+    def _begin_at_zero(self) -> None:
+        """A count that appears only with its first event hides that event from everybody who asks for a rate."""
+        for mode in ReuseMode:
+            self._ttft.labels(mode.value)
+            for reason in get_args(FinishReason):
+                self._turns.labels(mode.value, reason)
+        for held in ("resident", "ram", "disk", "redis", "nothing"):
+            self._continued.labels(held)
+        for status in ("warm", "started", "nothing_saved", "skipped"):
+            self._warms.labels(status)
+        for miss in MissReason:
+            self._misses.labels(miss.value)
+        for source in ("estimated", "measured"):
+            self._saved.labels(source)
+
+    def _tiers_begin_at_zero(self, tiers: Iterable[str]) -> None:
+        for tier in tiers:
+            self._prompt_tokens.labels(tier)
+            self._restore.labels(tier)
+            self._tier_failures.labels(tier)
+            self._warmed.labels(tier)
+        self._prompt_tokens.labels("computed")
+
     def watch(self, engine: Engine) -> None:
         """Show the engine's present state beside the counts."""
+        self._tiers_begin_at_zero(engine.tier_names)
         self._vllm_names = VllmNames(self.registry, engine.model_name)
         self.registry.register(_EngineCollector(engine))
         Gauge("warmturn_requests_running", "Sequences in the batch", registry=self.registry).set_function(

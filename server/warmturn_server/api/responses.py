@@ -17,7 +17,7 @@ from .messages import as_items
 from .pages import PageQuery, page_of_items
 from .responses_stream import ResponseEvents
 from .responses_wire import CreateResponse, finished_response, running_response
-from .sse import EventStream
+from .sse import EventStream, turn_headers
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
 
@@ -34,7 +34,8 @@ async def create(body: CreateResponse, request: Request, service: Service, tenan
 
 async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, service: ChatService) -> Response:
     logprobs = logprob_objects(service.tokenizer, await collect(turn, request))
-    return JsonReply(finished_response(turn.result, await extras(body, turn, service.tokenizer), logprobs))
+    extension = await extras(body, turn, service.tokenizer)
+    return JsonReply(finished_response(turn.result, extension, logprobs), headers=turn_headers(turn))
 
 
 def _turn_request(body: CreateResponse, tenant: str) -> TurnRequest:

@@ -19,6 +19,11 @@ _HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 DONE: Final = b"data: [DONE]\n\n"
 
 
+def turn_headers(turn: RunningTurn) -> dict[str, str]:
+    """Names the turn before its first byte: a balancer then knows which server can stop it, or go on from it."""
+    return {"X-Warmturn-Response": turn.id}
+
+
 def named_event(name: str, data: object) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + encode(data) + b"\n\n"
 
@@ -31,7 +36,7 @@ class EventStream(StreamingResponse):
     """Sends `events`; whatever ends it, the turn is closed, and with it stops if it is not over."""
 
     def __init__(self, turn: RunningTurn, events: AsyncIterator[bytes]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers=_HEADERS)
+        super().__init__(events, media_type="text/event-stream", headers={**_HEADERS, **turn_headers(turn)})
         self._turn = turn
         self._last_sent = time.monotonic()
 

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from ..errors import InvalidRequest, Overloaded
 from ..kvcache import Held, PrefixCache, Saver, Warmer
-from .admission import Admission
+from .admission import RESIDENT, Admission
 from .cost_model import CostModel
 from .detokenizer import Detokenizer
 from .generation import Generation
@@ -144,6 +144,11 @@ class Engine:
         self._inbox.put(done.set)
         done.wait()
         self._saver.flush()
+
+    @property
+    def tier_names(self) -> tuple[str, ...]:
+        """Where state can be, nearest first."""
+        return (RESIDENT, *(tier.name for tier in self._cache.tiers))
 
     @property
     def num_running(self) -> int:
