@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from . import bundled
 from .api import create_app
-from .chat import build_service
+from .chat import Log, build_service, open_local_log, open_shared_log
 from .engine import CostModel, Engine, LoadedModel, ModelRunner, Residents, calibrate, load_model
 from .engine.file_hashes import FileHashes
 from .engine.model_loader import first_line, hash_config, runtime_name
@@ -38,6 +39,7 @@ from .kvcache import (
 from .metrics import Metrics
 from .settings import BUNDLED, Settings
 
+_LOG_THREADS = 64  # so many requests may wait for the log at once when it is far away
 _WEIGHT_FILES = ("*.safetensors", "*.bin")
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
 
@@ -93,12 +95,15 @@ def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
 def build_app(settings: Settings) -> FastAPI:
     """The whole server as an ASGI application; its lifespan starts the engine, and saves what is left at the end."""
     lock = lock_data_dir(settings.data_dir)
+    log = open_log(settings)
     metrics = Metrics()
     room = build_engine_room(settings, metrics)
-    service = build_service(settings.data_dir, room.engine, room.tokenizer)
+    service = build_service(log, room.engine, room.tokenizer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if settings.log == "redis":
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOG_THREADS, "log"))
         room.engine.start()
         yield
         await asyncio.to_thread(room.engine.close)
@@ -107,6 +112,16 @@ def build_app(settings: Settings) -> FastAPI:
 
     api_key = settings.api_key.get_secret_value() if settings.api_key else None
     return create_app(service, metrics, api_key=api_key, lifespan=lifespan)
+
+
+def open_log(settings: Settings) -> Log:
+    """Before the model is loaded: whoever mistypes an address should not wait for that."""
+    if settings.log == "sqlite":
+        return open_local_log(settings.data_dir)
+    if settings.redis is None:
+        raise StartRefused("--log redis needs --redis, the address of the Redis that keeps the conversations")
+    secret = settings.redis_secret.get_secret_value() if settings.redis_secret else ""
+    return open_shared_log(settings.redis.get_secret_value(), secret.encode())
 
 
 def load_tokenizer(loaded: LoadedModel) -> PreTrainedTokenizerBase:

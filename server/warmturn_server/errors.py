@@ -41,6 +41,8 @@ class Conflict(WarmturnError):
 
     status = 409
     type = "invalid_request_error"
+    retry_after_seconds: int | None = None
+    """When it will be free at the latest, as far as that is known."""
 
 
 class Overloaded(WarmturnError):

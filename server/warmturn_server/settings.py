@@ -35,4 +35,7 @@ class Settings(BaseSettings):
     prefill_budget: Annotated[int, Field(ge=1)] = 512
     max_waiting: Annotated[int, Field(ge=1)] = 256
     api_key: SecretStr | None = None
+    log: Literal["sqlite", "redis"] = "sqlite"
+    redis: SecretStr | None = Field(default=None, description="URL of the Redis that servers share")
+    redis_secret: SecretStr | None = Field(default=None, description="signs what is kept there; the same everywhere")
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

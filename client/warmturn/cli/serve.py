@@ -27,6 +27,11 @@ def serve(
     kv_memory: Annotated[str | None, _option("--kv-memory", "Bytes of resident state, e.g. 2GiB.")] = None,
     ram_cache: Annotated[str | None, _option("--ram-cache", "Bytes of state in main memory; 0 for none.")] = None,
     disk_cache: Annotated[str | None, _option("--disk-cache", "Bytes of state on disk; 0 for none.")] = None,
+    log: Annotated[
+        Literal["sqlite", "redis"] | None,
+        _option("--log", "Where conversations are kept: in the data folder (default), or shared in --redis."),
+    ] = None,
+    redis: Annotated[str | None, _option("--redis", "Redis that servers share, e.g. redis://host:6379/0.")] = None,
     block_size: Annotated[int | None, _option("--block-size", "Tokens a block of saved state; default 32.")] = None,
     max_context: Annotated[
         int | None, _option("--max-context", "Longest prompt and reply; default the model's.")

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ..errors import Overloaded, WarmturnError
+from ..errors import Conflict, Overloaded, WarmturnError
 from .json import Json, JsonReply
 
 _log = logging.getLogger(__name__)
@@ -64,14 +64,15 @@ async def _foreseen(_: Request, error: Exception) -> Response:
     assert isinstance(error, WarmturnError)
     if error.status >= 500 and not isinstance(error, Overloaded):
         _log.error("a request failed: %s", error)
-    return reply(error.status, error_of(error), _retry_headers(error.status))
+    return reply(error.status, error_of(error), _retry_headers(error))
 
 
-def _retry_headers(status: int) -> dict[str, str]:
+def _retry_headers(error: WarmturnError) -> dict[str, str]:
     """OpenAI's own clients repeat a 409 by themselves; a busy conversation stays busy for longer than they wait."""
-    if status == 409:
-        return {"x-should-retry": "false"}
-    return {"Retry-After": "1"} if status == 503 else {}
+    if isinstance(error, Conflict):
+        known = error.retry_after_seconds is not None
+        return {"x-should-retry": "false", **({"Retry-After": str(error.retry_after_seconds)} if known else {})}
+    return {"Retry-After": "1"} if error.status == 503 else {}
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

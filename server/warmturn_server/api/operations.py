@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Protocol, cast
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -36,8 +37,27 @@ async def health() -> Response:
 
 @router.get("/ready")
 async def ready(service: Service) -> Response:
-    """Requests are taken only once the model is loaded, so whoever gets an answer gets a yes."""
-    return JsonReply({"status": "ready", "model": service.engine.model_name})
+    """The model is loaded, or nobody would answer; but without its log this server can promise nothing.
+
+    A tier that is switched off only makes it slower.
+    """
+    log = await service.log_status()
+    body = {
+        "status": "ready" if log.reachable else "unavailable",
+        "model": service.engine.model_name,
+        "log": {
+            "store": log.store,
+            "reachable": log.reachable,
+            "durability": {**log.settings, "durable": log.durable, "why": log.why},
+        },
+        "tiers": _tiers(service.engine.stats()),
+    }
+    return JsonReply(body, 200 if log.reachable else 503)
+
+
+def _tiers(stats: Mapping[str, Any]) -> dict[str, object]:
+    tiers: Mapping[str, Mapping[str, Any]] = stats.get("tiers", {})
+    return {name: {"available": tier.get("available", True)} for name, tier in tiers.items()}
 
 
 @router.get("/metrics")

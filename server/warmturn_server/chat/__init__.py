@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from transformers import PreTrainedTokenizerBase
 
 from .conversations import Conversations, Warming
 from .engine_port import Generating, TurnEngine
 from .ids import ConversationId, ItemId, TurnId, new_item_id
 from .items import Item, Role
+from .log import Log, open_local_log
+from .redis_opening import open_shared_log
 from .requests import TurnRequest
 from .running_turn import RunningTurn
 from .service import ChatService
 from .sqlite_store import SqliteStore
-from .store import Append, ConversationStore, Forgotten, Page, StoreFailed, VersionConflict
+from .store import Append, ConversationStore, Forgotten, LogStatus, Page, StoreCorrupt, StoreFailed, VersionConflict
 from .tokenizer import TextTokenizer
 from .transcript import Transcriber
 from .turns import Conversation, Reply, Turn
@@ -30,11 +30,14 @@ __all__ = [
     "Generating",
     "Item",
     "ItemId",
+    "Log",
+    "LogStatus",
     "Page",
     "Reply",
     "Role",
     "RunningTurn",
     "SqliteStore",
+    "StoreCorrupt",
     "StoreFailed",
     "TextTokenizer",
     "Transcriber",
@@ -46,10 +49,11 @@ __all__ = [
     "Warming",
     "build_service",
     "new_item_id",
+    "open_local_log",
+    "open_shared_log",
 ]
 
 
-def build_service(data_dir: Path, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase) -> ChatService:
-    """The chat layer of a single server, its log in `data_dir`. Raises StartRefused with what to do."""
-    store = SqliteStore(data_dir / "conversations.sqlite3")
-    return ChatService(store, engine, Transcriber(TextTokenizer(tokenizer)))
+def build_service(log: Log, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase) -> ChatService:
+    """The chat layer over an open log; closing it closes the log."""
+    return ChatService(log.store, engine, Transcriber(TextTokenizer(tokenizer)), log.locks)

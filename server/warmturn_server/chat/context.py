@@ -11,9 +11,10 @@ from .ids import ConversationId, TurnId
 from .items import Item, as_messages
 from .outline import Outline
 from .passages import find_passages, owners
+from .records import RecordPart
 from .requests import TurnRequest
 from .rewrite import find_rewrite
-from .store import ConversationStore
+from .store import ConversationStore, Opened
 from .transcript import Transcriber, Transcript
 from .turns import Conversation, Turn, visible_items, visible_turns
 
@@ -47,8 +48,9 @@ class ContextReader:
         self._finder = RecordFinder(store, transcriber.tokenizer.vocabulary)
 
     def read(self, request: TurnRequest) -> TurnContext:
-        conversation = self._conversation(request)
-        turns = self._turns_before(request, conversation)
+        opened = self._opened(request)
+        conversation = opened.conversation if opened else None
+        turns = opened.turns if opened else self._turns_before(request)
         hidden = conversation.hidden if conversation else frozenset()
         before = visible_turns(turns, hidden)
         items = [*visible_items(before, hidden), *request.input]
@@ -56,7 +58,7 @@ class ContextReader:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
         messages = as_messages(request.instructions, items)
         text = self._transcriber.render(messages)
-        base, is_own = self._base(request.tenant, before, text)
+        base, is_own = self._base(request.tenant, before, text, opened.parts if opened else [])
         transcript = self._transcriber.transcribe(text, base.record)
         outline = None
         if request.lookback:
@@ -76,23 +78,25 @@ class ContextReader:
 
     def computed_ids(self, tenant: str, conversation_id: ConversationId) -> tuple[int, ...]:
         """The ids that a next turn goes on from, as far as their state was computed: all but the last one chosen."""
-        conversation = find_conversation(self._store, tenant, conversation_id)
-        turns = self._store.turns(tenant, conversation.head) if conversation.head else []
-        for turn in reversed(visible_turns(turns, conversation.hidden)):
+        opened = self._open(tenant, conversation_id)
+        for turn in reversed(visible_turns(opened.turns, opened.conversation.hidden)):
             if turn.reply:
-                return self._finder.of_turn(tenant, turn.id).record.token_ids[:-1]
+                return self._record(tenant, turn, opened.parts).record.token_ids[:-1]
         return ()
 
-    def _base(self, tenant: str, before: list[Turn], text: str) -> tuple[Base, bool]:
-        """The record of the last turn that has one, and that it is the conversation's own; else one found by text."""
+    def _base(self, tenant: str, before: list[Turn], text: str, read: list[RecordPart]) -> tuple[Base, bool]:
+        """The record of the last turn that has one, and that it is the conversation's own; else one found by text.
+
+        `read`: one that was read along with the turns.
+        """
         for turn in reversed(before):
             if turn.reply:
-                base = self._finder.of_turn(tenant, turn.id)
+                base = self._record(tenant, turn, read)
                 if base.turn_id:
                     return base, True
         return self._finder.of_text(tenant, text), False
 
-    def _conversation(self, request: TurnRequest) -> Conversation | None:
+    def _opened(self, request: TurnRequest) -> Opened | None:
         if request.conversation_id is None:
             return None
         if request.previous_response_id is not None:
@@ -101,11 +105,19 @@ class ContextReader:
                 code="mutually_exclusive_parameters",
                 param="previous_response_id",
             )
-        return find_conversation(self._store, request.tenant, request.conversation_id)
+        return self._open(request.tenant, request.conversation_id)
 
-    def _turns_before(self, request: TurnRequest, conversation: Conversation | None) -> list[Turn]:
-        if conversation:
-            return self._store.turns(request.tenant, conversation.head) if conversation.head else []
+    def _open(self, tenant: str, conversation_id: ConversationId) -> Opened:
+        opened = self._store.open_conversation(tenant, conversation_id)
+        if opened is None:
+            raise _not_found(conversation_id)
+        return opened
+
+    def _record(self, tenant: str, turn: Turn, read: list[RecordPart]) -> Base:
+        is_read = bool(read) and read[-1].turn_id == turn.id
+        return self._finder.of_parts(read) if is_read else self._finder.of_turn(tenant, turn.id)
+
+    def _turns_before(self, request: TurnRequest) -> list[Turn]:
         if request.previous_response_id is None:
             return []
         turns = self._store.turns(request.tenant, request.previous_response_id)
@@ -121,8 +133,12 @@ class ContextReader:
 def find_conversation(store: ConversationStore, tenant: str, conversation_id: ConversationId) -> Conversation:
     conversation = store.conversation(tenant, conversation_id)
     if conversation is None:
-        raise NotFound(f"Conversation with id '{conversation_id}' not found.", code="conversation_not_found")
+        raise _not_found(conversation_id)
     return conversation
+
+
+def _not_found(conversation_id: ConversationId) -> NotFound:
+    return NotFound(f"Conversation with id '{conversation_id}' not found.", code="conversation_not_found")
 
 
 def find_item(items: list[Item], item_id: str) -> Item:

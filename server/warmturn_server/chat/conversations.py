@@ -15,7 +15,7 @@ from .context import ContextReader, find_conversation, find_item
 from .engine_port import TurnEngine
 from .ids import ConversationId, ItemId, new_conversation_id, new_turn_id
 from .items import Item
-from .locks import ConversationLocks
+from .locks import ConversationLocks, Lease, holding
 from .recent_misses import RecentMisses
 from .store import Append, ConversationStore, Forgotten, Page
 from .turns import Conversation, Turn, visible_items, visible_turns
@@ -69,7 +69,7 @@ class Conversations:
         return await self.get(tenant, conversation_id)
 
     async def delete(self, tenant: str, conversation_id: ConversationId) -> None:
-        with self._locks.holding(tenant, conversation_id):
+        async with holding(self._locks, tenant, conversation_id):
             await self.get(tenant, conversation_id)
             forgotten = await asyncio.to_thread(self._store.delete_conversation, tenant, conversation_id)
         self._misses.forget_conversation(tenant, conversation_id)
@@ -87,11 +87,11 @@ class Conversations:
         return find_item(await self.items(tenant, conversation_id), item_id)
 
     async def add_items(self, tenant: str, conversation_id: ConversationId, items: Sequence[Item]) -> None:
-        with self._locks.holding(tenant, conversation_id):
-            await asyncio.to_thread(self._add_items, tenant, conversation_id, items)
+        async with holding(self._locks, tenant, conversation_id) as lease:
+            await asyncio.to_thread(self._add_items, tenant, conversation_id, items, lease)
 
     async def delete_item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId) -> Conversation:
-        with self._locks.holding(tenant, conversation_id):
+        async with holding(self._locks, tenant, conversation_id):
             await self.item(tenant, conversation_id, item_id)
             conversation = await self.get(tenant, conversation_id)
             await asyncio.to_thread(self._store.hide_item, tenant, conversation_id, item_id, conversation.version)
@@ -135,10 +135,11 @@ class Conversations:
     def _turns(self, conversation: Conversation) -> list[Turn]:
         return self._store.turns(conversation.tenant, conversation.head) if conversation.head else []
 
-    def _add_items(self, tenant: str, conversation_id: ConversationId, items: Sequence[Item]) -> None:
+    def _add_items(self, tenant: str, conversation_id: ConversationId, items: Sequence[Item], lease: Lease) -> None:
         conversation = find_conversation(self._store, tenant, conversation_id)
         before = visible_turns(self._turns(conversation), conversation.hidden)
-        self._store.append(_added(conversation, items, before[-1] if before else None))
+        self._store.append(replace(_added(conversation, items, before[-1] if before else None), lease=lease))
+        self._locks.committed(lease)
 
     def _fork(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,15 +32,17 @@ class RecordFinder:
 
     def of_turn(self, tenant: str, turn_id: TurnId) -> Base:
         """The record of a known turn; empty when another tokenizer made it, for then its ids mean nothing here."""
-        parts = self._store.record_parts(tenant, turn_id)
+        return self.of_parts(self._store.record_parts(tenant, turn_id))
+
+    def of_parts(self, parts: Sequence[RecordPart]) -> Base:
         if any(part.vocabulary != self._vocabulary for part in parts):
             return Base()
-        return Base(turn_id, assemble(parts)) if parts else Base()
+        return Base(parts[-1].turn_id, assemble(parts)) if parts else Base()
 
     def of_text(self, tenant: str, text: str) -> Base:
         chain = beginnings(text, tenant, self._vocabulary)
         owners = self._store.records_beginning(tenant, chain, _CANDIDATES)
-        bases = [self.of_turn(tenant, turn_id) for turn_id in owners]
+        bases = [self.of_parts(parts) for parts in self._store.record_lines(tenant, owners)]
         best = max(bases, key=lambda base: agreement(base.record.text, text), default=Base())
         return self._descend(tenant, best, text)
 
@@ -48,12 +51,18 @@ class RecordFinder:
         agreed = agreement(base.record.text, text)
         while base.turn_id and agreed < len(text):
             children = self._store.records_based_on(tenant, base.turn_id, _CHILDREN)
-            scored = [(_agreement(base.record, child, text), child) for child in children]
+            known = [child for child in children if child.vocabulary == self._vocabulary]
+            scored = [(_agreement(base.record, child, text), child) for child in known]
             longest, child = max(scored, key=lambda entry: entry[0], default=(0, None))
             if child is None or longest <= agreed:
                 break
-            agreed, base = longest, self.of_turn(tenant, child.turn_id)
+            agreed, base = longest, Base(child.turn_id, _extended(base.record, child))
         return base
+
+
+def _extended(record: Record, child: RecordPart) -> Record:
+    whole = RecordPart(child.turn_id, None, 0, record.token_ids, record.ends, record.text, child.vocabulary)
+    return assemble([whole, child])
 
 
 def _agreement(record: Record, child: RecordPart, text: str) -> int:

@@ -12,11 +12,11 @@ from .context import ContextReader, TurnContext
 from .conversations import Conversations
 from .engine_port import TurnEngine
 from .ids import TurnId, new_turn_id
-from .locks import ConversationLocks
+from .locks import ConversationLocks, Lease, LocalLocks
 from .recent_misses import RecentMisses
 from .requests import TurnRequest
 from .running_turn import RunningTurn
-from .store import Append, ConversationStore
+from .store import Append, ConversationStore, LogStatus
 from .text_index import beginnings, own_beginnings
 from .tokenizer import TextTokenizer
 from .transcript import Transcriber
@@ -24,13 +24,20 @@ from .turns import Turn
 
 
 class ChatService:
-    def __init__(self, store: ConversationStore, engine: TurnEngine, transcriber: Transcriber) -> None:
+    def __init__(
+        self,
+        store: ConversationStore,
+        engine: TurnEngine,
+        transcriber: Transcriber,
+        locks: ConversationLocks | None = None,
+    ) -> None:
+        """`locks`: those of all servers that share the store; None where this one has it to itself."""
         self.engine = engine
         self.misses = RecentMisses()
         self._store = store
         self._transcriber = transcriber
         self._reader = ContextReader(store, transcriber)
-        self._locks = ConversationLocks()
+        self._locks = locks or LocalLocks()
         self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses)
         self._running: dict[tuple[str, TurnId], RunningTurn] = {}
 
@@ -40,21 +47,25 @@ class ChatService:
 
     def close(self) -> None:
         """Close the log; everything acknowledged is in it."""
+        self._locks.close()
         self._store.close()
+
+    async def log_status(self) -> LogStatus:
+        return await asyncio.to_thread(self._store.status)
 
     async def start(self, request: TurnRequest) -> RunningTurn:
         """Everything that can be refused is refused here, before any of the answer is sent."""
+        arrived = time.perf_counter()
         if request.conversation_id is None:
-            return await self._start(request)
-        self._locks.acquire(request.tenant, request.conversation_id)
+            return await self._start(request, arrived, None)
+        lease = await self._locks.acquire(request.tenant, request.conversation_id)
         try:
-            return await self._start(request)
+            return await self._start(request, arrived, lease)
         except BaseException:
-            self._locks.release(request.tenant, request.conversation_id)
+            self._locks.release(lease)
             raise
 
-    async def _start(self, request: TurnRequest) -> RunningTurn:
-        arrived = time.perf_counter()
+    async def _start(self, request: TurnRequest, arrived: float, lease: Lease | None) -> RunningTurn:
         context = await asyncio.to_thread(self._reader.read, request)
         generation = self.engine.submit(
             GenerationRequest(
@@ -76,13 +87,13 @@ class ChatService:
             context,
             self.engine.model_name,
             generation,
-            commit=partial(self._commit, context),
-            on_close=partial(self._ended, turn_id, request),
+            commit=partial(self._commit, context, lease),
+            on_close=partial(self._ended, request.tenant, turn_id, lease),
         )
         self._running[request.tenant, turn_id] = turn
         return turn
 
-    def _commit(self, context: TurnContext, turn: Turn, output_ids: tuple[int, ...]) -> None:
+    def _commit(self, context: TurnContext, lease: Lease | None, turn: Turn, output_ids: tuple[int, ...]) -> None:
         transcript, tenant = context.transcript, turn.tenant
         record = self._transcriber.part(turn.id, context.base_id, transcript, output_ids, tenant)
         inherited = len(context.text) - len(transcript.fresh_text)
@@ -95,14 +106,17 @@ class ChatService:
                 beginnings=own_beginnings(chain, inherited),
                 conversation=conversation.id if conversation else None,
                 expected_version=conversation.version if conversation else 0,
+                lease=lease,
             )
         )
+        if lease:
+            self._locks.committed(lease)
         self.misses.note(turn)
 
-    def _ended(self, turn_id: TurnId, request: TurnRequest) -> None:
-        self._running.pop((request.tenant, turn_id), None)
-        if request.conversation_id is not None:
-            self._locks.release(request.tenant, request.conversation_id)
+    def _ended(self, tenant: str, turn_id: TurnId, lease: Lease | None) -> None:
+        self._running.pop((tenant, turn_id), None)
+        if lease:
+            self._locks.release(lease)
 
     async def response(self, tenant: str, turn_id: TurnId) -> Turn:
         turn = await asyncio.to_thread(self._store.turn, tenant, turn_id)

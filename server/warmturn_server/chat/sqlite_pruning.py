@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 
+from .forgotten import forgotten
 from .ids import TurnId
-from .records import RecordPart, assemble
+from .records import RecordPart
 from .sqlite_rows import record_from
 from .store import Forgotten
 
@@ -43,7 +45,7 @@ class Pruning:
             if row and row["parent"]:
                 waiting.append(TurnId(row["parent"]))
             self._collect_record(tenant, turn_id, lines)
-        return [self._forgotten(tenant, parts) for parts in lines.values()]
+        return [forgotten(parts, partial(self._has_record, tenant)) for parts in lines.values()]
 
     def drop_oldest_unnamed(self) -> None:
         """Keeps the number of stateless clients' records within its bound. Inner nodes go once they are leaves."""
@@ -83,17 +85,6 @@ class Pruning:
         self._database.execute("DELETE FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))
         lines[turn_id] = parts
 
-    def _forgotten(self, tenant: str, parts: Sequence[RecordPart]) -> Forgotten:
-        return Forgotten(assemble(parts), self._shared_tokens(tenant, parts))
-
-    def _shared_tokens(self, tenant: str, parts: Sequence[RecordPart]) -> int:
-        """How many leading ids come from the nearest record before it that still exists."""
-        shared = len(assemble(parts))
-        for part in reversed(parts):
-            found = self._database.execute(
-                "SELECT 1 FROM record WHERE tenant = ? AND id = ?", (tenant, part.turn_id)
-            ).fetchone()
-            if found:
-                return shared
-            shared = min(shared, part.kept_tokens)
-        return 0
+    def _has_record(self, tenant: str, turn_id: TurnId) -> bool:
+        found = self._database.execute("SELECT 1 FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))
+        return found.fetchone() is not None

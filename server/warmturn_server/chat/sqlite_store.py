@@ -16,7 +16,7 @@ from .records import RecordPart
 from .sqlite_pruning import Pruning
 from .sqlite_rows import conversation_from, conversation_row, record_from, record_row, turn_from, turn_row
 from .sqlite_schema import open_database
-from .store import Append, Forgotten, Page, StoreFailed, VersionConflict
+from .store import Append, Forgotten, LogStatus, Opened, Page, StoreFailed, VersionConflict
 from .text_index import TextDigest
 from .turns import Conversation, Turn
 
@@ -36,6 +36,15 @@ class SqliteStore:
         with self._lock:
             self._database.close()
 
+    def status(self) -> LogStatus:
+        try:
+            with self._reading() as database:
+                database.execute("SELECT 1 FROM conversation LIMIT 1").fetchone()
+        except StoreFailed as error:
+            return LogStatus("sqlite", False, None, str(error))
+        settings = {"journal_mode": "wal", "synchronous": "full"}
+        return LogStatus("sqlite", True, True, "a turn is synced to disk before it is acknowledged", settings)
+
     def create(self, conversation: Conversation, append: Append | None = None) -> None:
         with self._writing() as database:
             _require_turn(database, conversation.tenant, conversation.head)
@@ -46,6 +55,14 @@ class SqliteStore:
     def conversation(self, tenant: str, conversation_id: ConversationId) -> Conversation | None:
         with self._reading() as database:
             return _conversation(database, tenant, conversation_id)
+
+    def open_conversation(self, tenant: str, conversation_id: ConversationId) -> Opened | None:
+        conversation = self.conversation(tenant, conversation_id)
+        if conversation is None:
+            return None
+        turns = self.turns(tenant, conversation.head) if conversation.head else []
+        lines = (self.record_parts(tenant, turn.id) for turn in reversed(turns))
+        return Opened(conversation, turns, next(filter(None, lines), []))
 
     def conversations(self, tenant: str, page: Page) -> list[Conversation]:
         newest_first = page.order == "desc"
@@ -103,6 +120,9 @@ class SqliteStore:
     def record_parts(self, tenant: str, turn_id: TurnId) -> list[RecordPart]:
         with self._reading():
             return self._pruning.record_parts(tenant, turn_id)
+
+    def record_lines(self, tenant: str, turn_ids: Sequence[TurnId]) -> list[list[RecordPart]]:
+        return [self.record_parts(tenant, turn_id) for turn_id in turn_ids]
 
     def records_beginning(self, tenant: str, chain: Sequence[TextDigest], limit: int) -> list[TurnId]:
         with self._reading() as database:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ..errors import Conflict, WarmturnError
 from .ids import ConversationId, ItemId, TurnId
+from .locks import Lease
 from .records import Record, RecordPart
 from .text_index import TextDigest
 from .turns import Conversation, Turn
@@ -18,6 +19,12 @@ class StoreFailed(WarmturnError):
 
     status = 503
     code = "store_unavailable"
+
+
+class StoreCorrupt(StoreFailed):
+    """What the log says here was not written by this service, or was damaged since: it is not used."""
+
+    code = "store_corrupt"
 
 
 class VersionConflict(Conflict):
@@ -46,6 +53,17 @@ class Append:
     beginnings: Sequence[TextDigest] = ()
     conversation: ConversationId | None = None
     expected_version: int = 0
+    lease: Lease | None = None
+    """Under which the turn was made; a store that several servers share refuses a stale one, and lets go of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a turn goes on from. `parts`: the record of the last turn that has one, from its root."""
+
+    conversation: Conversation
+    turns: list[Turn]
+    parts: list[RecordPart]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +72,18 @@ class Forgotten:
 
     record: Record
     shared_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatus:
+    """How the log is, for those who run the server. `durable` is None when it cannot be known."""
+
+    store: Literal["sqlite", "redis"]
+    reachable: bool
+    durable: bool | None
+    why: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """What it rests on, as the store itself says; unknown is None."""
 
 
 class ConversationStore(Protocol):
@@ -65,6 +95,10 @@ class ConversationStore(Protocol):
     def create(self, conversation: Conversation, append: Append | None = None) -> None: ...
 
     def conversation(self, tenant: str, conversation_id: ConversationId) -> Conversation | None: ...
+
+    def open_conversation(self, tenant: str, conversation_id: ConversationId) -> Opened | None:
+        """All at once, for each question may be a round trip."""
+        ...
 
     def conversations(self, tenant: str, page: Page) -> list[Conversation]:
         """By time of creation; at most `limit`, behind the one named `after`."""
@@ -92,6 +126,10 @@ class ConversationStore(Protocol):
         """From the root of the tree to this turn's record."""
         ...
 
+    def record_lines(self, tenant: str, turn_ids: Sequence[TurnId]) -> list[list[RecordPart]]:
+        """The same for several."""
+        ...
+
     def records_beginning(self, tenant: str, chain: Sequence[TextDigest], limit: int) -> list[TurnId]:
         """Those that own the last digest of `chain` that anybody owns, newest first."""
         ...
@@ -106,6 +144,10 @@ class ConversationStore(Protocol):
 
     def withdraw(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:
         """The response can no longer be asked for; its turn is removed once nothing goes back to it."""
+        ...
+
+    def status(self) -> LogStatus:
+        """Asks the store itself. Never raises."""
         ...
 
     def close(self) -> None: ...

@@ -8,26 +8,39 @@ from pathlib import Path
 
 import pytest
 from tests.server.chat.making import VOCABULARY, append, conversation, record, stateless, turn
+from tests.support.redis_server import RedisServer
 
-from warmturn_server.chat import ConversationId, ConversationStore, ItemId, Page, SqliteStore, TurnId, VersionConflict
+from warmturn_server.chat import (
+    ConversationId,
+    ConversationStore,
+    ItemId,
+    Page,
+    SqliteStore,
+    TurnId,
+    VersionConflict,
+    open_shared_log,
+)
 from warmturn_server.chat.records import assemble
 from warmturn_server.chat.text_index import CHUNK_CHARS, beginnings
 
 OpenStore = Callable[[], ConversationStore]
-STORES: dict[str, Callable[[Path], ConversationStore]] = {"sqlite": lambda folder: SqliteStore(folder / "log.sqlite3")}
+STORES: dict[str, Callable[[Path, RedisServer], ConversationStore]] = {
+    "sqlite": lambda folder, _: SqliteStore(folder / "log.sqlite3"),
+    "redis": lambda _, server: open_shared_log(server.url, b"secret").store,
+}
 
 C = ConversationId("conv_1")
 
 
 @pytest.fixture(params=STORES)
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
+def open_store(request: pytest.FixtureRequest, tmp_path: Path, log_redis: RedisServer) -> Iterator[OpenStore]:
     """Opens the same store again and again, as after restarts."""
     opened: list[ConversationStore] = []
 
     def open_it() -> ConversationStore:
         for store in opened:
             store.close()
-        opened[:] = [STORES[request.param](tmp_path)]
+        opened[:] = [STORES[request.param](tmp_path, log_redis)]
         return opened[0]
 
     yield open_it

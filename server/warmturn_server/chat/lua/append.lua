@@ -1,0 +1,8 @@
+local append = read_append(2)
+if not is_known(append) then
+  local refused = refusal(append)
+  if refused then return {refused} end
+  write_append(append)
+end
+release(append)
+return {'done'}

@@ -1,0 +1,2 @@
+-- ARGV: conversation
+return conversation(ARGV[1])

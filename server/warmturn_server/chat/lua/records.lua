@@ -1,0 +1,2 @@
+-- ARGV: records
+return parts_of(ARGV)

@@ -1,0 +1,2 @@
+-- ARGV: turn
+return redis.call('HMGET', key('turn', ARGV[1]), 'value', 'stored', 'conversation')

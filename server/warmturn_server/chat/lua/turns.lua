@@ -1,0 +1,2 @@
+-- ARGV: turn. Newest first.
+return turns_to(ARGV[1])

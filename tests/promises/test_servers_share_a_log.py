@@ -1,0 +1,92 @@
+"""Several servers with their log in one Redis are one service: any of them goes on with any conversation."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from tests.support.fleet import Fleet
+from tests.support.models import TinyModels
+from tests.support.reference import Reference, assert_greedy
+from tests.support.talk import Json, Talk, checked, respond
+
+
+@pytest.fixture(scope="module")
+def fleet(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with Fleet(tiny_models(), tmp_path_factory.mktemp("fleet")) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def clients(fleet: Fleet) -> Iterator[list[httpx.Client]]:
+    clients = [server.client() for server in fleet.servers]
+    yield clients
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_models: TinyModels) -> Reference:
+    return Reference(tiny_models())
+
+
+def test_a_conversation_goes_on_at_every_server(clients: list[httpx.Client], reference: Reference) -> None:
+    talk = Talk.begin(clients[0])
+    before = talk.say("My cat is called Mirelo.")
+    for number in range(4):
+        said = Talk(clients[number % 2], talk.id).say(f"And what else? {number}")
+        assert said.prompt[: len(before.token_ids) - 1] == before.token_ids[:-1]
+        assert_greedy(reference, said.prompt, said.output)
+        before = said
+    assert [len(Talk(client, talk.id).texts()) for client in clients] == [10, 10]
+
+
+def test_a_response_is_gone_on_from_at_another_server(clients: list[httpx.Client], reference: Reference) -> None:
+    first = respond(clients[0], input="My cat is called Mirelo.")
+    second = respond(clients[1], input="What is it called?", previous_response_id=first.id)
+    assert second.prompt[: len(first.token_ids) - 1] == first.token_ids[:-1]
+    assert_greedy(reference, second.prompt, second.output)
+    assert checked(clients[0].get(f"/v1/responses/{second.id}"))["id"] == second.id
+
+
+def test_what_a_stateless_client_sends_again_is_found_at_another_server(clients: list[httpx.Client]) -> None:
+    messages = [{"role": "user", "content": "Tell me about lighthouses. " * 8}]
+    first = complete(clients[0], messages)
+    said = first["choices"][0]["message"]["content"]
+    messages += [{"role": "assistant", "content": said}, {"role": "user", "content": "Go on."}]
+    second = complete(clients[1], messages)
+    known = first["warmturn"]["prompt_token_ids"] + first["warmturn"]["output_token_ids"]
+    assert second["warmturn"]["prompt_token_ids"][: len(known) - 1] == known[:-1]
+
+
+def test_what_is_deleted_at_one_is_gone_at_the_other(clients: list[httpx.Client]) -> None:
+    talk = Talk.begin(clients[0])
+    said = talk.say("Not for long.")
+    assert clients[1].delete(f"/v1/conversations/{talk.id}").status_code == 200
+    assert clients[0].get(f"/v1/conversations/{talk.id}").status_code == 404
+    assert clients[0].get(f"/v1/responses/{said.id}").status_code == 404
+
+
+def test_a_conversation_is_busy_at_every_server(clients: list[httpx.Client]) -> None:
+    talk = Talk.begin(clients[0])
+    events = talk.stream("Talk for long.", max_output_tokens=400, ignore_eos=True)
+    next(events)
+    body = Talk(clients[1], talk.id).body("And me?")
+    refused = clients[1].post("/v1/responses", json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conversation_locked")
+    assert 1 <= int(refused.headers["retry-after"]) <= 5
+    *_, last = events
+    assert last["type"] == "response.incomplete"
+    assert clients[1].post("/v1/responses", json=body).status_code == 200, "free as soon as the last event is sent"
+
+
+def test_the_log_is_shown_to_those_who_ask_whether_a_server_is_ready(clients: list[httpx.Client]) -> None:
+    ready = checked(clients[1].get("/ready"))
+    assert ready["log"]["store"] == "redis" and ready["log"]["reachable"] is True
+    durability = ready["log"]["durability"]
+    assert (durability["appendonly"], durability["appendfsync"], durability["durable"]) == ("yes", "always", True)
+    assert ready["tiers"]["ram"] == {"available": True}
+
+
+def complete(client: httpx.Client, messages: list[dict[str, str]]) -> Json:
+    body = {"messages": messages, "temperature": 0, "max_tokens": 16, "include": ["warmturn.token_ids"]}
+    return checked(client.post("/v1/chat/completions", json=body))

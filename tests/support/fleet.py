@@ -1,0 +1,39 @@
+"""Several servers that share one Redis as their log."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.redis_server import DURABLE, RedisServer
+from tests.support.server import ServerProcess
+
+SECRET = "a secret of the fleet"
+
+
+class Fleet:
+    """`with Fleet(model, folder) as fleet: fleet.servers[1].kill()`. Every server has a data folder of its own."""
+
+    def __init__(
+        self, model: Path, folder: Path, *options: str, size: int = 2, redis_options: Sequence[str] = DURABLE
+    ) -> None:
+        self.redis = RedisServer(folder / "redis", *redis_options)
+        self._model, self._folder, self._options = model, folder, ("--block-size", "8", *options)
+        self.servers = [self.server(f"server-{number}") for number in range(size)]
+
+    def server(self, name: str, redis_url: str | None = None) -> ServerProcess:
+        """One more, not started yet."""
+        log = ("--log", "redis", "--redis", redis_url or self.redis.url)
+        environment = {"WARMTURN_REDIS_SECRET": SECRET}
+        return ServerProcess(self._model, self._folder / name / "data", *log, *self._options, environment=environment)
+
+    def __enter__(self) -> Self:
+        self.redis.start()
+        for server in self.servers:
+            server.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for server in self.servers:
+            server.__exit__(kind, error, at)
+        self.redis.__exit__(kind, error, at)
