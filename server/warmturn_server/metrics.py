@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
+import uuid
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -20,6 +23,14 @@ _TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.0
 _RESTORE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _STEP_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
 _REMEMBERED_TURNS = 2000
+_RECENT_SECONDS = 60
+_PERCENTS = (50, 90, 95, 99)
+
+
+@dataclass(frozen=True, slots=True)
+class _EndedTurn:
+    ended: float
+    report: TurnReport
 
 
 class Metrics:
@@ -105,7 +116,10 @@ class Metrics:
         self._requests = Counter("warmturn_http_requests", "HTTP requests", ["route", "status"], registry=new)
         self._begin_at_zero()
         self._lock = threading.Lock()
-        self._turns_seen: deque[tuple[TurnReport, int]] = deque(maxlen=_REMEMBERED_TURNS)
+        self._turns_seen: deque[_EndedTurn] = deque(maxlen=_REMEMBERED_TURNS)
+        self._instance = uuid.uuid4().hex
+        self._started = time.monotonic()
+        self._step_tokens = self._later_tokens = self._first_tokens = 0
         self._totals: Tally[str] = Tally()
         self._by_source: Tally[str] = Tally()
         self._by_reason: Tally[str] = Tally()
@@ -149,13 +163,14 @@ class Metrics:
 
     def token(self, seconds_since_last: float) -> None:
         self._inter_token.observe(seconds_since_last)
+        self._later_tokens += 1
 
     def restored(self, tier: str, seconds: float, num_tokens: int) -> None:
         del num_tokens
         self._restore.labels(tier).observe(seconds)
 
     def step(self, num_sequences: int, num_tokens: int, forward_seconds: float, seconds: float) -> None:
-        del num_tokens
+        self._step_tokens += num_tokens
         self._batch.observe(num_sequences)
         self._forward.observe(forward_seconds)
         self._overhead.observe(max(seconds - forward_seconds, 0.0))
@@ -176,7 +191,8 @@ class Metrics:
         if report.miss is not None:
             self._misses.labels(report.miss.reason.value).inc()
         with self._lock:
-            self._turns_seen.append((report, num_output_tokens))
+            self._turns_seen.append(_EndedTurn(time.monotonic(), report))
+            self._first_tokens += num_output_tokens > 0
             self._totals.update(turns=1, prompt_tokens=report.prompt_tokens, output_tokens=num_output_tokens)
             self._by_source.update(sources)
             if report.miss is not None:
@@ -225,20 +241,32 @@ class Metrics:
         return self.exposition() + self._vllm_names.exposition()
 
     def snapshot(self) -> dict[str, object]:
-        """Totals since start; percentiles over the latest turns. Unknown is None."""
+        """Totals since start; percentiles over the latest turns, and over those of the last minute. Unknown is None.
+
+        `instance` names this process: totals of another one count from zero. Rates are differences of totals over the
+        difference of `uptime_seconds`. `tokens_prefilled` and `tokens_generated` grow while turns run; the totals of
+        turns when one ends.
+        """
         with self._lock:
+            now = time.monotonic()
             turns = list(self._turns_seen)
+            recent = [turn for turn in turns if turn.ended >= now - _RECENT_SECONDS]
             return {
+                "instance": self._instance,
+                "uptime_seconds": round(now - self._started, 3),
                 "totals": {
                     "turns": self._totals["turns"],
                     "prompt_tokens": self._totals["prompt_tokens"],
                     "output_tokens": self._totals["output_tokens"],
+                    "tokens_prefilled": self._step_tokens - self._later_tokens,
+                    "tokens_generated": self._first_tokens + self._later_tokens,
                 },
                 "prompt_tokens_by_source": dict(self._by_source),
                 "misses": dict(self._by_reason),
                 "conversation_turns": dict(self._by_held),
                 "saved_seconds": dict(self._saved_seconds),
-                "by_reuse": {mode.value: _summary(turns, mode) for mode in ReuseMode},
+                "by_reuse": _by_reuse(turns),
+                "recent": {"seconds": _RECENT_SECONDS, "by_reuse": _by_reuse(recent)},
             }
 
     def _save_seconds(self, source: str, seconds: float) -> None:
@@ -272,8 +300,12 @@ class _EngineCollector:
         return [used, budget, up, accuracy]
 
 
-def _summary(turns: list[tuple[TurnReport, int]], mode: ReuseMode) -> dict[str, object]:
-    reports = [report for report, _ in turns if report.reuse is mode]
+def _by_reuse(turns: Iterable[_EndedTurn]) -> dict[str, object]:
+    reports = [turn.report for turn in turns]
+    return {mode.value: _summary([report for report in reports if report.reuse is mode]) for mode in ReuseMode}
+
+
+def _summary(reports: list[TurnReport]) -> dict[str, object]:
     return {
         "turns": len(reports),
         "ttft_ms": _percentiles([report.ttft_ms for report in reports]),
@@ -284,8 +316,5 @@ def _summary(turns: list[tuple[TurnReport, int]], mode: ReuseMode) -> dict[str, 
 
 def _percentiles(values: list[float | None]) -> dict[str, float | None]:
     known = [value for value in values if value is not None]
-    names: dict[str, Callable[[], float]] = {
-        f"p{percent}": lambda percent=percent: round(float(np.percentile(known, percent)), 3)  # type: ignore[misc]
-        for percent in (50, 90, 95, 99)
-    }
-    return {name: call() if known else None for name, call in names.items()}
+    found = np.percentile(known, _PERCENTS).round(3).tolist() if known else [None] * len(_PERCENTS)
+    return {f"p{percent}": value for percent, value in zip(_PERCENTS, found, strict=True)}

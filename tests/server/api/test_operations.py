@@ -1,5 +1,6 @@
 """What operators and monitors see."""
 
+from tests.conftest import StartServer
 from tests.support.server import ServerProcess
 
 
@@ -32,3 +33,47 @@ def test_stats_have_the_engines_figures_and_the_totals(shared_server: ServerProc
         stats = http.get("/v1/stats").json()
     assert {"model", "running", "waiting", "tiers", "totals", "by_reuse", "saved_seconds"} <= set(stats)
     assert stats["totals"]["turns"] > 0
+
+
+def test_a_running_turn_shows_in_the_token_totals(start_server: StartServer) -> None:
+    """They are what rates are made of: a long reply must not look like an idle server until it ends."""
+    with start_server().client() as http:
+        body = {"input": "go on", "stream": True, "ignore_eos": True, "max_output_tokens": 300}
+        with http.stream("POST", "/v1/responses", json=body) as reply:
+            next(line for line in reply.iter_lines() if "output_text.delta" in line)
+            totals = http.get("/v1/stats").json()["totals"]
+            assert totals["turns"] == 0
+            assert totals["tokens_prefilled"] > 0
+
+
+def test_token_totals_agree_with_the_turns_reports(start_server: StartServer) -> None:
+    with start_server().client() as http:
+        said = [
+            http.post("/v1/responses", json={"input": text, "reuse": mode, "max_output_tokens": 7}).json()
+            for text, mode in (("one two three", "state"), ("one two three four", "state"), ("five", "prompt"))
+        ]
+        stats = http.get("/v1/stats").json()
+        totals = stats["totals"]
+        assert totals["tokens_generated"] == totals["output_tokens"] == sum(r["usage"]["output_tokens"] for r in said)
+        assert totals["tokens_prefilled"] == stats["prompt_tokens_by_source"]["computed"]
+        assert totals["tokens_prefilled"] == sum(reply["warmturn"]["prefilled_tokens"] for reply in said)
+        http.post("/v1/responses", json={"input": "six", "reuse": "nothing", "max_output_tokens": 7})
+        stats = http.get("/v1/stats").json()
+        assert stats["totals"]["tokens_prefilled"] > stats["prompt_tokens_by_source"]["computed"]
+
+
+def test_recent_figures_are_of_this_process(start_server: StartServer) -> None:
+    server = start_server()
+    with server.client() as http:
+        http.post("/v1/responses", json={"input": "who?", "max_output_tokens": 2})
+        before = http.get("/v1/stats").json()
+    server.restart()
+    with server.client() as http:
+        after = http.get("/v1/stats").json()
+    assert before["recent"]["by_reuse"]["state"]["turns"] == 1
+    assert before["recent"]["by_reuse"]["state"]["ttft_ms"] == before["by_reuse"]["state"]["ttft_ms"]
+    assert after["recent"]["by_reuse"]["state"] == {
+        "turns": 0,
+        **dict.fromkeys(("ttft_ms", "prefill_ms", "decode_ms_per_token"), dict.fromkeys(("p50", "p90", "p95", "p99"))),
+    }
+    assert after["instance"] != before["instance"]
