@@ -1,12 +1,14 @@
 """Fixtures for all tests: tiny models, made once a session, and real server processes that serve them."""
 
+import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.support.models import TinyModels
+from safetensors.torch import load_file, save_file
+from tests.support.models import END_OF_TEXT, IM_END, TinyModels
 from tests.support.redis_server import RedisServer
 from tests.support.server import ServerProcess
 
@@ -46,6 +48,18 @@ def shared_server(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFact
     """One server for all tests that neither stop it nor depend on what it holds."""
     data_dir = tmp_path_factory.mktemp("shared") / "data"
     with ServerProcess(tiny_models(), data_dir, "--block-size", "8") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def endless_server(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Its model never ends a reply by itself: somebody has to stop it."""
+    folder = tmp_path_factory.mktemp("endless")
+    model = Path(shutil.copytree(tiny_models(), folder / "model"))
+    weights = load_file(model / "model.safetensors")
+    weights["lm_head.weight"][[END_OF_TEXT, IM_END]] = 0
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    with ServerProcess(model, folder / "data") as server:
         yield server
 
 

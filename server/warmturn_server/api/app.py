@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from ..chat import ChatService
-from . import completions, conversations, errors, models, operations, responses
+from . import completions, conversations, errors, models, operations, page, responses
 from .middleware import CountRequests, LimitBody, RequireKey
 from .operations import ServerMetrics
 
@@ -35,6 +35,6 @@ def create_app(
     app.state.service = service
     app.state.metrics = metrics
     errors.install(app)
-    for group in (responses, conversations, completions, models, operations):
+    for group in (responses, conversations, completions, models, operations, page):
         app.include_router(group.router)
     return app

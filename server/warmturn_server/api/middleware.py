@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from . import page
 from .errors import error_object, reply
 
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})
@@ -72,14 +73,14 @@ class LimitBody:
 
 
 class RequireKey:
-    """One key for all, as a bearer token; health checks need none."""
+    """One key for all, as a bearer token; health checks and the page's own files need none."""
 
     def __init__(self, app: ASGIApp, api_key: str) -> None:
         self._app = app
         self._expected = f"Bearer {api_key}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS or self._holds_key(scope):
+        if scope["type"] != "http" or _is_open(scope["path"]) or self._holds_key(scope):
             await self._app(scope, receive, send)
             return
         error = error_object(
@@ -92,3 +93,7 @@ class RequireKey:
     def _holds_key(self, scope: Scope) -> bool:
         given = Headers(scope=scope).get("authorization", "")
         return secrets.compare_digest(given.encode("latin-1"), self._expected)
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN_PATHS or page.is_open(path)

@@ -1,0 +1,96 @@
+/** The server's API as far as this page needs it. A key lives in this tab's session and nowhere else. */
+
+const STORED_KEY = "warmturn.key";
+const BUSY = 409;
+const PATIENCE_MS = 5000;
+
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class Unreachable extends Error {}
+
+let askForKey = async () => null;
+let asking = null;
+
+/** `ask(wasWrong)` gives the key that a person typed. */
+export function onKeyNeeded(ask) {
+  askForKey = ask;
+}
+
+export const get = (path) => json("GET", path);
+export const post = (path, body) => json("POST", path, body);
+export const remove = (path) => json("DELETE", path);
+
+/** One turn's events, until it ends or is aborted. */
+export async function* turn(body, signal) {
+  yield* events(await send("POST", "v1/responses", { ...body, stream: true }, signal));
+}
+
+async function json(method, path, body) {
+  return (await send(method, path, body)).json();
+}
+
+/** A turn just stopped may hold its conversation for another step: wait for it rather than fail. */
+async function send(method, path, body, signal) {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const key = sessionStorage.getItem(STORED_KEY);
+    const response = await fetched(path, { method, headers: headers(key), body: body && JSON.stringify(body), signal });
+    if (response.ok) return response;
+    if (response.status === 401) {
+      if (key === sessionStorage.getItem(STORED_KEY)) await freshKey(key !== null);
+    } else if (response.status === BUSY && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    } else throw await apiError(response);
+  }
+}
+
+async function fetched(path, options) {
+  try {
+    return await fetch(path, { ...options, cache: "no-store", credentials: "omit" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Unreachable("The server does not answer.");
+  }
+}
+
+function headers(key) {
+  const plain = { "Content-Type": "application/json" };
+  return key === null ? plain : { ...plain, Authorization: `Bearer ${key}` };
+}
+
+/** Several requests may be refused at once; a person is asked once. */
+async function freshKey(wasWrong) {
+  asking ??= askForKey(wasWrong).finally(() => (asking = null));
+  sessionStorage.setItem(STORED_KEY, await asking);
+}
+
+async function apiError(response) {
+  try {
+    return new ApiError(response.status, (await response.json()).error.message);
+  } catch {
+    return new ApiError(response.status, `The server answered with ${response.status} ${response.statusText}.`);
+  }
+}
+
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let buffer = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const messages = (buffer + value).split("\n\n");
+    buffer = messages.pop();
+    for (const message of messages) yield* data(message);
+  }
+}
+
+function* data(message) {
+  const lines = message.split("\n").filter((line) => line.startsWith("data:"));
+  const text = lines.map((line) => line.slice(5).trimStart()).join("\n");
+  if (text && text !== "[DONE]") yield JSON.parse(text);
+}

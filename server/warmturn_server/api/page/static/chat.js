@@ -1,0 +1,177 @@
+/** The conversation on the page: its turns, the one that runs, and what can be done with them. */
+
+import * as api from "./api.js";
+import { byId } from "./dom.js";
+import { TurnView } from "./turn.js";
+
+const TITLE_LENGTH = 60;
+
+export class Chat {
+  /** `composer` says how turns are asked; `onChange(conversation)` hears of new and changed conversations. */
+  constructor(composer, onChange, onFork) {
+    this.composer = composer;
+    this.onChange = onChange;
+    this.list = byId("turns");
+    this.actions = [
+      { label: "Ask again", title: "Take this turn back and ask it once more, with the reuse chosen below", onlyLast: true, run: () => this.again() },
+      { label: "Branch", title: "Go on from here in a copy; this conversation stays as it is", run: (turn) => onFork(this.conversation.id, turn.itemId) },
+    ];
+    this.#clear(null);
+  }
+
+  get isRunning() {
+    return this.running !== null;
+  }
+
+  get isEmpty() {
+    return this.turns.length === 0;
+  }
+
+  async show(conversation, items) {
+    await this.leave();
+    this.#clear(conversation);
+    for (const item of items) this.#recall(item);
+    this.#settle();
+  }
+
+  /** A conversation whose only turns were stopped is not worth keeping. */
+  async leave() {
+    this.stop();
+    const left = this.conversation;
+    const unspoken = this.createdHere && left && !this.turns.some((turn) => turn.itemId);
+    this.#clear(null);
+    if (unspoken) await api.remove(`v1/conversations/${left.id}`).catch(() => {});
+    return unspoken;
+  }
+
+  stop() {
+    this.running?.abort();
+  }
+
+  async say(text) {
+    const turn = new TurnView(text, this.actions);
+    this.turns.push(turn);
+    this.list.append(turn.element);
+    await this.#run(turn);
+  }
+
+  async again() {
+    const turn = this.turns.at(-1);
+    if (this.isRunning || !turn?.itemId) return;
+    const asked = turn.askedId ?? (await this.#lastItems()).at(-2).id;
+    for (const item of [turn.itemId, asked]) await api.remove(`v1/conversations/${this.conversation.id}/items/${item}`);
+    turn.itemId = turn.askedId = null;
+    await this.#run(turn);
+  }
+
+  async #run(turn) {
+    const running = (this.running = new AbortController());
+    this.composer.running(true);
+    turn.begin();
+    this.#settle();
+    scrollToEnd();
+    try {
+      await this.#converse(turn, running.signal);
+    } catch (error) {
+      this.#failed(turn, error, running.signal.aborted);
+    } finally {
+      if (this.running === running) this.running = null;
+      this.composer.running(false);
+      this.#settle();
+    }
+  }
+
+  async #converse(turn, signal) {
+    const conversation = this.conversation ?? (await this.#create(turn.said, signal));
+    this.conversation = conversation;
+    const asked = { conversation: conversation.id, input: turn.said, ...this.composer.options() };
+    for await (const event of api.turn(asked, signal)) {
+      if (event.type === "response.output_text.delta") this.#add(turn, event.delta);
+      else if (event.type === "response.completed" || event.type === "response.incomplete") this.#finish(turn, event.response);
+      else if (event.type === "response.failed") throw new api.ApiError(500, event.response.error.message);
+    }
+    if (!turn.itemId) throw new api.Unreachable("The connection broke in the middle of the reply.");
+    this.onChange(conversation);
+  }
+
+  async #create(said, signal) {
+    const title = said.split(/\s+/).filter(Boolean).join(" ").slice(0, TITLE_LENGTH);
+    const created = await api.post("v1/conversations", { metadata: { title, system: this.composer.system } });
+    if (signal.aborted) await api.remove(`v1/conversations/${created.id}`);
+    signal.throwIfAborted();
+    this.createdHere = true;
+    return created;
+  }
+
+  #add(turn, text) {
+    const follow = isAtEnd();
+    turn.add(text);
+    if (follow) scrollToEnd();
+  }
+
+  #finish(turn, response) {
+    const follow = isAtEnd();
+    turn.finish(response, { explained: this.#isNews(response.warmturn) });
+    this.#settle();
+    if (follow) scrollToEnd();
+    byId("announcer").textContent = turn.announcement;
+  }
+
+  /** Each kind of turn is explained when it happens first. */
+  #isNews(report) {
+    const kind = `${report.reuse} ${report.cached_tokens > 0}`;
+    return !this.explained.has(kind) && Boolean(this.explained.add(kind));
+  }
+
+  #failed(turn, error, wasStopped) {
+    if (!this.turns.includes(turn)) return;
+    turn.stopped(wasStopped ? "Stopped. This turn was not kept." : error.message);
+    if (!wasStopped) this.composer.complain(error.message);
+    this.composer.giveBack(turn.said);
+  }
+
+  /** Items come as messages; a turn is what was asked and the reply after it. */
+  #recall(item) {
+    const text = item.content?.map((part) => part.text).join("\n") ?? "";
+    if (item.role === "assistant") {
+      const turn = this.turns.at(-1)?.itemId === undefined && this.turns.length ? this.turns.at(-1) : this.#append("");
+      turn.recall(text, item.status === "incomplete");
+      turn.itemId = item.id;
+    } else if (item.role === "user") {
+      this.#append(text).askedId = item.id;
+    }
+  }
+
+  #append(said) {
+    const turn = new TurnView(said, this.actions);
+    this.turns.push(turn);
+    this.list.append(turn.element);
+    return turn;
+  }
+
+  async #lastItems() {
+    const page = await api.get(`v1/conversations/${this.conversation.id}/items?limit=2&order=desc`);
+    return page.data.reverse();
+  }
+
+  #settle() {
+    const longest = Math.max(1, ...this.turns.map((turn) => turn.report?.prompt_tokens ?? 0));
+    for (const turn of this.turns) {
+      turn.scale(longest);
+      turn.offer(turn === this.turns.at(-1) && !this.isRunning);
+    }
+    byId("empty").hidden = !this.isEmpty;
+  }
+
+  #clear(conversation) {
+    this.conversation = conversation;
+    this.createdHere = false;
+    this.explained = new Set();
+    this.running = null;
+    this.turns = [];
+    this.list.replaceChildren();
+  }
+}
+
+const isAtEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
+const scrollToEnd = () => scrollTo({ top: document.documentElement.scrollHeight });

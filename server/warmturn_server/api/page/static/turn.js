@@ -1,0 +1,119 @@
+/** One turn on the page: what was said, the reply as it comes, and what it cost. */
+
+import { el } from "./dom.js";
+import { count, explanation, milliseconds, turnLine, turnParts, usedTiers } from "./words.js";
+
+export class TurnView {
+  /** `actions` are buttons for a finished turn: `[{ label, title, run: (turn) => ... }]`. */
+  constructor(said, actions = []) {
+    this.said = said;
+    this.report = null;
+    this.actions = actions;
+    this.reply = el("p", { class: "reply" });
+    this.note = el("aside", { class: "note", "aria-label": "What this turn cost" });
+    this.asked = el("p", { class: "asked" }, el("span", { class: "visually-hidden" }, "You: "), said);
+    this.tools = el("p", { class: "tools" });
+    this.element = el("li", { class: "turn" }, el("article", {}, said && this.asked, this.reply, this.tools), this.note);
+    this.attempts = [];
+  }
+
+  get text() {
+    return this.reply.textContent;
+  }
+
+  begin() {
+    this.reply.replaceChildren();
+    this.note.replaceChildren();
+    this.element.setAttribute("aria-busy", "true");
+  }
+
+  add(text) {
+    this.reply.append(text);
+  }
+
+  /** A reply from an earlier visit; what it cost is not told again. */
+  recall(text, incomplete) {
+    this.reply.textContent = text;
+    if (incomplete) this.note.append(remark("This reply was cut at its token limit."));
+  }
+
+  finish(response, { explained }) {
+    const report = response.warmturn;
+    this.#end();
+    this.report = report;
+    this.itemId = response.output[0]?.id;
+    this.responseId = response.id;
+    this.reply.textContent = response.output.map((item) => item.content.map((part) => part.text).join("")).join("");
+    this.attempts.push({ reuse: report.reuse, ttft_ms: report.ttft_ms });
+    this.note.append(bar(report), line(report));
+    if (this.attempts.length > 1) this.note.append(comparison(this.attempts));
+    if (explained) this.note.append(el("p", { class: "explanation" }, explanation(report)));
+    if (response.status === "incomplete") this.note.append(remark("Cut at the token limit."));
+  }
+
+  /** Only the last turn can be taken back; any reply can be branched from. */
+  offer(isLast) {
+    const offered = this.actions.filter((action) => this.itemId && (isLast || !action.onlyLast));
+    this.tools.replaceChildren(...offered.map((action) => this.#button(action)));
+  }
+
+  stopped(reason) {
+    this.#end();
+    this.element.classList.add("stopped");
+    this.note.append(remark(reason));
+  }
+
+  /** The bar's length is the prompt's, against the longest prompt on the page. */
+  scale(longestPrompt) {
+    const shown = this.note.querySelector(".bar");
+    if (shown) shown.style.width = `${Math.max((100 * this.report.prompt_tokens) / longestPrompt, 6)}%`;
+  }
+
+  get announcement() {
+    return `${this.text} ${turnLine(this.report)}`;
+  }
+
+  #end() {
+    this.element.removeAttribute("aria-busy");
+  }
+
+  #button({ label, title, run }) {
+    return el("button", { class: "quiet", type: "button", title, onclick: () => run(this) }, label);
+  }
+}
+
+/** The prompt from its first to its last token: what was reused, then what was computed. */
+export function bar(report) {
+  const parts = [...usedTiers(report), ["computed", report.prefilled_tokens]].filter(([, number]) => number);
+  const spoken = parts.map(([source, number]) => `${count(number)} ${source}`).join(", ");
+  const track = el("div", { class: "bar", role: "img", "aria-label": `Prompt tokens by source: ${spoken}` });
+  for (const [source, number] of parts) {
+    const piece = el("span", { class: `piece ${source}`, title: `${count(number)} tokens ${source}` });
+    piece.style.flexGrow = number;
+    track.append(piece);
+  }
+  return track;
+}
+
+function line(report) {
+  const shown = el("p", { class: "line" });
+  turnParts(report).forEach((part, index) => {
+    if (index) shown.append(el("span", { class: "dot" }, " · "));
+    shown.append(el("span", {}, part));
+  });
+  return shown;
+}
+
+/** The same turn asked in several ways: the shorter the bar, the sooner the first word. */
+function comparison(attempts) {
+  const slowest = Math.max(...attempts.map((attempt) => attempt.ttft_ms ?? 0));
+  const rows = attempts.map(({ reuse, ttft_ms }) => {
+    const length = el("span", { class: `length ${reuse}` });
+    length.style.width = `${slowest ? (100 * (ttft_ms ?? 0)) / slowest : 0}%`;
+    return el("tr", {}, el("th", { scope: "row" }, reuse), el("td", {}, milliseconds(ttft_ms)), el("td", {}, length));
+  });
+  const caption = el("caption", {}, "Time to first token, this turn");
+  return el("table", { class: "comparison" }, caption, el("tbody", {}, ...rows));
+}
+
+const remark = (text) => el("p", { class: "remark" }, text);

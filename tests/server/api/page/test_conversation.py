@@ -1,0 +1,264 @@
+"""A conversation in the browser."""
+
+import json
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import Route, expect
+from tests.conftest import StartServer
+from tests.server.api.page.browser import PATIENCE_MS, Visit
+from tests.server.api.page.conftest import StartVisit
+from tests.support.server import ServerProcess
+
+from warmturn.figures import turn_line
+from warmturn.wire import Miss, TurnReport
+
+FIRST_LINE = re.compile(r"^TTFT [\d.,]+ m?s · [\d,]+ of [\d,]+ tokens reused")
+MARKUP = "<img src=x onerror=alert(1)><b>bold</b>&amp;"
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def test_a_turn_streams_and_is_accounted_for_and_the_next_one_reuses_it(visit: StartVisit) -> None:
+    visitor = visit()
+    visitor.open()
+    first = visitor.say("I have a cat called Sefine.")
+    expect(first.locator(".reply")).to_contain_text("Sefine")
+    expect(first.locator(".line")).to_have_text(FIRST_LINE)
+    expect(first.get_by_role("img")).to_have_attribute(
+        "aria-label", re.compile(r"^Prompt tokens by source: .*computed")
+    )
+    second = visitor.say("What is my cat called?")
+    expect(second.locator(".reply")).to_contain_text("Sefine")
+    expect(second.locator(".line")).to_have_text(re.compile(r"[1-9]\d* of \d+ tokens reused \(resident\)"))
+    expect(second.locator(".explanation")).to_contain_text("had to be computed now")
+    expect(visitor.page.locator("#announcer")).to_contain_text("Sefine")
+
+
+def test_the_reply_is_shown_while_it_comes(visit: StartVisit, endless_server: ServerProcess) -> None:
+    visitor = visit(endless_server.base_url)
+    page = visitor.open()
+    page.get_by_label("Message").fill("go on")
+    page.keyboard.press("Enter")
+    expect(page.locator(".turn[aria-busy] .reply")).to_have_text(re.compile(r"\S+"))
+    shown = page.locator(".reply").text_content() or ""
+    expect(page.locator(".reply")).not_to_have_text(shown)
+    assert (page.locator(".reply").text_content() or "").startswith(shown)
+    page.keyboard.press("Escape")
+    expect(page.locator(".remark")).to_have_text("Stopped. This turn was not kept.")
+
+
+@pytest.mark.parametrize("with_keyboard", [True, False])
+def test_a_stopped_turn_is_not_kept_and_its_text_is_given_back(
+    visit: StartVisit, endless_server: ServerProcess, with_keyboard: bool
+) -> None:
+    visitor = visit(endless_server.base_url)
+    page = visitor.open()
+    page.get_by_label("Message").fill("go on and on")
+    page.keyboard.press("Enter")
+    expect(page.locator(".turn[aria-busy] .reply")).to_have_text(re.compile(r"\S+"))
+    if with_keyboard:
+        page.keyboard.press("Escape")
+    else:
+        page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_label("Message")).to_have_value("go on and on")
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    expect(page.locator("#status-text")).to_contain_text("idle")
+    with endless_server.client() as http:
+        newest = http.get("/v1/conversations", params={"limit": 1}).json()["data"][0]["id"]
+        assert http.get(f"/v1/conversations/{newest}/items").json()["data"] == []
+        page.get_by_role("link", name="New", exact=True).click()
+        page.reload()
+        expect(page.locator("#status-text")).to_contain_text("idle")
+
+
+def test_a_conversation_outlives_a_reload_and_goes_on(visit: StartVisit) -> None:
+    visitor = visit()
+    page = visitor.open()
+    visitor.say("My sister is called Anneke.")
+    page.reload()
+    expect(page.locator(".reply")).to_contain_text("Anneke")
+    expect(page.get_by_role("heading", name="My sister is called Anneke.")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Conversations").get_by_role("link").nth(1)).to_have_text(
+        re.compile("My sister is called Anneke.")
+    )
+    again = visitor.say("What is my sister's name?")
+    expect(again.locator(".reply")).to_contain_text("Anneke")
+
+
+def test_new_and_earlier_conversations(visit: StartVisit) -> None:
+    visitor = visit()
+    page = visitor.open()
+    visitor.say("My locker code is 4821.")
+    page.get_by_role("link", name="New", exact=True).click()
+    expect(page.locator(".turn")).to_have_count(0)
+    expect(page.get_by_role("heading", name="What was read once is not read again.")).to_be_visible()
+    visitor.say("I live in Utrecht.")
+    page.get_by_role("link", name="My locker code is 4821.").first.click()
+    expect(page.locator(".asked")).to_have_text(re.compile("My locker code is 4821."))
+    expect(page.locator(".turn")).to_have_count(1)
+    page.go_back()
+    expect(page.locator(".asked")).to_have_text(re.compile("I live in Utrecht."))
+
+
+def test_asking_again_with_another_reuse_compares_the_times(visit: StartVisit, bundled_server: ServerProcess) -> None:
+    visitor = visit()
+    page = visitor.open()
+    visitor.say("My favourite colour is teal.")
+    turn = visitor.say("What is my favourite colour?")
+    said = turn.locator(".reply").text_content()
+    for mode in ("prompt", "nothing"):
+        page.get_by_role("radio", name=mode).check()
+        page.get_by_role("button", name="Ask again").click()
+        expect(turn.locator(".line")).to_contain_text(f"reuse off ({mode})")
+    expect(turn.locator(".comparison th")).to_have_text(["state", "prompt", "nothing"])
+    expect(turn.locator(".reply")).to_have_text(said or "")
+    with bundled_server.client() as http:
+        newest = http.get("/v1/conversations", params={"limit": 1}).json()["data"][0]["id"]
+        assert len(http.get(f"/v1/conversations/{newest}/items").json()["data"]) == 4
+
+
+def test_branching_leaves_the_original_as_it_is(visit: StartVisit) -> None:
+    visitor = visit()
+    page = visitor.open()
+    first = visitor.say("My name is Odile.")
+    visitor.say("I live in Oslo.")
+    original = page.url
+    first.get_by_role("button", name="Branch").click()
+    expect(page.locator(".turn")).to_have_count(1)
+    assert page.url != original
+    page.goto(original)
+    expect(page.locator(".turn")).to_have_count(2)
+
+
+def test_deleting_asks_twice(visit: StartVisit, bundled_server: ServerProcess) -> None:
+    visitor = visit()
+    page = visitor.open()
+    visitor.say("My flight is on Tuesday at 9:30.")
+    with bundled_server.client() as http:
+        newest = http.get("/v1/conversations", params={"limit": 1}).json()["data"][0]["id"]
+        page.get_by_role("button", name="Delete", exact=True).click()
+        assert http.get(f"/v1/conversations/{newest}").status_code == 200
+        page.get_by_role("button", name="Really delete?").click()
+        expect(page.locator(".turn")).to_have_count(0)
+        assert http.get(f"/v1/conversations/{newest}").status_code == 404
+
+
+def test_what_anybody_says_is_text(visit: StartVisit, bundled_server: ServerProcess) -> None:
+    messages = [{"type": "message", "role": role, "content": MARKUP} for role in ("user", "assistant")]
+    with bundled_server.client() as http:
+        body = {"items": messages, "metadata": {"title": MARKUP}}
+        conversation = http.post("/v1/conversations", json=body).json()["id"]
+    page = visit().open(f"#/c/{conversation}")
+    expect(page.locator(".reply")).to_have_text(MARKUP)
+    expect(page.locator(".asked")).to_have_text(re.compile(re.escape(MARKUP)))
+    expect(page.locator("#title")).to_have_text(MARKUP)
+    assert page.locator("#turns img, #turns b, #conversations img, #title b").count() == 0
+
+
+def test_a_streamed_reply_is_text_too(visit: StartVisit) -> None:
+    visitor = visit()
+    page = visitor.open()
+
+    def answer(route: Route) -> None:
+        delta = {"type": "response.output_text.delta", "delta": MARKUP}
+        route.fulfill(content_type="text/event-stream", body=f"data: {json.dumps(delta)}\n\n")
+
+    page.route("**/v1/responses", answer)
+    page.get_by_label("Message").fill("hello")
+    page.keyboard.press("Enter")
+    expect(page.locator(".reply")).to_have_text(MARKUP)
+    expect(page.locator(".remark")).to_have_text("The connection broke in the middle of the reply.")
+    expect(page.get_by_role("alert").first).to_have_text("The connection broke in the middle of the reply.")
+
+
+def test_a_server_that_went_away_is_said_and_it_goes_on_when_it_is_back(
+    visit: StartVisit, start_server: StartServer
+) -> None:
+    server = start_server()
+    port = httpx.URL(server.base_url).port
+    visitor = visit(server.base_url)
+    page = visitor.open()
+    expect(page.locator("#status-text")).to_contain_text("idle")
+    server.kill()
+    expect(page.locator("#status-text")).to_have_text("The server does not answer.")
+    page.get_by_label("Message").fill("hello")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").first).to_have_text("The server does not answer.")
+    expect(page.get_by_label("Message")).to_have_value("hello")
+    server.options = (*server.options, "--port", str(port))
+    server.start()
+    expect(page.locator("#status-text")).to_contain_text("idle")
+    page.get_by_label("Message").press("Enter")
+    expect(page.locator(".line")).to_have_text(FIRST_LINE)
+    visitor.complaints = [each for each in visitor.complaints if "net::ERR_" not in each]
+
+
+def test_a_key_is_asked_for_kept_in_the_tab_and_nowhere_else(visit: StartVisit, locked_server: ServerProcess) -> None:
+    visitor = visit(locked_server.base_url)
+    page = visitor.open()
+    dialog = page.get_by_role("dialog")
+    for key, complaint in (("wrong", "That key was not accepted."), ("open sesame", "")):
+        dialog.get_by_label("API key").fill(key)
+        page.keyboard.press("Enter")
+        if complaint:
+            expect(dialog.get_by_role("alert")).to_have_text(complaint)
+    expect(page.locator("#status-text")).to_contain_text("idle")
+    visitor.say("hello")
+    page.reload()
+    expect(page.locator("#status-text")).to_contain_text("idle")
+    expect(dialog).to_be_hidden()
+    assert "open sesame" not in page.evaluate("JSON.stringify([localStorage, document.cookie, location.href])")
+    fresh = Visit(page.context.browser, visitor.url)  # type: ignore[arg-type]
+    expect(fresh.open().get_by_role("dialog")).to_be_visible()
+    fresh.context.close()
+    visitor.complaints = [each for each in visitor.complaints if "401" not in each]
+
+
+def test_the_whole_conversation_with_the_keyboard_alone(visit: StartVisit) -> None:
+    visitor = visit()
+    page = visitor.open()
+    expect(page.get_by_label("Message")).to_be_focused()
+    page.keyboard.type("I have a dog called Luno.")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("Hello!")
+    expect(page.get_by_label("Message")).to_have_value("I have a dog called Luno.\nHello!")
+    page.keyboard.press("Enter")
+    expect(page.locator(".line")).to_have_count(1)
+    expect(page.get_by_label("Message")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Send")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("radio", name="state")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="prompt")).to_be_checked()
+    for _ in range(3):
+        page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Branch")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".line")).to_contain_text("reuse off (prompt)")
+
+
+REPORT = TurnReport("state", 1204, 1186, 18, {"resident": 0, "ram": 1186}, ttft_ms=38.2, saved_ms=1442.9)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        REPORT,
+        TurnReport("state", 20, 0, 20, {}, ttft_ms=6.14, saved_ms=0.0),
+        TurnReport("state", 2000, 1999, 1, {"ram": 1000, "disk": 999}, ttft_ms=1234.0, saved_ms=99999.0),
+        TurnReport("state", 9, 4, 5, {"disk": 4}, ttft_ms=12.3, saved_ms=-1.26, miss=Miss(4, "store_unavailable")),
+        TurnReport("state", 9, 4, 5, {"disk": 4}, ttft_ms=9.96, saved_ms=9.94),
+        TurnReport("prompt", 9, 0, 9, {}, ttft_ms=None, saved_ms=None),
+        TurnReport("nothing", 1234567, 0, 1234567, {}, ttft_ms=999.6),
+    ],
+)
+def test_the_line_is_the_one_of_the_command_line(visit: StartVisit, report: TurnReport) -> None:
+    page = visit().open()
+    miss = {"at_token": report.miss.at_token, "reason": report.miss.reason} if report.miss else None
+    sent = {name: getattr(report, name) for name in TurnReport.__slots__} | {"miss": miss}
+    shown = page.evaluate("async (report) => (await import('/page/words.js')).turnLine(report)", sent)
+    assert shown == turn_line(report)
