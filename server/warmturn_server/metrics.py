@@ -119,7 +119,7 @@ class Metrics:
         self._turns_seen: deque[_EndedTurn] = deque(maxlen=_REMEMBERED_TURNS)
         self._instance = uuid.uuid4().hex
         self._started = time.monotonic()
-        self._step_tokens = self._later_tokens = self._first_tokens = 0
+        self._tokens_prefilled = self._tokens_generated = self._tokens_of_step = 0
         self._totals: Tally[str] = Tally()
         self._by_source: Tally[str] = Tally()
         self._by_reason: Tally[str] = Tally()
@@ -163,14 +163,16 @@ class Metrics:
 
     def token(self, seconds_since_last: float) -> None:
         self._inter_token.observe(seconds_since_last)
-        self._later_tokens += 1
+        self._tokens_generated += 1
+        self._tokens_of_step += 1
 
     def restored(self, tier: str, seconds: float, num_tokens: int) -> None:
         del num_tokens
         self._restore.labels(tier).observe(seconds)
 
     def step(self, num_sequences: int, num_tokens: int, forward_seconds: float, seconds: float) -> None:
-        self._step_tokens += num_tokens
+        self._tokens_prefilled += num_tokens - self._tokens_of_step
+        self._tokens_of_step = 0
         self._batch.observe(num_sequences)
         self._forward.observe(forward_seconds)
         self._overhead.observe(max(seconds - forward_seconds, 0.0))
@@ -192,7 +194,7 @@ class Metrics:
             self._misses.labels(report.miss.reason.value).inc()
         with self._lock:
             self._turns_seen.append(_EndedTurn(time.monotonic(), report))
-            self._first_tokens += num_output_tokens > 0
+            self._tokens_generated += num_output_tokens > 0
             self._totals.update(turns=1, prompt_tokens=report.prompt_tokens, output_tokens=num_output_tokens)
             self._by_source.update(sources)
             if report.miss is not None:
@@ -258,8 +260,8 @@ class Metrics:
                     "turns": self._totals["turns"],
                     "prompt_tokens": self._totals["prompt_tokens"],
                     "output_tokens": self._totals["output_tokens"],
-                    "tokens_prefilled": self._step_tokens - self._later_tokens,
-                    "tokens_generated": self._first_tokens + self._later_tokens,
+                    "tokens_prefilled": self._tokens_prefilled,
+                    "tokens_generated": self._tokens_generated,
                 },
                 "prompt_tokens_by_source": dict(self._by_source),
                 "misses": dict(self._by_reason),
