@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -29,19 +31,30 @@ from .kvcache import (
     BlockCodec,
     DiskTier,
     Fingerprint,
+    FingerprintDigest,
     GuardedTier,
+    KVLayout,
+    Plain,
     PrefixCache,
     RamTier,
+    RedisTier,
     Saver,
+    Seal,
     TierUnavailable,
     Warmer,
+    Zstd,
 )
 from .metrics import Metrics
+from .redis_link import RedisLink
 from .settings import BUNDLED, Settings
 
 _LOG_THREADS = 64  # so many requests may wait for the log at once when it is far away
 _WEIGHT_FILES = ("*.safetensors", "*.bin")
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
+_REDIS_TIMEOUT_SECONDS = 1.0
+_REDIS_PAUSE_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,4 +210,32 @@ def _prefix_cache(
             raise StartRefused(f"cannot use {settings.data_dir} for saved state: {error}; set --data-dir") from error
         tiers.append(GuardedTier(disk, metrics))
         foreign = disk.has_foreign_blocks
-    return PrefixCache(codec, settings.block_size, tiers, foreign_blocks=foreign)
+    if settings.redis is not None:
+        tiers.append(_redis_tier(settings, digest, codec, runner.layout, metrics))
+    wait_seconds = settings.redis_wait_ms / 1000
+    return PrefixCache(codec, settings.block_size, tiers, foreign_blocks=foreign, wait_seconds=wait_seconds)
+
+
+def _redis_tier(
+    settings: Settings, digest: FingerprintDigest, codec: BlockCodec, layout: KVLayout, metrics: Metrics
+) -> GuardedTier:
+    """Refused where only the operator can help; a Redis that is down is waited for in the background."""
+    assert settings.redis is not None
+    link = RedisLink.parse(settings.redis.get_secret_value())
+    secret = settings.redis_secret.get_secret_value().encode() if settings.redis_secret else b""
+    if not secret:
+        _log.warning("state in Redis is not signed: whoever can write there is trusted; set WARMTURN_REDIS_SECRET")
+    zstd = Zstd(layout.dtype.itemsize)
+    tier = RedisTier(
+        partial(link.client, timeout_seconds=_REDIS_TIMEOUT_SECONDS),
+        Seal(digest, secret),
+        [zstd] if settings.kv_codec == "zstd" else [Plain(), zstd],
+        ttl_seconds=settings.redis_ttl,
+        max_block_bytes=codec.max_bytes(settings.block_size),
+    )
+    guarded = GuardedTier(tier, metrics, _REDIS_PAUSE_SECONDS, probe=tier.ping)
+    try:
+        tier.check()
+    except TierUnavailable as error:
+        guarded.switch_off(error)
+    return guarded

@@ -290,8 +290,9 @@ class _EngineCollector:
         budget = GaugeMetricFamily("warmturn_tier_budget_bytes", "Bytes of state allowed", labels=["tier"])
         up = GaugeMetricFamily("warmturn_tier_up", "1 unless the tier is switched off after a failure", labels=["tier"])
         for name, tier in tiers.items():
-            used.add_metric([name], tier["bytes"])
-            budget.add_metric([name], tier["budget_bytes"])
+            for family, value in ((used, tier["bytes"]), (budget, tier["budget_bytes"])):
+                if value is not None:
+                    family.add_metric([name], value)
             up.add_metric([name], float(tier.get("available", True)))
         error = stats["estimate_error"]
         accuracy = GaugeMetricFamily(

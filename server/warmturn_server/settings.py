@@ -38,4 +38,7 @@ class Settings(BaseSettings):
     log: Literal["sqlite", "redis"] = "sqlite"
     redis: SecretStr | None = Field(default=None, description="URL of the Redis that servers share")
     redis_secret: SecretStr | None = Field(default=None, description="signs what is kept there; the same everywhere")
+    redis_ttl: Annotated[int, Field(ge=1)] = 86_400
+    redis_wait_ms: Annotated[float, Field(gt=0)] = 75.0
+    kv_codec: Literal["none", "zstd"] = "none"
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

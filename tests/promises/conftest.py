@@ -7,7 +7,7 @@ import pytest
 from warmturn_server.kvcache import PrefixCache
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def restoring_always_wins() -> Iterator[None]:
     """Tiny models recompute faster than any clock can tell; what is tested here is what restoring brings."""
     with pytest.MonkeyPatch.context() as patch:

@@ -15,7 +15,8 @@ from tests.support.reference import Reference, random_ids
 from tests.support.tokenizer import tiny_tokenizer
 
 from warmturn_server.engine import Engine, Generated, MissReason, TurnReport
-from warmturn_server.kvcache import KVBuffer, PrefixMatch
+from warmturn_server.engine.admission import Plan
+from warmturn_server.kvcache import KVBuffer
 
 pytestmark = pytest.mark.usefixtures("restoring_always_wins")
 
@@ -213,7 +214,7 @@ def test_a_tier_that_dies_between_match_and_restore_costs_time_only(
     with resumed(llama, tmp_path, ram_cache=0) as engine:
         admit = engine._admission.admit
 
-        def admit_then_lose(*given: object) -> PrefixMatch | None:
+        def admit_then_lose(*given: object) -> Plan | None:
             match = admit(*given)  # type: ignore[arg-type]
             shutil.rmtree(tmp_path / "kv", ignore_errors=True)
             return match

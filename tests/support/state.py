@@ -1,6 +1,8 @@
 """Random K and V to save and restore, without a model."""
 
 import dataclasses
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +18,16 @@ from warmturn_server.kvcache import (
     KVBuffer,
     KVLayout,
     LayerShape,
+    Packing,
+    Plain,
     PrefixCache,
     RamTier,
+    RedisTier,
+    Seal,
     Tier,
+    Zstd,
 )
+from warmturn_server.redis_link import RedisLink
 
 CPU: Final = torch.device("cpu")
 BLOCK_SIZE: Final = 4
@@ -118,6 +126,20 @@ def ram(budget_bytes: int = 2**20) -> RamTier:
 
 def disk(root: Path, budget_bytes: int = 2**20, digest: FingerprintDigest = DIGEST) -> DiskTier:
     return DiskTier(root, digest, budget_bytes)
+
+
+def redis_tier(
+    url: str,
+    *,
+    secret: bytes = b"",
+    digest: FingerprintDigest = DIGEST,
+    packings: Sequence[Packing] = (),
+    ttl_seconds: int = 100,
+) -> RedisTier:
+    """As the server makes it, for small blocks."""
+    connect = partial(RedisLink.parse(url).client, timeout_seconds=5)
+    packings = packings or [Plain(), Zstd(4)]
+    return RedisTier(connect, Seal(digest, secret), packings, ttl_seconds=ttl_seconds, max_block_bytes=10_000)
 
 
 def always() -> bool:

@@ -32,6 +32,10 @@ def serve(
         _option("--log", "Where conversations are kept: in the data folder (default), or shared in --redis."),
     ] = None,
     redis: Annotated[str | None, _option("--redis", "Redis that servers share, e.g. redis://host:6379/0.")] = None,
+    redis_ttl: Annotated[int | None, _option("--redis-ttl", "Seconds that unused state stays in Redis; a day.")] = None,
+    kv_codec: Annotated[
+        Literal["none", "zstd"] | None, _option("--kv-codec", "How state in Redis is made smaller; default none.")
+    ] = None,
     block_size: Annotated[int | None, _option("--block-size", "Tokens a block of saved state; default 32.")] = None,
     max_context: Annotated[
         int | None, _option("--max-context", "Longest prompt and reply; default the model's.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ContextLengthExceeded
-from ..kvcache import Gap, KVBuffer, MissReason, PrefixCache, PrefixMatch, reusable_tokens, round_up
+from ..kvcache import Gap, KVBuffer, MissReason, Patience, PrefixCache, PrefixMatch, reusable_tokens, round_up
 from .cost_model import CostModel
 from .model_runner import ModelRunner
 from .request import GenerationRequest, ReuseMode
@@ -18,6 +18,8 @@ from .sequence import Prefix, Sequence
 RESIDENT = "resident"
 UNASKED_OUTPUT_TOKENS = 4096
 """Planned for a request without a limit: its memory is reserved, so it must not be a large model's whole context."""
+_WORTH_ASKING_SECONDS = 0.002
+"""Computing for less time than this is over before another machine has answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,17 @@ class Source:
     num_tokens: int = 0
     idle: Resident | None = None
     buffer: KVBuffer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an admitted sequence should bring back: a match on this machine, and more over the network if `patience`."""
+
+    match: PrefixMatch
+    patience: Patience | None
+
+    def __bool__(self) -> bool:
+        return bool(self.match.spans) or self.patience is not None
 
 
 class Admission:
@@ -55,7 +68,7 @@ class Admission:
             )
         return min(limit - prompt, UNASKED_OUTPUT_TOKENS) if asked is None else asked
 
-    def admit(self, sequence: Sequence, running: Iterable[Sequence]) -> PrefixMatch | None:
+    def admit(self, sequence: Sequence, running: Iterable[Sequence]) -> Plan | None:
         """Give the sequence a buffer that holds what is in memory; returns what is worth restoring after that.
 
         None when there is no memory for it now.
@@ -75,7 +88,8 @@ class Admission:
         sequence.prefix = Prefix({RESIDENT: source.num_tokens} | {tier.name: 0 for tier in self._cache.tiers})
         worthwhile = self._worthwhile(sequence, match, len(prefix))
         self._residents.reserved_bytes += reserved
-        return worthwhile
+        covered = max(sequence.kv.length, worthwhile.num_tokens)
+        return Plan(worthwhile, self._patience(sequence, covered, len(prefix)))
 
     def release(self, sequence: Sequence) -> None:
         """Give back what `admit` took."""
@@ -126,6 +140,21 @@ class Admission:
             sequence.prefix.restore_seconds = restore
             return PrefixMatch()
         return beyond
+
+    def _patience(self, sequence: Sequence, covered: int, most: int) -> Patience | None:
+        """How long to wait for other machines; None if there is nothing to expect from them."""
+        request, gap = sequence.request, sequence.prefix.gap
+        if request.reuse is not ReuseMode.STATE or not any(tier.available for tier in self._cache.far):
+            return None
+        if covered >= most or (gap and gap.reason is MissReason.RECOMPUTE_FASTER):
+            return None
+        if covered < min(request.known_tokens, most) or (not request.known_tokens and self._slow(covered, most)):
+            return self._cache.patience(sequence.kv.length, self._cost_model.seconds)
+        return None
+
+    def _slow(self, covered: int, most: int) -> bool:
+        compute = self._cost_model.seconds(most - covered, covered)
+        return compute is None or compute > _WORTH_ASKING_SECONDS
 
 
 def _goes_on(source: Source, idle: Resident) -> bool:

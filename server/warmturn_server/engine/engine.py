@@ -85,6 +85,7 @@ class Engine:
         self._loop.shutdown()
         self._warmer.close()
         self._saver.close()
+        self._cache.close()
 
     def submit(self, request: GenerationRequest) -> Generation:
         """Queue a turn, from a running event loop.
@@ -175,6 +176,7 @@ class Engine:
                 "blocks": tier.num_blocks,
                 "available": tier.available,
                 "bytes_per_second": self._cache.bandwidth[tier.name].bytes_per_second,
+                **tier.facts,
             }
         return {
             "model": self.model_name,

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import EngineFailed
-from ..kvcache import PrefixCache, PrefixMatch, Restored, Saver
-from .admission import Admission
+from ..kvcache import PrefixCache, Restored, Saver, reusable_tokens
+from .admission import Admission, Plan
 from .affinity import held_in
 from .cost_model import CostModel
 from .lookbacks import Lookbacks
@@ -24,7 +24,7 @@ from .savings import MeasuredSavings
 from .scheduler import Scheduler
 from .sequence import Sequence, now
 
-_RESTORING_THREADS = 2
+_RESTORING_THREADS = 4
 
 _log = logging.getLogger(__name__)
 
@@ -111,38 +111,43 @@ class EngineLoop:
         while waiting:
             sequence = waiting[0]
             try:
-                match = self._admission.admit(sequence, self._scheduler.running)
+                plan = self._admission.admit(sequence, self._scheduler.running)
             except Exception as error:
                 _log.exception("a request could not begin; it is given up")
                 waiting.popleft().sink(EngineFailed(f"the model could not begin this request: {error!r}"))
                 continue
-            if match is None:
+            if plan is None:
                 return
             waiting.popleft()
             sequence.timeline.admitted = sequence.timeline.ready = now()
             self._scheduler.running.append(sequence)
-            if match.spans:
+            if plan:
                 sequence.restoring = True
-                self._restorers.submit(self._restore, sequence, match)
+                self._restorers.submit(self._restore, sequence, plan)
 
     def end(self, error: Exception) -> None:
         """Tell everybody that it is over."""
         for sequence in list(self._scheduler):
             sequence.sink(error)
 
-    def _restore(self, sequence: Sequence, match: PrefixMatch) -> None:
+    def _restore(self, sequence: Sequence, plan: Plan) -> None:
         """On a restorer's thread: nobody else touches the sequence's buffer meanwhile."""
+        tenant, ids = sequence.request.tenant, sequence.request.token_ids[: reusable_tokens(sequence.num_prompt_tokens)]
+        restored = Restored()
         try:
-            restored = self._cache.restore(match, sequence.request.token_ids, sequence.kv)
+            restored = self._cache.restore(plan.match, ids, sequence.kv)
+            if plan.patience is not None:
+                afar = self._cache.restore_from_afar(tenant, ids, sequence.kv, plan.patience)
+                restored = restored.followed_by(afar)
         except Exception:
             _log.exception("restoring failed; the rest of the prompt is computed")
-            restored = Restored()
         self._post(partial(self._restored, sequence, restored))
 
     def _restored(self, sequence: Sequence, restored: Restored) -> None:
         sequence.restoring = False
         sequence.timeline.ready = now()
         sequence.prefix.gap = restored.gap or sequence.prefix.gap
+        sequence.prefix.restore_seconds = restored.expected_seconds or sequence.prefix.restore_seconds
         for tier, num_tokens in restored.tokens_by_tier.items():
             sequence.prefix.tokens_by_tier[tier] = num_tokens
             self._observer.restored(tier, restored.seconds_by_tier[tier], num_tokens)

@@ -4,16 +4,21 @@ from .bandwidth import Bandwidth
 from .buffer import KVBuffer, KVSnapshot, round_up
 from .codec import BlockCodec, CorruptBlock, ForeignBlock
 from .disk import DiskTier
+from .far import FarTier, Patience
 from .fingerprint import Fingerprint, FingerprintDigest
 from .gap import Gap, MissReason
 from .guard import GuardedTier
 from .keys import BlockKey, BlockSpan, reusable_tokens
 from .layout import KVLayout, LayerShape
-from .prefix_cache import PrefixCache, PrefixMatch, Restored
+from .packing import Packing, Plain, Zstd
+from .prefix_cache import PrefixCache
+from .prefix_match import PrefixMatch, Restored
 from .priority import yield_to_others
 from .ram import RamTier
+from .redis import RedisTier
 from .saver import Saver
-from .tier import Block, Tier, TierUnavailable
+from .seal import Seal
+from .tier import Block, Tier, TierFull, TierUnavailable
 from .warmer import Held, Warmer
 
 __all__ = [
@@ -24,6 +29,7 @@ __all__ = [
     "BlockSpan",
     "CorruptBlock",
     "DiskTier",
+    "FarTier",
     "Fingerprint",
     "FingerprintDigest",
     "ForeignBlock",
@@ -35,14 +41,21 @@ __all__ = [
     "KVSnapshot",
     "LayerShape",
     "MissReason",
+    "Packing",
+    "Patience",
+    "Plain",
     "PrefixCache",
     "PrefixMatch",
     "RamTier",
+    "RedisTier",
     "Restored",
     "Saver",
+    "Seal",
     "Tier",
+    "TierFull",
     "TierUnavailable",
     "Warmer",
+    "Zstd",
     "reusable_tokens",
     "round_up",
     "yield_to_others",

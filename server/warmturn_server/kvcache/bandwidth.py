@@ -5,6 +5,7 @@ from __future__ import annotations
 _WEIGHT_OF_NEWEST = 0.2
 _TELLS_UP_TO = 4
 _BELIEF_KEPT = 0.9
+_CUT_OFF_IS_SLOWER_BY = 2.0
 
 
 class Bandwidth:
@@ -30,6 +31,13 @@ class Bandwidth:
         if num_bytes > _TELLS_UP_TO * self._largest_bytes:
             return 0.0
         return num_bytes * (self._seconds_per_byte or 0.0)
+
+    def cut_off(self, num_bytes: int, compute_seconds: float) -> None:
+        """A restore of this much was given up because computing was faster; the next few are not even begun."""
+        if num_bytes > 0:
+            at_least = _CUT_OFF_IS_SLOWER_BY * compute_seconds / num_bytes
+            self._seconds_per_byte = max(self._seconds_per_byte or 0.0, at_least)
+            self._largest_bytes = max(self._largest_bytes, num_bytes)
 
     def doubt(self) -> None:
         """Passed over as too slow: believe that a little less each time, or one bad moment would decide for good."""

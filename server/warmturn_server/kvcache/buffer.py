@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import torch
 
 from .layout import KVLayout
+
+warnings.filterwarnings("ignore", message="The given buffer is not writable")  # it is only read from
 
 GROWTH = 1.5
 GRANULE = 64

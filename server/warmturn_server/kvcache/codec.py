@@ -45,6 +45,11 @@ class BlockCodec:
     layout: str
     bytes_per_token: int
 
+    def max_bytes(self, num_tokens: int) -> int:
+        """The most that a block of so many tokens can take."""
+        head = _FIXED.size + len(self.layout.encode()) + num_tokens * 8 + 64
+        return head + num_tokens * self.bytes_per_token + _CHECKSUM_BYTES
+
     def encode(self, span: BlockSpan, token_ids: Sequence[int], snapshot: KVSnapshot) -> bytearray:
         """The block's bytes; `token_ids` are those of the block alone."""
         layout = self.layout.encode()

@@ -13,7 +13,7 @@ from pathlib import Path
 from .fingerprint import FingerprintDigest
 from .keys import BlockKey
 from .lru import LRUIndex
-from .tier import Block, TierUnavailable
+from .tier import Block, Medium, TierUnavailable
 
 _SUFFIX = ".kv"
 _UNFINISHED = ".part"
@@ -29,6 +29,7 @@ class DiskTier:
     """
 
     name = "disk"
+    medium: Medium = "disk"
 
     def __init__(self, root: Path, fingerprint: FingerprintDigest, budget_bytes: int) -> None:
         self._root = root
@@ -94,6 +95,10 @@ class DiskTier:
     @property
     def budget_bytes(self) -> int:
         return self._index.budget_bytes
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        return {}
 
     def _path(self, key: BlockKey) -> Path:
         name = key.hex()

@@ -2,85 +2,84 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from .bandwidth import Bandwidth
+from .block_reader import BlockReader, Piece
 from .buffer import KVBuffer, KVSnapshot
-from .codec import BlockCodec, CorruptBlock, ForeignBlock
+from .codec import BlockCodec
+from .far import FarTier, Late, Patience
 from .fingerprint import FingerprintDigest
 from .gap import Gap, MissReason
 from .guard import GuardedTier
 from .keys import BlockKey, BlockSpan, blocks_of, chain_seed, full_blocks, partial_blocks
+from .prefix_match import PrefixMatch, Restored
 from .tier import Block
 
-_BLOCKS_AT_A_TIME = 16
+WAIT_SECONDS = 0.075
+"""How much later than by recomputing a turn may be answered because a tier over the network lets it wait."""
+_LOOKUP_SHARE = 2 / 3
 
-
-@dataclass(frozen=True, slots=True)
-class PrefixMatch:
-    """The blocks, in order and without a gap, that some tier claims to hold; `stopped_by` is the first one missing."""
-
-    spans: tuple[BlockSpan, ...] = ()
-    tiers: tuple[GuardedTier, ...] = ()
-    stopped_by: BlockKey | None = None
-
-    @property
-    def num_tokens(self) -> int:
-        return self.spans[-1].stop if self.spans else 0
-
-    def beyond(self, num_tokens: int) -> PrefixMatch:
-        """The part of the match that holds more than the first `num_tokens`."""
-        first = sum(span.stop <= num_tokens for span in self.spans)
-        return PrefixMatch(self.spans[first:], self.tiers[first:], self.stopped_by)
-
-
-@dataclass(slots=True)
-class Restored:
-    """What a restore really brought: tokens by tier, and why it ended before the match did."""
-
-    tokens_by_tier: dict[str, int] = field(default_factory=dict)
-    seconds_by_tier: dict[str, float] = field(default_factory=dict)
-    gap: Gap | None = None
-
-    @property
-    def reason(self) -> MissReason | None:
-        return self.gap.reason if self.gap else None
+PrefillSeconds = Callable[[int, int], float | None]
+"""Expected time to compute so many tokens after so many others."""
+_Holders = Callable[[Sequence[BlockKey]], "list[GuardedTier | None]"]
 
 
 class PrefixCache:
-    """Saved state by token prefix. A cache may be slow or absent, never wrong: whatever is doubtful is a miss."""
+    """Saved state by token prefix. A cache may be slow or absent, never wrong: whatever is doubtful is a miss.
+
+    `near` are the tiers on this machine, `far` those over a network. Only methods that say so wait for the latter.
+    """
 
     def __init__(
-        self, codec: BlockCodec, block_size: int, tiers: Sequence[GuardedTier], *, foreign_blocks: bool = False
+        self,
+        codec: BlockCodec,
+        block_size: int,
+        tiers: Sequence[GuardedTier],
+        *,
+        foreign_blocks: bool = False,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self.fingerprint: FingerprintDigest = codec.fingerprint
         self.block_size = block_size
         self.tiers = tuple(tiers)
+        self.near = tuple(tier for tier in tiers if tier.medium != "network")
+        self.far = tuple(tier for tier in tiers if tier.medium == "network")
         self.bandwidth = {tier.name: Bandwidth() for tier in tiers}
         self._codec = codec
         self._foreign_blocks = foreign_blocks
+        self._wait_seconds = wait_seconds
+        self._far = {tier.name: FarTier(tier) for tier in self.far}
+        self._reader = BlockReader(codec, block_size, self._far)
         self._moving = threading.Lock()
 
     def match(self, tenant: str, token_ids: Sequence[int]) -> PrefixMatch:
-        """The longest saved prefix of `token_ids`: whole blocks, then the partial one a turn may have ended with."""
-        whole = list(full_blocks(chain_seed(tenant, self.fingerprint), token_ids, self.block_size))
-        held = self._held_by([span.key for span in whole])
-        spans = [span for span, tier in zip(whole, held, strict=True) if tier is not None]
-        count = held.index(None) if None in held else len(held)
-        spans, tiers = whole[:count], [tier for tier in held[:count] if tier is not None]
-        stopped_by = whole[count].key if count < len(whole) else None
-        start, previous = (spans[-1].stop, spans[-1].key) if spans else (0, chain_seed(tenant, self.fingerprint))
-        partial = list(partial_blocks(previous, token_ids, start, self.block_size))
-        for span, tier in zip(partial, self._held_by([span.key for span in partial]), strict=True):
-            if tier is not None:
-                return PrefixMatch((*spans, span), (*tiers, tier), stopped_by)
-        if stopped_by is None and partial:
-            stopped_by = partial[0].key
-        return PrefixMatch(tuple(spans), tuple(tiers), stopped_by)
+        """The longest prefix of `token_ids` saved on this machine: whole blocks, then the partial one that a turn may
+        have ended with."""
+        return self._match(tenant, token_ids, self._near_holders)
+
+    def match_everywhere(
+        self, tenant: str, token_ids: Sequence[int], seconds_left: Callable[[], float] = lambda: math.inf
+    ) -> PrefixMatch:
+        """The same over all tiers. Waits for a network, but no longer than there is time left."""
+
+        def holders(keys: Sequence[BlockKey]) -> list[GuardedTier | None]:
+            held = self._near_holders(keys)
+            for far in self._far.values():
+                if lacking := [key for key, tier in zip(keys, held, strict=True) if tier is None]:
+                    has = dict(zip(lacking, far.contains(lacking, seconds_left()), strict=True))
+                    held = [tier or (far.tier if has[key] else None) for key, tier in zip(keys, held, strict=True)]
+            return held
+
+        return self._match(tenant, token_ids, holders)
+
+    def patience(self, num_tokens: int, compute_seconds: PrefillSeconds) -> Patience:
+        """How long a turn that has `num_tokens` now may wait for more; the clock runs."""
+        return Patience(num_tokens, self._wait_seconds, _LOOKUP_SHARE * self._wait_seconds, compute_seconds)
 
     def restore_seconds(self, match: PrefixMatch) -> float:
         """How long bringing the match back is expected to take."""
@@ -91,23 +90,40 @@ class PrefixCache:
         for name in self._bytes_by_tier(match):
             self.bandwidth[name].doubt()
 
-    def restore(self, match: PrefixMatch, token_ids: Sequence[int], buffer: KVBuffer) -> Restored:
+    def restore(
+        self, match: PrefixMatch, token_ids: Sequence[int], buffer: KVBuffer, patience: Patience | None = None
+    ) -> Restored:
         """Append the match to `buffer`, block by block, up to the first one that is not what it should be.
 
-        `buffer` holds a prefix of the same tokens, and every span of the match reaches beyond it.
+        `buffer` holds a prefix of the same tokens, and every span of the match reaches beyond it. Waits for a network
+        where the match does; without `patience` for as long as it takes.
         """
         restored = Restored()
-        for tier, spans in _runs(match):
-            began = time.perf_counter()
-            before = buffer.length
-            restored.gap = self._restore_run(tier, spans, token_ids, buffer)
-            seconds = time.perf_counter() - began
-            tokens = buffer.length - before
-            restored.tokens_by_tier[tier.name] = restored.tokens_by_tier.get(tier.name, 0) + tokens
-            restored.seconds_by_tier[tier.name] = restored.seconds_by_tier.get(tier.name, 0.0) + seconds
+        for tier, spans in match.runs():
+            began, before = time.perf_counter(), buffer.length
+            restored.gap = self._restore_run(tier, spans, token_ids, buffer, patience)
+            seconds, tokens = time.perf_counter() - began, buffer.length - before
+            restored.add(tier.name, tokens, seconds)
             self.bandwidth[tier.name].observe(tokens * self._codec.bytes_per_token, seconds)
             if restored.gap is not None:
                 break
+        return restored
+
+    def restore_from_afar(
+        self, tenant: str, token_ids: Sequence[int], buffer: KVBuffer, patience: Patience
+    ) -> Restored:
+        """Look beyond `buffer` over the network too, and append what is there and worth waiting for."""
+        match = self.match_everywhere(tenant, token_ids, lambda: patience.left_for_lookup(buffer.length))
+        beyond = match.beyond(buffer.length)
+        if beyond.spans:
+            compute = patience.compute_seconds(beyond.num_tokens - buffer.length, buffer.length)
+            if compute is not None and (expected := self.restore_seconds(beyond)) > compute:
+                self.passed_over(beyond)
+                gap = Gap(MissReason.RECOMPUTE_FASTER, beyond.spans[0].key, beyond.tiers[0].name)
+                return Restored(gap=gap, expected_seconds=expected)
+        restored = self.restore(beyond, token_ids, buffer, patience)
+        if restored.gap is None and buffer.length < len(token_ids):
+            restored.gap = self.why_missing(match.stopped_by)
         return restored
 
     def why_missing(self, key: BlockKey | None) -> Gap:
@@ -120,46 +136,61 @@ class PrefixCache:
                 return Gap(MissReason.EVICTED, key, tier.name)
         return Gap(MissReason.FINGERPRINT if self._foreign_blocks else MissReason.NOT_FOUND, key)
 
-    def save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot, keep_on: Callable[[], bool]) -> int:
-        """Put the blocks of `token_ids` that a tier lacks into it; returns the bytes written.
+    def save(
+        self,
+        tenant: str,
+        token_ids: Sequence[int],
+        snapshot: KVSnapshot,
+        keep_on: Callable[[], bool],
+        tiers: Collection[GuardedTier] | None = None,
+    ) -> int:
+        """Put the blocks of `token_ids` that a tier lacks into it; returns the bytes given to all of them together.
 
-        The chain's head goes in last, so that it is the last to be evicted: a tail is of no use without it.
+        The chain's head goes in last, so that it is the last to be evicted: a tail is of no use without it. Waits for a
+        network if one of `tiers` (all by default) is over one.
         """
+        into = [tier for tier in (self.tiers if tiers is None else tiers) if tier.writable]
         spans = blocks_of(chain_seed(tenant, self.fingerprint), token_ids, self.block_size)
         keys = [span.key for span in spans]
-        held = [tier.contains(keys) for tier in self.tiers]
+        held = {tier: {key for key, has in zip(keys, tier.contains(keys), strict=True) if has} for tier in into}
+        lacking = [span for span in reversed(spans) if any(span.key not in has for has in held.values())]
         written = 0
-        for index in reversed(range(len(spans))):
-            lacking = [tier for tier, has in zip(self.tiers, held, strict=True) if not has[index]]
-            if not lacking:
-                continue
+        for piece in self._reader.pieces(lacking):
             if not keep_on():
                 break
-            span = spans[index]
-            block = self._codec.encode(span, token_ids[span.start : span.stop], snapshot)
-            for tier in lacking:
-                tier.put_many({span.key: block})
-                written += len(block)
+            blocks = {s.key: self._codec.encode(s, token_ids[s.start : s.stop], snapshot) for s in piece}
+            for tier, has in held.items():
+                mine: Mapping[BlockKey, Block] = {key: block for key, block in blocks.items() if key not in has}
+                tier.put_many(mine)
+                written += sum(map(len, mine.values()))
         return written
 
     def promote(self, match: PrefixMatch, token_ids: Sequence[int], keep_on: Callable[[], bool]) -> Counter[str]:
         """Copy what only farther tiers hold into the nearer ones; returns the tokens brought, by where they came from.
 
         Checked as a restore checks it. At most half of the nearest tier is spent on it, and the chain's head goes in
-        last, so that it is the last to be evicted. `keep_on` is asked before each piece.
+        last, so that it is the last to be evicted. `keep_on` is asked before each piece. Waits for a network where the
+        match does.
         """
         brought: Counter[str] = Counter()
-        for tier, spans in reversed(list(_runs(self._at_most_half(match)))):
-            for stop in range(len(spans) if tier is not self.tiers[0] else 0, 0, -_BLOCKS_AT_A_TIME):
+        for tier, spans in reversed(list(self._at_most_half(match).runs())):
+            for piece in reversed(self._reader.pieces(spans) if tier is not self.tiers[0] else []):
                 if not keep_on():
                     return brought
-                brought[tier.name] += self._bring(tier, spans[max(stop - _BLOCKS_AT_A_TIME, 0) : stop], token_ids)
+                brought[tier.name] += self._bring(tier, piece, token_ids)
         return brought
 
-    def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:
-        """Remove every block of this chain from every tier, partial ones of earlier turns included.
+    def forget(
+        self,
+        tenant: str,
+        token_ids: Sequence[int],
+        keep_tokens: int = 0,
+        tiers: Collection[GuardedTier] | None = None,
+    ) -> None:
+        """Remove every block of this chain from `tiers` (all by default), partial ones of earlier turns included.
 
-        Blocks that hold only some of the first `keep_tokens` stay: other conversations go on from them.
+        Blocks that hold only some of the first `keep_tokens` stay: other conversations go on from them. Of several
+        tiers the farther ones must be rid of it first, or what they hold could still be brought nearer.
         """
         seed = chain_seed(tenant, self.fingerprint)
         spans = list[BlockSpan]()
@@ -171,30 +202,35 @@ class PrefixCache:
                 previous, start = span.key, span.stop
         keys = [span.key for span in spans if span.stop > keep_tokens]
         with self._moving:
-            for tier in self.tiers:
+            for tier in reversed(list(self.tiers if tiers is None else tiers)):
                 tier.remove_many(keys)
 
-    def _at_most_half(self, match: PrefixMatch) -> PrefixMatch:
-        limit = self.tiers[0].budget_bytes // 2 if self.tiers else 0
-        count = sum(span.stop * self._codec.bytes_per_token <= limit for span in match.spans)
-        return PrefixMatch(match.spans[:count], match.tiers[:count])
+    def close(self) -> None:
+        """Give up what is still asked for over a network."""
+        for far in self._far.values():
+            far.close()
 
-    def _bring(self, tier: GuardedTier, spans: Sequence[BlockSpan], token_ids: Sequence[int]) -> int:
-        """Not while something is forgotten, or what was just deleted could come back to a nearer tier."""
-        with self._moving:
-            found = tier.get_many([span.key for span in spans])
-            held = [span for span in spans if span.key in found]
-            sound = [span for span in held if self._is_sound(tier, span, found[span.key], token_ids)]
-            self._promote(tier, {span.key: found[span.key] for span in sound})
-        return sum(span.num_tokens for span in sound)
+    def _match(self, tenant: str, token_ids: Sequence[int], holders: _Holders) -> PrefixMatch:
+        seed = chain_seed(tenant, self.fingerprint)
+        whole = list(full_blocks(seed, token_ids, self.block_size))
+        held = holders([span.key for span in whole])
+        count = held.index(None) if None in held else len(held)
+        spans, tiers = whole[:count], [tier for tier in held[:count] if tier is not None]
+        stopped_by = whole[count].key if count < len(whole) else None
+        start, previous = (spans[-1].stop, spans[-1].key) if spans else (0, seed)
+        partial = list(partial_blocks(previous, token_ids, start, self.block_size))
+        for span, tier in zip(partial, holders([span.key for span in partial]), strict=True):
+            if tier is not None:
+                return PrefixMatch((*spans, span), (*tiers, tier), stopped_by)
+        if stopped_by is None and partial:
+            stopped_by = partial[0].key
+        return PrefixMatch(tuple(spans), tuple(tiers), stopped_by)
 
-    def _is_sound(self, tier: GuardedTier, span: BlockSpan, block: Block, token_ids: Sequence[int]) -> bool:
-        try:
-            self._codec.decode(memoryview(block), span, token_ids[span.start : span.stop])
-        except CorruptBlock:
-            tier.remove_many([span.key])
-            return False
-        return True
+    def _near_holders(self, keys: Sequence[BlockKey]) -> list[GuardedTier | None]:
+        held: list[GuardedTier | None] = [None] * len(keys)
+        for tier in reversed(self.near):
+            held = [tier if has else other for has, other in zip(tier.contains(keys), held, strict=True)]
+        return held
 
     def _bytes_by_tier(self, match: PrefixMatch) -> Counter[str]:
         num_bytes: Counter[str] = Counter()
@@ -202,46 +238,67 @@ class PrefixCache:
             num_bytes[tier.name] += span.num_tokens * self._codec.bytes_per_token
         return num_bytes
 
-    def _held_by(self, keys: Sequence[BlockKey]) -> list[GuardedTier | None]:
-        held: list[GuardedTier | None] = [None] * len(keys)
-        for tier in reversed(self.tiers):
-            held = [tier if has else other for has, other in zip(tier.contains(keys), held, strict=True)]
-        return held
-
     def _restore_run(
-        self, tier: GuardedTier, spans: Sequence[BlockSpan], token_ids: Sequence[int], buffer: KVBuffer
+        self,
+        tier: GuardedTier,
+        spans: Sequence[BlockSpan],
+        token_ids: Sequence[int],
+        buffer: KVBuffer,
+        patience: Patience | None,
     ) -> Gap | None:
-        for first in range(0, len(spans), _BLOCKS_AT_A_TIME):
-            some = spans[first : first + _BLOCKS_AT_A_TIME]
-            found = tier.get_many([span.key for span in some])
-            good: dict[BlockKey, Block] = {}
-            for span in some:
-                if span.key not in found:
-                    return self.why_missing(span.key)
-                try:
-                    ids = token_ids[span.start : span.stop]
-                    payload = self._codec.decode(memoryview(found[span.key]), span, ids)
-                except CorruptBlock as error:
-                    tier.remove_many([span.key])
-                    reason = MissReason.FINGERPRINT if isinstance(error, ForeignBlock) else MissReason.CORRUPT
-                    return Gap(reason, span.key, tier.name)
-                buffer.write(span.start, span.num_tokens, payload)
-                buffer.length = span.stop
-                good[span.key] = found[span.key]
-            self._promote(tier, good)
+        pieces = self._reader.pieces(spans)
+        try:
+            found = self._reader.read(tier, pieces, lambda: patience.left(buffer.length) if patience else math.inf)
+            for piece, blocks in zip(pieces, found, strict=True):
+                if (gap := self._append(tier, piece, blocks, token_ids, buffer)) is not None:
+                    return gap
+        except Late:
+            assert patience is not None
+            following = next(span for span in spans if span.stop > buffer.length)
+            num_tokens = spans[-1].stop - buffer.length
+            compute = patience.compute_seconds(num_tokens, buffer.length) or 0.0
+            self.bandwidth[tier.name].cut_off(num_tokens * self._codec.bytes_per_token, compute)
+            return Gap(MissReason.RECOMPUTE_FASTER, following.key, tier.name)
         return None
 
-    def _promote(self, tier: GuardedTier, blocks: dict[BlockKey, Block]) -> None:
-        """What was brought from afar stays near for the next turn."""
-        for nearer in self.tiers[: self.tiers.index(tier)]:
-            nearer.put_many(dict(reversed(blocks.items())))
+    def _append(
+        self,
+        tier: GuardedTier,
+        piece: Piece,
+        blocks: Mapping[BlockKey, Block],
+        token_ids: Sequence[int],
+        buffer: KVBuffer,
+    ) -> Gap | None:
+        """What was brought from afar stays in memory for the next turn; on disk it is saved after this one anyway."""
+        good: dict[BlockKey, Block] = {}
+        for span in piece:
+            if span.key not in blocks:
+                return self.why_missing(span.key)
+            payload = self._reader.payload(tier, span, blocks[span.key], token_ids)
+            if isinstance(payload, Gap):
+                return payload
+            buffer.write(span.start, span.num_tokens, payload)
+            buffer.length = span.stop
+            good[span.key] = blocks[span.key]
+        for nearer in self._nearer_than(tier):
+            if nearer.medium == "memory":
+                nearer.put_many(dict(reversed(good.items())))
+        return None
 
+    def _at_most_half(self, match: PrefixMatch) -> PrefixMatch:
+        limit = (self.tiers[0].budget_bytes or 0) // 2 if self.tiers else 0
+        count = sum(span.stop * self._codec.bytes_per_token <= limit for span in match.spans)
+        return PrefixMatch(match.spans[:count], match.tiers[:count])
 
-def _runs(match: PrefixMatch) -> Iterator[tuple[GuardedTier, list[BlockSpan]]]:
-    """Stretches of the match that one tier holds."""
-    run: list[BlockSpan] = []
-    for span, tier, following in zip(match.spans, match.tiers, [*match.tiers[1:], None], strict=False):
-        run.append(span)
-        if tier is not following:
-            yield tier, run
-            run = []
+    def _bring(self, tier: GuardedTier, piece: Piece, token_ids: Sequence[int]) -> int:
+        """Not while something is forgotten, or what was just deleted could come back to a nearer tier."""
+        with self._moving:
+            blocks = tier.get_many([span.key for span in piece])
+            held = [span for span in piece if span.key in blocks]
+            sound = [s for s in held if not isinstance(self._reader.payload(tier, s, blocks[s.key], token_ids), Gap)]
+            for nearer in self._nearer_than(tier):
+                nearer.put_many({span.key: blocks[span.key] for span in reversed(sound)})
+        return sum(span.num_tokens for span in sound)
+
+    def _nearer_than(self, tier: GuardedTier) -> Sequence[GuardedTier]:
+        return self.tiers[: self.tiers.index(tier)]

@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from .keys import BlockKey
 from .lru import LRUIndex
-from .tier import Block
+from .tier import Block, Medium
 
 
 class RamTier:
     """Blocks in a dictionary."""
 
     name = "ram"
+    medium: Medium = "memory"
 
     def __init__(self, budget_bytes: int) -> None:
         self._index = LRUIndex(budget_bytes)
@@ -60,3 +61,7 @@ class RamTier:
     @property
     def budget_bytes(self) -> int:
         return self._index.budget_bytes
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        return {}

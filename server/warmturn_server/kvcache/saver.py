@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
 from .buffer import KVSnapshot
+from .guard import GuardedTier
 from .prefix_cache import PrefixCache
 from .priority import yield_to_others
 
 MAX_WAITING = 64
+MAX_WAITING_FAR = 16
+"""Each one that waits keeps a sequence's memory, and a network can be slow for long."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,39 +31,79 @@ class SaveObserver(Protocol):
 
 
 class Saver:
-    """One thread that writes to the tiers, yielding the processor to the model.
+    """Writes to the tiers on threads that yield the processor to the model: one for the tiers on this machine, one for
+    each over a network, so that a slow network keeps nothing from being saved here.
 
-    When it falls behind by `MAX_WAITING` turns the newest is dropped and counted: state is disposable, memory is not.
+    A thread that falls behind drops the newest turn, and that is counted: state is disposable, memory is not.
     """
 
     def __init__(self, cache: PrefixCache, observer: SaveObserver) -> None:
         self._cache = cache
         self._observer = observer
-        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._abandoned = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="warmturn-saver", daemon=True)
-        self._thread.start()
+        near = _Lane("warmturn-saver", cache.near, MAX_WAITING)
+        self._lanes = [*(_Lane(f"warmturn-saver-{far.name}", (far,), MAX_WAITING_FAR) for far in cache.far), near]
 
     def save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot) -> None:
         """Queue a sequence's state; returns at once."""
-        if self._jobs.qsize() >= MAX_WAITING:
-            self._observer.save_dropped()
-        else:
-            self._jobs.put(partial(self._save, tenant, token_ids, snapshot))
+        for lane in self._lanes:
+            if lane.full:
+                self._observer.save_dropped()
+            else:
+                lane.put(partial(self._save, tenant, token_ids, snapshot, lane.tiers))
 
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int, done: Callable[[], None]) -> None:
-        """Remove a sequence's blocks from every tier, after whatever is still queued for it was written."""
-        self._jobs.put(partial(self._forget, tenant, token_ids, keep_tokens, done))
+        """Remove a sequence's blocks from every tier, after whatever is still queued for it was written.
+
+        One lane after the other, the farthest tier first: what is gone there cannot be brought back nearer.
+        """
+        for lane in reversed(self._lanes):
+            forget = partial(self._cache.forget, tenant, token_ids, keep_tokens, lane.tiers)
+            done = partial(lane.put, partial(_then, forget, done))
+        done()
 
     def flush(self) -> None:
         """Wait until everything queued so far is written."""
-        self._jobs.join()
+        for lane in self._lanes:
+            lane.flush()
 
     def close(self, timeout_seconds: float = 30.0) -> None:
         """Write what is queued, for at most this long, then stop."""
-        self._jobs.put(None)
-        self._thread.join(timeout_seconds)
+        deadline = time.monotonic() + timeout_seconds
+        for lane in self._lanes:
+            lane.close(deadline - time.monotonic())
         self._abandoned.set()
+
+    def _save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot, tiers: Sequence[GuardedTier]) -> None:
+        self._observer.state_saved(self._cache.save(tenant, token_ids, snapshot, self._keep_on, tiers))
+
+    def _keep_on(self) -> bool:
+        return not self._abandoned.is_set()
+
+
+class _Lane:
+    """A thread, its queue, and the tiers it writes to."""
+
+    def __init__(self, name: str, tiers: Sequence[GuardedTier], max_waiting: int) -> None:
+        self.tiers = tiers
+        self._max_waiting = max_waiting
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def full(self) -> bool:
+        return self._jobs.qsize() >= self._max_waiting
+
+    def put(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
+
+    def flush(self) -> None:
+        self._jobs.join()
+
+    def close(self, timeout_seconds: float) -> None:
+        self._jobs.put(None)
+        self._thread.join(max(timeout_seconds, 0))
 
     def _run(self) -> None:
         yield_to_others()
@@ -73,14 +117,9 @@ class Saver:
                 self._jobs.task_done()
         self._jobs.task_done()
 
-    def _save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot) -> None:
-        self._observer.state_saved(self._cache.save(tenant, token_ids, snapshot, self._keep_on))
 
-    def _forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int, done: Callable[[], None]) -> None:
-        try:
-            self._cache.forget(tenant, token_ids, keep_tokens)
-        finally:
-            done()
-
-    def _keep_on(self) -> bool:
-        return not self._abandoned.is_set()
+def _then(job: Callable[[], None], following: Callable[[], None]) -> None:
+    try:
+        job()
+    finally:
+        following()

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from .keys import BlockKey
 
-Block = bytes | bytearray
+Block = bytes | bytearray | memoryview
+Medium = Literal["memory", "disk", "network"]
 
 
 class TierUnavailable(Exception):
     """The tier cannot answer now; the message says why. What it holds is not lost for that."""
 
 
+class TierFull(TierUnavailable):
+    """The tier takes no more blocks for now; those that it holds can be read as ever."""
+
+
 class Tier(Protocol):
     """A bounded store of blocks, least recently used out first. Every method may raise `TierUnavailable`.
 
-    Safe to use from several threads.
+    Safe to use from several threads. Over a network (`medium`) every call but `evicted` may wait, so that no thread
+    that others wait for may make it.
     """
 
     name: str
+    medium: Medium
 
     def contains(self, keys: Sequence[BlockKey]) -> list[bool]:
         """For each key whether a `get_many` now would probably find it."""
@@ -43,10 +50,17 @@ class Tier(Protocol):
         ...
 
     @property
-    def num_bytes(self) -> int: ...
+    def num_bytes(self) -> int | None:
+        """What it holds; None where only somebody else could know."""
+        ...
 
     @property
-    def num_blocks(self) -> int: ...
+    def num_blocks(self) -> int | None: ...
 
     @property
-    def budget_bytes(self) -> int: ...
+    def budget_bytes(self) -> int | None: ...
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """What else its operator should see."""
+        ...

@@ -12,7 +12,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from .prefix_cache import PrefixCache, PrefixMatch
+from .prefix_cache import PrefixCache
+from .prefix_match import PrefixMatch
 from .priority import yield_to_others
 
 MAX_WAITING = 16
@@ -93,7 +94,7 @@ class Warmer:
 
     def _warm(self, prefix: _Prefix) -> None:
         tenant, token_ids = prefix
-        match = self._cache.match(tenant, token_ids)
+        match = self._cache.match_everywhere(tenant, token_ids)
         held = self._held(match)
         self._observer.warm_asked(held)
         self._pending[prefix].set_result(held)

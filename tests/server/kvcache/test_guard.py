@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from tests.support.state import Tally
 
-from warmturn_server.kvcache import BlockKey, GuardedTier, TierUnavailable
+from warmturn_server.kvcache import Block, BlockKey, GuardedTier, TierUnavailable
 from warmturn_server.kvcache.ram import RamTier
 
 KEY = BlockKey(bytes(32))
@@ -19,7 +19,7 @@ class Flaky(RamTier):
         self.broken = False
         self.calls = 0
 
-    def get_many(self, keys: Sequence[BlockKey]) -> dict[BlockKey, bytes | bytearray]:
+    def get_many(self, keys: Sequence[BlockKey]) -> dict[BlockKey, Block]:
         self.calls += 1
         if self.broken:
             raise TierUnavailable("gone")
@@ -49,7 +49,7 @@ def test_it_is_tried_again_after_the_pause() -> None:
 
 def test_a_bug_is_not_taken_for_an_outage() -> None:
     class Buggy(RamTier):
-        def get_many(self, _: Sequence[BlockKey]) -> dict[BlockKey, bytes | bytearray]:
+        def get_many(self, _: Sequence[BlockKey]) -> dict[BlockKey, Block]:
             raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):

@@ -159,7 +159,7 @@ def test_state_deleted_meanwhile_does_not_come_back(tmp_path: Path) -> None:
 def test_a_failure_does_not_stop_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warmer = Warmer(cache_over(ram(), disk(tmp_path)), Tally())
     with monkeypatch.context() as failing:
-        failing.setattr(PrefixCache, "match", None)
+        failing.setattr(PrefixCache, "match_everywhere", None)
         failed = warmer.warm("", token_ids(NUM_TOKENS))
         assert failed is not None
         assert isinstance(failed.exception(10), TypeError)

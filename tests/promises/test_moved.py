@@ -1,0 +1,92 @@
+"""Promise 1 across machines: what one server computed goes on at another, which has nothing of it but a Redis."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from tests.support.engines import greedy, running_engine
+from tests.support.models import TinyModels
+from tests.support.redis_server import RedisServer
+from tests.support.reference import Reference, Turn
+
+from warmturn_server.engine import Engine, Generated, MissReason
+
+PATIENT = {"redis_wait_ms": 60_000.0}
+"""The machine that runs the tests may be busy; how long a turn really waits is tested elsewhere."""
+
+StartServer = Callable[..., Engine]
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_models: TinyModels) -> Reference:
+    return Reference(tiny_models())
+
+
+@pytest.fixture(scope="module")
+def turns(reference: Reference) -> list[Turn]:
+    return reference.conversation(4, seed=31, user_tokens=30, reply_tokens=9)
+
+
+@pytest.fixture
+def start(tiny_models: TinyModels, tmp_path: Path, redis_server: RedisServer) -> Iterator[StartServer]:
+    """`start("a", kv_codec="zstd")`: a server's engine with a data folder of its own, on the shared Redis."""
+    with ExitStack() as engines:
+
+        def start(name: str, **settings: object) -> Engine:
+            chosen: dict[str, object] = {"redis": SecretStr(redis_server.url), **PATIENT, **settings}
+            return engines.enter_context(running_engine(tiny_models(), tmp_path / name, **chosen))
+
+        yield start
+
+
+def ask(engine: Engine, turns: list[Turn], number: int) -> Generated:
+    known = len(turns[number - 1].token_ids) - 1 if number else 0
+    answer = engine.generate(greedy(turns[number].prompt, 9, known_tokens=known))
+    assert answer.token_ids == turns[number].reply
+    engine.flush()
+    return answer
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+@pytest.mark.parametrize("kv_codec", ["none", "zstd"])
+def test_a_conversation_goes_on_at_another_server_from_the_very_last_token(
+    start: StartServer, turns: list[Turn], kv_codec: str
+) -> None:
+    one, other = start("one", kv_codec=kv_codec), start("other", kv_codec=kv_codec)
+    ask(one, turns, 0)
+    for number, engine in enumerate((other, one, other), start=1):
+        answer = ask(engine, turns, number)
+        known = len(turns[number - 1].token_ids) - 1
+        assert answer.report.cached_tokens >= known
+        assert answer.report.cached_by_tier["redis"] > 0
+        assert answer.report.miss is None
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+def test_what_came_over_the_network_is_here_the_next_time(start: StartServer, turns: list[Turn]) -> None:
+    one, other = start("one"), start("other")
+    ask(one, turns, 0)
+    ask(other, turns, 1)
+    other.evict_residents()
+    report = ask(other, turns, 2).report
+    assert (report.cached_by_tier["redis"], report.cached_by_tier["ram"]) == (0, len(turns[1].token_ids) - 1)
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+def test_servers_with_other_secrets_share_nothing_and_harm_nothing(start: StartServer, turns: list[Turn]) -> None:
+    one, other = (start(name, redis_secret=SecretStr(name)) for name in ("one", "other"))
+    ask(one, turns, 0)
+    miss = ask(other, turns, 1).report.miss
+    assert miss is not None
+    assert (miss.at_token, miss.reason) == (0, MissReason.NOT_FOUND)
+    third = start("third", redis_secret=SecretStr("one"))
+    assert ask(third, turns, 1).report.cached_by_tier["redis"] > 0
+
+
+def test_what_the_operator_sees(start: StartServer) -> None:
+    tiers = start("one", kv_codec="zstd", redis_secret=SecretStr("s")).stats()["tiers"]
+    assert isinstance(tiers, dict)
+    seen = {name: tiers["redis"][name] for name in ("bytes", "budget_bytes", "blocks", "authenticated", "codec")}
+    assert seen == {"bytes": None, "budget_bytes": None, "blocks": None, "authenticated": True, "codec": "zstd"}
