@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ..chat import RunningTurn, TextTokenizer
+from fastapi import Request
+
+from ..chat import ChatService, RunningTurn, TextTokenizer, Turn
+from ..errors import InvalidRequest
 from .json import Json
-from .wire import SamplingFields
+from .wire import LOOKBACK, SamplingFields
 
 
 async def extras(body: SamplingFields, turn: RunningTurn, tokenizer: TextTokenizer) -> Json:
@@ -16,3 +19,13 @@ async def extras(body: SamplingFields, turn: RunningTurn, tokenizer: TextTokeniz
     if body.wants_lookback:
         asked["lookback"] = await turn.lookback(tokenizer)
     return asked
+
+
+async def later_extras(request: Request, turn: Turn, service: ChatService) -> Json:
+    """The same for a reply of long ago, as far as it can be had: `?include=`, or `include[]` as of OpenAI's client."""
+    query = request.query_params
+    asked = [*query.getlist("include"), *query.getlist("include[]")]
+    for name in asked:
+        if name.startswith("warmturn.") and name != LOOKBACK:
+            raise InvalidRequest(f"{name!r} cannot be included later; there is {LOOKBACK!r}", param="include")
+    return {"lookback": await service.look_back(turn)} if LOOKBACK in asked else {}

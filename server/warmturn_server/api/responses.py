@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ..chat import ChatService, ConversationId, RunningTurn, TurnId, TurnRequest
 from .caller import Service, Tenant, check_model
 from .collect import collect
-from .extras import extras
+from .extras import extras, later_extras
 from .json import JsonReply
 from .logprobs import logprob_objects
 from .messages import as_items
@@ -54,8 +54,9 @@ def _turn_request(body: CreateResponse, tenant: str) -> TurnRequest:
 
 
 @router.get("/{response_id}")
-async def get(response_id: str, service: Service, tenant: Tenant) -> Response:
-    return JsonReply(finished_response(await service.response(tenant, TurnId(response_id))))
+async def get(response_id: str, request: Request, service: Service, tenant: Tenant) -> Response:
+    turn = await service.response(tenant, TurnId(response_id))
+    return JsonReply(finished_response(turn, await later_extras(request, turn, service)))
 
 
 @router.delete("/{response_id}")

@@ -10,7 +10,6 @@ from .finder import Base, RecordFinder
 from .ids import ConversationId, TurnId
 from .items import Item, as_messages
 from .outline import Outline
-from .passages import find_passages, owners
 from .records import RecordPart
 from .requests import TurnRequest
 from .rewrite import find_rewrite
@@ -56,14 +55,12 @@ class ContextReader:
         items = [*visible_items(before, hidden), *request.input]
         if not items:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
-        messages = as_messages(request.instructions, items)
-        text = self._transcriber.render(messages)
+        text = self._transcriber.render(as_messages(request.instructions, items))
         base, is_own = self._base(request.tenant, before, text, opened.parts if opened else [])
         transcript = self._transcriber.transcribe(text, base.record)
         outline = None
         if request.lookback:
-            passages = find_passages(text, messages, self._transcriber.render)
-            outline = Outline.of(request.instructions, items, owners(text, transcript.ends, passages))
+            outline = Outline.of(text, transcript.ends, request.instructions, items, self._transcriber.render)
         edited = not is_own or any(item.id in hidden for item in before[-1].items)
         return TurnContext(
             parent_id=before[-1].id if before else None,

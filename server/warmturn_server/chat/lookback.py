@@ -32,6 +32,9 @@ class Tokens:
     def of(cls, ids: Sequence[int], text: str, ends: Sequence[int]) -> Tokens:
         return cls(ids, [text[start:stop] for start, stop in token_spans(ends)])
 
+    def split(self, position: int) -> tuple[Tokens, Tokens]:
+        return Tokens(self.ids[:position], self.texts[:position]), Tokens(self.ids[position:], self.texts[position:])
+
 
 def lookback_object(lookback: Lookback, outline: Outline, prompt: Tokens, output: Tokens, reply: ItemId) -> Json:
     """Ready for JSON."""

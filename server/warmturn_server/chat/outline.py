@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 from ..engine import LookbackRequest
-from .items import Item
+from .items import Item, as_messages
+from .passages import Render, find_passages, owners
 
 SourceKind = Literal["template", "instructions", "item", "reply", "sink"]
 
@@ -43,7 +44,15 @@ class Outline:
     turn: int
 
     @classmethod
-    def of(cls, instructions: str | None, items: Sequence[Item], messages: Sequence[int | None]) -> Self:
+    def of(
+        cls, text: str, ends: Sequence[int], instructions: str | None, items: Sequence[Item], render: Render
+    ) -> Self:
+        """Of the prompt `text`, which `render` made of instructions and items, and whose tokens end at `ends`."""
+        passages = find_passages(text, as_messages(instructions, items), render)
+        return cls._of(instructions, items, owners(text, ends, passages))
+
+    @classmethod
+    def _of(cls, instructions: str | None, items: Sequence[Item], messages: Sequence[int | None]) -> Self:
         """`messages`: for each prompt token the number of its message, instructions first, or None."""
         of_token = tuple(TEMPLATE if message is None else message + 1 for message in messages)
         tokens = Counter(of_token)
@@ -61,8 +70,8 @@ class Outline:
         """The sources of earlier turns."""
         return frozenset(n for n, source in enumerate(self.sources) if source.turn and source.turn < self.turn)
 
-    def request(self) -> LookbackRequest:
-        return LookbackRequest(self.of_token, len(self.sources), self.earlier)
+    def request(self, *, is_replay: bool = False) -> LookbackRequest:
+        return LookbackRequest(self.of_token, len(self.sources), self.earlier, is_replay)
 
 
 def _turns(items: Sequence[Item]) -> list[int | None]:

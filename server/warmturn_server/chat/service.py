@@ -13,6 +13,8 @@ from .conversations import Conversations
 from .engine_port import TurnEngine
 from .ids import TurnId, new_turn_id
 from .locks import ConversationLocks, Lease, LocalLocks
+from .lookback import Json
+from .looking_back import LookingBack
 from .recent_misses import RecentMisses
 from .requests import TurnRequest
 from .running_turn import RunningTurn
@@ -39,6 +41,7 @@ class ChatService:
         self._reader = ContextReader(store, transcriber)
         self._locks = locks or LocalLocks()
         self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses)
+        self._looking_back = LookingBack(store, engine, transcriber)
         self._running: dict[tuple[str, TurnId], RunningTurn] = {}
 
     @property
@@ -123,6 +126,10 @@ class ChatService:
         if turn is None or not turn.stored:
             raise NotFound(f"Response with id '{turn_id}' not found.", code="response_not_found")
         return turn
+
+    async def look_back(self, turn: Turn) -> Json | None:
+        """What a reply looked at, computed once more; None where it cannot be told."""
+        return await self._looking_back.at(turn)
 
     async def delete_response(self, tenant: str, turn_id: TurnId) -> None:
         await self.response(tenant, turn_id)

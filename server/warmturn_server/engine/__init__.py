@@ -10,11 +10,13 @@ from .loop import EngineObserver
 from .miss import Miss
 from .model_loader import LoadedModel, load_model
 from .model_runner import ModelRunner, Work
+from .queries import MAX_LOOKS
 from .report import Finish, FinishReason, Generated, TokenDelta, TokenLogprobs, TurnReport
 from .request import GenerationRequest, Reading, ReuseMode, Rewrite, SamplingParams
 from .residents import Residents
 
 __all__ = [
+    "MAX_LOOKS",
     "AtDepth",
     "CostModel",
     "Engine",

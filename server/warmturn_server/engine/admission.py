@@ -75,12 +75,13 @@ class Admission:
         """
         reserved = self._reserved(sequence)
         source, match = Source(), PrefixMatch()
-        prefix = sequence.request.token_ids[: reusable_tokens(sequence.num_prompt_tokens)]
+        prefix = sequence.request.token_ids[: _reusable(sequence)]
         if sequence.request.reuse is ReuseMode.STATE:
             ids = np.asarray(prefix, dtype=np.int64)
             source = self._in_memory(sequence.request.tenant, ids, running)
             match = self._cache.match(sequence.request.tenant, prefix)
-        if not self._residents.make_room(reserved - self._taken_over(source), keep=source.idle):
+        taken_over = 0 if sequence.reuse_limit is not None else self._taken_over(source)
+        if not self._residents.make_room(reserved - taken_over, keep=source.idle):
             source = Source()
             if not self._residents.make_room(reserved):
                 return None
@@ -103,7 +104,8 @@ class Admission:
         best = Source(longest, idle, idle.buffer) if idle else Source()
         for other in running:
             request = other.request
-            if request.tenant == tenant and request.reuse is ReuseMode.STATE and not other.restoring:
+            usable = not other.restoring and not request.is_replay
+            if request.tenant == tenant and request.reuse is ReuseMode.STATE and usable:
                 computed = np.asarray(other.token_ids[: other.kv.length], dtype=np.int64)
                 if (common := common_prefix(computed, ids)) > best.num_tokens:
                     best = Source(common, None, other.kv)
@@ -114,7 +116,7 @@ class Admission:
 
     def _begin(self, source: Source, sequence: Sequence) -> KVBuffer:
         """The idle buffer itself if the sequence only goes on from it, else a copy of the common part."""
-        if source.idle is not None and _goes_on(source, source.idle):
+        if source.idle is not None and _goes_on(source, source.idle) and sequence.reuse_limit is None:
             buffer = self._residents.take(source.idle)
         else:
             buffer = self._runner.buffer()
@@ -155,6 +157,11 @@ class Admission:
     def _slow(self, covered: int, most: int) -> bool:
         compute = self._cost_model.seconds(most - covered, covered)
         return compute is None or compute > _WORTH_ASKING_SECONDS
+
+
+def _reusable(sequence: Sequence) -> int:
+    most = reusable_tokens(sequence.num_prompt_tokens)
+    return most if sequence.reuse_limit is None else min(most, sequence.reuse_limit)
 
 
 def _goes_on(source: Source, idle: Resident) -> bool:

@@ -29,12 +29,19 @@ _WEIGHTS_AT_A_TIME = 2**22
 class LookbackRequest:
     """To whom each prompt token belongs: a group below `num_groups`, 0 for nobody. Output tokens are the next group.
 
-    `earlier` groups are those of earlier turns.
+    `earlier` groups are those of earlier turns. `is_replay`: the request's own tokens go on with an output of long ago,
+    all of it but its last token; it is computed once more for the looks alone.
     """
 
     groups: tuple[int, ...]
     num_groups: int
     earlier: frozenset[int] = frozenset()
+    is_replay: bool = False
+
+    @property
+    def first(self) -> int:
+        """Where the first look is from: the prompt's last token."""
+        return len(self.groups) - 1
 
 
 @dataclass(frozen=True, slots=True)

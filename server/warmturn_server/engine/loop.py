@@ -192,11 +192,8 @@ class EngineLoop:
 
     def _finish(self, sequence: Sequence, reason: FinishReason, delta: TokenDelta) -> None:
         report = sequence.report(self._cost_model)
-        self._observer.turn_finished(report, sequence.num_output_tokens, reason)
-        if (tier := held_in(sequence.request, report)) is not None:
-            self._observer.conversation_continued(tier)
-        if (saved_seconds := self._savings.pair(sequence.request, report)) is not None:
-            self._observer.saving_measured(saved_seconds)
+        if not sequence.request.is_replay:
+            self._count(sequence, report, reason)
         lookback = self._lookbacks.begin(sequence) if reason != "cancelled" else None
         sequence.sink(TokenDelta(delta.text, delta.token_ids, delta.logprobs, Finish(reason, report, lookback)))
         self._scheduler.remove(sequence)
@@ -204,10 +201,17 @@ class EngineLoop:
             self._admission.release(sequence)
             self._keep(sequence)
 
+    def _count(self, sequence: Sequence, report: TurnReport, reason: FinishReason) -> None:
+        self._observer.turn_finished(report, sequence.num_output_tokens, reason)
+        if (tier := held_in(sequence.request, report)) is not None:
+            self._observer.conversation_continued(tier)
+        if (saved_seconds := self._savings.pair(sequence.request, report)) is not None:
+            self._observer.saving_measured(saved_seconds)
+
     def _keep(self, sequence: Sequence) -> None:
         """Leave a finished turn's state in memory, and have it saved."""
         buffer, request = sequence.kv, sequence.request
-        if request.reuse is not ReuseMode.STATE or buffer.length == 0:
+        if request.reuse is not ReuseMode.STATE or buffer.length == 0 or request.is_replay:
             return
         computed = sequence.token_ids[: buffer.length]
         self._saver.save(request.tenant, computed, buffer.snapshot())

@@ -93,3 +93,8 @@ class GenerationRequest:
     goes_on: bool = False
     lookback: LookbackRequest | None = None
     arrived: float = field(default_factory=time.perf_counter)
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether it is no turn, but a look back at one: nothing of it is kept or counted."""
+        return self.lookback is not None and self.lookback.is_replay

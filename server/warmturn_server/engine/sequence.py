@@ -60,7 +60,9 @@ class Sequence:
         self.sink = sink
         self.sampler = Sampler(request.sampling, request.token_ids)
         self.buffer: KVBuffer | None = None
-        self.queries = Queries(self.num_prompt_tokens - 1) if request.lookback else None
+        self.queries = Queries(request.lookback.first) if request.lookback else None
+        self.reuse_limit = request.lookback.first if request.lookback and request.is_replay else None
+        """The most tokens that a replay may take over, as a copy."""
         self.prefix = Prefix()
         self.restoring = False
         self.cancelled = False

@@ -1,11 +1,15 @@
 """What a reply looked at, as a client gets it."""
 
 import json
+import shutil
 from typing import Any
 
 import httpx
+import openai
 import pytest
 import torch
+from openai import OpenAI
+from tests.conftest import StartServer
 from tests.support.models import TinyModels
 from tests.support.reference import Reference
 from tests.support.server import ServerProcess
@@ -97,6 +101,98 @@ def test_a_stream_ends_with_the_same(shared_server: ServerProcess) -> None:
         *_, last = Talk.begin(http).stream("who is Anna?", include=LOOKING)
     streamed = last["response"]["warmturn"]["lookback"]
     assert without_ids(streamed) == pytest.approx(without_ids(whole), abs=1e-5)
+
+
+def test_it_can_be_asked_for_later(start_server: StartServer) -> None:
+    """From memory, from disk after a restart, and from nothing: the numbers of the turn itself, whatever came after."""
+    server = start_server("--block-size", "8")
+    with server.client() as http:
+        talk = Talk.begin(http)
+        talk.say("my name is Anna")
+        said = talk.say("Grüße aus 東京, who?", include=LOOKING, instructions="You are a good assistant.")
+        talk.say("and where?")
+        assert_alike(look_back(http, said.id), said.report["lookback"])
+    server.restart()
+    with server.client() as http:
+        assert_alike(look_back(http, said.id), said.report["lookback"])
+    server.terminate()
+    shutil.rmtree(server.data_dir / "kv")
+    server.start()
+    with server.client() as http:
+        assert_alike(look_back(http, said.id), said.report["lookback"])
+
+
+def test_asking_later_leaves_no_trace(start_server: StartServer) -> None:
+    server = start_server("--block-size", "8")
+    with server.client() as http:
+        talk = Talk.begin(http)
+        talk.say("my name is Anna")
+        said = talk.say("who is she?")
+        before = stats_of(http)
+        for _ in range(3):
+            look_back(http, said.id)
+        assert stats_of(http) == before
+        further = talk.say("and where?")
+    assert further.report["cached_by_tier"]["resident"] >= len(said.token_ids) - 1
+    assert further.report["miss"] is None
+
+
+def test_items_deleted_before_or_after_a_reply_are_known_by_its_text(shared_server: ServerProcess) -> None:
+    with shared_server.client() as http:
+        talk = Talk.begin(http)
+        talk.say("my name is Anna")
+        talk.say("where are they?")
+        gone, late = (item_with(http, talk, text) for text in ("my name is Anna", "where are they?"))
+        checked(http.delete(f"/v1/conversations/{talk.id}/items/{gone}"))
+        said = talk.say("who?", include=LOOKING)
+        later = look_back(http, said.id)
+        assert [source["text"] for source in later["sources"]][1:-2] == [
+            source["text"] for source in said.report["lookback"]["sources"]
+        ][1:-2]
+        assert "my name is Anna" not in str(later["sources"])
+        checked(http.delete(f"/v1/conversations/{talk.id}/items/{late}"))
+        assert_nothing_guessed(look_back(http, said.id), said.report["lookback"])
+
+
+def assert_nothing_guessed(later: Json, at_the_time: Json) -> None:
+    """What was deleted between is no longer known to have been there; no token is given to another item for it."""
+    texts = [source["text"] for source in at_the_time["sources"]]
+    for position, token in later["tokens"].items():
+        assert token["text"] in later["sources"][token["source"]]["text"], position
+    assert {source["text"] for source in later["sources"] if source["tokens"]} <= {*texts, ""}
+
+
+def test_openais_client_asks_later_too(openai_client: OpenAI, model: str) -> None:
+    made = openai_client.responses.create(model=model, input="who?", max_output_tokens=4)
+    found = openai_client.responses.retrieve(made.id, include=["warmturn.lookback"])  # type: ignore[list-item]
+    assert found.model_extra and found.model_extra["warmturn"]["lookback"]["looks"]
+    with pytest.raises(openai.BadRequestError, match="cannot be included later"):
+        openai_client.responses.retrieve(made.id, include=["warmturn.token_ids"])  # type: ignore[list-item]
+
+
+def look_back(http: httpx.Client, response_id: str) -> Json:
+    reply = checked(http.get(f"/v1/responses/{response_id}", params={"include": "warmturn.lookback"}))
+    found: Json = reply["warmturn"]["lookback"]
+    return found
+
+
+def assert_alike(later: Json, at_the_time: Json) -> None:
+    assert without_ids(later) == pytest.approx(without_ids(at_the_time), abs=1e-5)
+    assert later["sources"] == at_the_time["sources"]
+    assert [look["text"] for look in later["looks"]] == [look["text"] for look in at_the_time["looks"]]
+    assert len(later["looks"]) == later["output_tokens"] == at_the_time["output_tokens"]
+
+
+def stats_of(http: httpx.Client) -> list[str]:
+    """Counts of turns and tokens, without times."""
+    lines = http.get("/metrics").text.splitlines()
+    counted = ("warmturn_turns_total", "warmturn_prompt_tokens_total", "warmturn_generation_tokens_total")
+    return [line for line in lines if line.startswith(counted)]
+
+
+def item_with(http: httpx.Client, talk: Talk, text: str) -> str:
+    items = checked(http.get(f"/v1/conversations/{talk.id}/items"))["data"]
+    return next(str(item["id"]) for item in items if item["content"][0]["text"] == text)
 
 
 def without_ids(lookback: Json) -> list[float]:
