@@ -8,6 +8,7 @@ with warmturn.Client() as client:
 from warmturn.client import Client, Readiness
 from warmturn.conversations import Conversations
 from warmturn.errors import ApiError, ProtocolError, ServerUnreachable, SettingsError, WarmturnError
+from warmturn.lookback import AtDepth, LayerLooks, Look, Lookback, Seen, Source
 from warmturn.stream import Event, TextDelta, TurnEnded, TurnStarted, TurnStream
 from warmturn.wire import (
     REUSE_MODES,
@@ -29,12 +30,16 @@ from warmturn.wire import (
 __all__ = [
     "REUSE_MODES",
     "ApiError",
+    "AtDepth",
     "Client",
     "Conversation",
     "Conversations",
     "Event",
     "Item",
+    "LayerLooks",
     "LoggedTurn",
+    "Look",
+    "Lookback",
     "Message",
     "Miss",
     "Model",
@@ -43,8 +48,10 @@ __all__ = [
     "Reading",
     "ReuseMode",
     "Rewrite",
+    "Seen",
     "ServerUnreachable",
     "SettingsError",
+    "Source",
     "TextDelta",
     "Turn",
     "TurnEnded",

@@ -7,6 +7,7 @@ from typing import Any, Self, Unpack
 import httpx
 
 from warmturn.conversations import Conversations
+from warmturn.lookback import Lookback
 from warmturn.stream import TurnStream
 from warmturn.transport import Transport
 from warmturn.wire import Message, Model, Turn, TurnOptions, parse_model, parse_turn
@@ -50,6 +51,11 @@ class Client:
         """One turn as it is made. Nothing is sent before the stream is entered."""
         return TurnStream(self._transport, _request(input, options, stream=True))
 
+    def look_back(self, response_id: str) -> Lookback | None:
+        """What an earlier reply looked at; None where the server cannot tell. It computes that reply once more."""
+        params = {"include": "warmturn.lookback"}
+        return parse_turn(self._transport.get(f"/v1/responses/{response_id}", params)).report.lookback
+
     def models(self) -> list[Model]:
         return [parse_model(model) for model in self._transport.get("/v1/models")["data"]]
 
@@ -73,6 +79,5 @@ class Client:
 
 def _request(input: Input, options: TurnOptions, *, stream: bool) -> dict[str, Any]:  # noqa: A002
     body: dict[str, Any] = {**options, "input": input if isinstance(input, str) else list(input), "stream": stream}
-    if body.pop("token_ids", False):
-        body["include"] = ["warmturn.token_ids"]
-    return body
+    include = [f"warmturn.{extra}" for extra in ("token_ids", "lookback") if body.pop(extra, False)]
+    return {**body, "include": include} if include else body

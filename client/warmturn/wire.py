@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, TypeVar
 
 from warmturn.errors import ProtocolError
+from warmturn.lookback import Lookback, parse_lookback
 
 Json = Mapping[str, Any]
 ReuseMode = Literal["state", "prompt", "nothing"]
@@ -46,6 +47,7 @@ class TurnOptions(TypedDict, total=False):
     ignore_eos: bool
     metadata: Mapping[str, str]
     token_ids: bool
+    lookback: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class TurnReport:
     miss: Miss | None = None
     prompt_token_ids: tuple[int, ...] | None = None
     output_token_ids: tuple[int, ...] | None = None
+    lookback: Lookback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,8 @@ def _parse_report(data: Json) -> TurnReport:
     for ids in ("prompt_token_ids", "output_token_ids"):
         if known.get(ids) is not None:
             known[ids] = tuple(known[ids])
+    if known.get("lookback") is not None:
+        known["lookback"] = parse_lookback(known["lookback"])
     return TurnReport(**known)
 
 

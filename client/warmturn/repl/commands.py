@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from warmturn.figures import milliseconds
 from warmturn.lookup import find_conversation
+from warmturn.repl.lookback_view import lookback_lines
 from warmturn.statistics import stats_lines
 from warmturn.wire import REUSE_MODES, Turn
 
@@ -84,6 +85,18 @@ def reuse(chat: "Chat", mode: str) -> None:
     chat.note(f"reuse: {chat.session.reuse}")
 
 
+def lookback(chat: "Chat", layer: str) -> None:
+    """[LAYER] what the last answer looked at: earlier turns, and tokens; with a number, in that layer alone"""
+    found = chat.session.look_back()
+    if found is None:
+        chat.note("no answer here yet to look back from")
+    elif layer and not (layer.isdecimal() and int(layer) < len(found.layers)):
+        chat.note(f"there is no layer {layer!r}; they count from 0 to {len(found.layers) - 1}")
+    else:
+        for line in lookback_lines(found, int(layer) if layer else None):
+            chat.note(line)
+
+
 def show_help(chat: "Chat", _: str) -> None:
     """this list"""
     for name, command in COMMANDS.items():
@@ -105,6 +118,7 @@ COMMANDS: dict[str, Command] = {
     "system": system,
     "stats": stats,
     "reuse": reuse,
+    "lookback": lookback,
     "help": show_help,
     "exit": leave,
 }

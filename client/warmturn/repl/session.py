@@ -8,6 +8,7 @@ from itertools import islice
 
 from warmturn.client import Client
 from warmturn.errors import ApiError, WarmturnError
+from warmturn.lookback import Lookback
 from warmturn.prefetch import prefetch
 from warmturn.stream import TurnStream
 from warmturn.wire import Conversation, Item, ReuseMode, Turn, TurnOptions
@@ -85,6 +86,10 @@ class ChatSession:
         if self.conversation is not None:
             metadata = {**self.conversation.metadata, "system": self._kept_system()}
             self.conversation = self.client.conversations.update(self.conversation.id, metadata=metadata)
+
+    def look_back(self) -> Lookback | None:
+        """What the last reply looked at; None where there is none yet, or the server cannot tell."""
+        return self.client.look_back(self.turns[-1].id) if self.turns else None
 
     def items(self) -> list[Item]:
         return [] if self.conversation is None else list(self.client.conversations.items(self.conversation.id))
