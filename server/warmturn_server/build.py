@@ -131,10 +131,14 @@ def open_log(settings: Settings) -> Log:
     """Before the model is loaded: whoever mistypes an address should not wait for that."""
     if settings.log == "sqlite":
         return open_local_log(settings.data_dir)
-    if settings.redis is None:
-        raise StartRefused("--log redis needs --redis, the address of the Redis that keeps the conversations")
+    url = settings.log_redis or settings.redis
+    if url is None:
+        raise StartRefused(
+            "--log redis needs the address of the Redis that keeps the conversations: --redis, or --log-redis if the "
+            "log has one of its own"
+        )
     secret = settings.redis_secret.get_secret_value() if settings.redis_secret else ""
-    return open_shared_log(settings.redis.get_secret_value(), secret.encode())
+    return open_shared_log(url.get_secret_value(), secret.encode())
 
 
 def load_tokenizer(loaded: LoadedModel) -> PreTrainedTokenizerBase:

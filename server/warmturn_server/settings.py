@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     log: Literal["sqlite", "redis"] = "sqlite"
     redis: SecretStr | None = Field(default=None, description="URL of the Redis that servers share")
+    log_redis: SecretStr | None = Field(default=None, description="URL of the Redis of the log, if it has its own")
     redis_secret: SecretStr | None = Field(default=None, description="signs what is kept there; the same everywhere")
     redis_ttl: Annotated[int, Field(ge=1)] = 86_400
     redis_wait_ms: Annotated[float, Field(gt=0)] = 75.0

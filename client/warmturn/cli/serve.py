@@ -36,6 +36,9 @@ def serve(
     kv_codec: Annotated[
         Literal["none", "zstd"] | None, _option("--kv-codec", "How state in Redis is made smaller; default none.")
     ] = None,
+    log_redis: Annotated[
+        str | None, _option("--log-redis", "The log's Redis, if it is not the one of --redis.")
+    ] = None,
     block_size: Annotated[int | None, _option("--block-size", "Tokens a block of saved state; default 32.")] = None,
     max_context: Annotated[
         int | None, _option("--max-context", "Longest prompt and reply; default the model's.")
