@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..errors import InvalidRequest
 from .items import ChatMessage
 
 Render = Callable[[list[ChatMessage]], str]
@@ -52,7 +53,10 @@ class _Text:
 def find_passages(text: str, messages: Sequence[ChatMessage], render: Render) -> list[Passage]:
     """The passages of `text`, which `render` made of `messages`, from left to right, as far as they are certain."""
     marked, mark = _marked(text, messages)
-    first, *rest = re.split(f"{mark}([0-9]+){mark}", render(marked))
+    try:
+        first, *rest = re.split(f"{mark}([0-9]+){mark}", render(marked))
+    except InvalidRequest:  # a template that looks into what is said
+        return []
     numbers, literals = [int(number) for number in rest[::2]], [_timeless(literal) for literal in rest[1::2]]
     whole = _Text(text, _timeless(text))
     passages = list[Passage]()
