@@ -29,8 +29,14 @@ def start_server(tiny_models: TinyModels, tmp_path: Path) -> Iterator[StartServe
     """`start_server("--block-size", "8", model=..., data_dir=...)`: a server process of the test's own."""
     with ExitStack() as servers:
 
-        def start(*options: str, model: Path | None = None, data_dir: Path | None = None) -> ServerProcess:
-            server = ServerProcess(model or tiny_models(), data_dir or tmp_path / "data", *options)
+        def start(
+            *options: str,
+            model: Path | None = None,
+            data_dir: Path | None = None,
+            environment: dict[str, str] | None = None,
+        ) -> ServerProcess:
+            folder = data_dir or tmp_path / "data"
+            server = ServerProcess(model or tiny_models(), folder, *options, environment=environment)
             return servers.enter_context(server)
 
         yield start

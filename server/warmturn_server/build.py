@@ -72,6 +72,7 @@ def build_engine(settings: Settings) -> Engine:
 
 def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
     """Load the model and open the tiers. Raises `StartRefused` with what to do."""
+    link = RedisLink.parse(settings.redis.get_secret_value()) if settings.redis else None
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
@@ -85,7 +86,7 @@ def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
     )
     runner = ModelRunner(loaded)
     tokenizer = load_tokenizer(loaded)
-    cache = _prefix_cache(settings, loaded, runner, tokenizer, metrics)
+    cache = _prefix_cache(settings, loaded, runner, tokenizer, metrics, link)
     cost_model = CostModel(settings.prefill_budget)
     calibrate(runner, cost_model, settings.prefill_budget)
     engine = Engine(
@@ -199,7 +200,12 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
 
 
 def _prefix_cache(
-    settings: Settings, loaded: LoadedModel, runner: ModelRunner, tokenizer: PreTrainedTokenizerBase, metrics: Metrics
+    settings: Settings,
+    loaded: LoadedModel,
+    runner: ModelRunner,
+    tokenizer: PreTrainedTokenizerBase,
+    metrics: Metrics,
+    link: RedisLink | None,
 ) -> PrefixCache:
     digest = fingerprint(settings, loaded, runner, tokenizer).digest()
     codec = BlockCodec(digest, runner.layout.describe(), runner.layout.bytes_per_token)
@@ -214,18 +220,21 @@ def _prefix_cache(
             raise StartRefused(f"cannot use {settings.data_dir} for saved state: {error}; set --data-dir") from error
         tiers.append(GuardedTier(disk, metrics))
         foreign = disk.has_foreign_blocks
-    if settings.redis is not None:
-        tiers.append(_redis_tier(settings, digest, codec, runner.layout, metrics))
+    if link is not None:
+        tiers.append(_redis_tier(settings, link, digest, codec, runner.layout, metrics))
     wait_seconds = settings.redis_wait_ms / 1000
     return PrefixCache(codec, settings.block_size, tiers, foreign_blocks=foreign, wait_seconds=wait_seconds)
 
 
 def _redis_tier(
-    settings: Settings, digest: FingerprintDigest, codec: BlockCodec, layout: KVLayout, metrics: Metrics
+    settings: Settings,
+    link: RedisLink,
+    digest: FingerprintDigest,
+    codec: BlockCodec,
+    layout: KVLayout,
+    metrics: Metrics,
 ) -> GuardedTier:
     """Refused where only the operator can help; a Redis that is down is waited for in the background."""
-    assert settings.redis is not None
-    link = RedisLink.parse(settings.redis.get_secret_value())
     secret = settings.redis_secret.get_secret_value().encode() if settings.redis_secret else b""
     if not secret:
         _log.warning("state in Redis is not signed: whoever can write there is trusted; set WARMTURN_REDIS_SECRET")
@@ -237,7 +246,8 @@ def _redis_tier(
         ttl_seconds=settings.redis_ttl,
         max_block_bytes=codec.max_bytes(settings.block_size),
     )
-    guarded = GuardedTier(tier, metrics, _REDIS_PAUSE_SECONDS, probe=tier.ping)
+    probe = partial(tier.ping, settings.redis_wait_ms / 1000)
+    guarded = GuardedTier(tier, metrics, _REDIS_PAUSE_SECONDS, probe)
     try:
         tier.check()
     except TierUnavailable as error:

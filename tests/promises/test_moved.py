@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import xxhash
 from pydantic import SecretStr
 from tests.support.engines import greedy, running_engine
 from tests.support.models import TinyModels
@@ -12,6 +13,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.reference import Reference, Turn
 
 from warmturn_server.engine import Engine, Generated, MissReason
+from warmturn_server.kvcache import BlockKey, FingerprintDigest, Seal
 
 PATIENT = {"redis_wait_ms": 60_000.0}
 """The machine that runs the tests may be busy; how long a turn really waits is tested elsewhere."""
@@ -90,3 +92,70 @@ def test_what_the_operator_sees(start: StartServer) -> None:
     assert isinstance(tiers, dict)
     seen = {name: tiers["redis"][name] for name in ("bytes", "budget_bytes", "blocks", "authenticated", "codec")}
     assert seen == {"bytes": None, "budget_bytes": None, "blocks": None, "authenticated": True, "codec": "zstd"}
+
+
+Attack = Callable[[dict[bytes, bytes]], dict[bytes, bytes]]
+
+
+def flip(values: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """One bit each, in places that differ."""
+    places = {key: 7919 * number % len(value) for number, (key, value) in enumerate(values.items())}
+    return {k: v[: places[k]] + bytes([v[places[k]] ^ 4]) + v[places[k] + 1 :] for k, v in values.items()}
+
+
+def swap(values: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Every key with its neighbour's value."""
+    return dict(zip(values, [*list(values.values())[1:], next(iter(values.values()))], strict=True))
+
+
+def sign_again(values: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Other numbers under a sound checksum, signed by somebody who knows the model, the key, and all but the secret."""
+    forged = {}
+    for name, value in values.items():
+        key = BlockKey(bytes.fromhex(name.rsplit(b":", 1)[1].decode()))
+        block = bytearray(value[OPENED])
+        block[-80:-16] = bytes(64)
+        block[-16:] = xxhash.xxh3_128_digest(bytes(block[:-16]))
+        forged[name] = bytes(Seal(FingerprintDigest(bytes(32))).close(key, 0, len(block), block))
+    return forged
+
+
+def cut(values: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    return {key: value[: len(value) // 2] for key, value in values.items()}
+
+
+def swell(values: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    return {key: value + bytes(2**22) for key, value in values.items()}
+
+
+OPENED = slice(13, -32)
+"""The body of a value: after the header, before the tag."""
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+@pytest.mark.parametrize("attack", [flip, swap, sign_again, cut, swell])
+@pytest.mark.parametrize("kv_codec", ["none", "zstd"])
+def test_whoever_writes_to_redis_cannot_make_a_server_say_anything_else(
+    start: StartServer, redis_server: RedisServer, turns: list[Turn], attack: Attack, kv_codec: str
+) -> None:
+    secret = {"redis_secret": SecretStr("theirs alone"), "kv_codec": kv_codec}
+    ask(start("one", **secret), turns, 0)
+    with redis_server.client() as attacker:
+        names = sorted(attacker.scan_iter("warmturn:kv:*"))
+        values = {name: attacker.get(name) for name in names}
+        assert len(values) >= 4
+        attacker.mset(attack(values))
+    report = ask(start("other", **secret), turns, 1).report
+    assert (report.cached_by_tier["redis"], report.cached_tokens) == (0, 0)
+    assert report.miss is not None
+    assert (report.miss.reason, report.miss.tier) == (MissReason.CORRUPT, "redis")
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+def test_values_of_another_kind_are_no_state(start: StartServer, redis_server: RedisServer, turns: list[Turn]) -> None:
+    ask(start("one"), turns, 0)
+    with redis_server.client() as attacker:
+        for name in list(attacker.scan_iter("warmturn:kv:*")):
+            attacker.delete(name)
+            attacker.rpush(name, "a", "list")
+    assert ask(start("other"), turns, 1).report.cached_tokens == 0

@@ -7,12 +7,14 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from .keys import BlockKey
 from .tier import Block, Tier, TierFull, TierUnavailable
 
 PAUSE_SECONDS = 10.0
+MOST_OWED = 100_000
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -28,8 +30,8 @@ class GuardedTier:
     """Passes calls on to a tier; once it fails, answers for it as if it were empty until the pause is over.
 
     With `probe`, which raises `TierUnavailable` while the tier is unwell, it is on again only when that succeeds. It is
-    asked once every pause on a thread of its own, so that no turn has to find out. A tier that is merely full is still
-    read from.
+    asked once every pause on a thread of its own, so that no turn has to find out; what was to be removed meanwhile is
+    removed then, before anybody can read it. A tier that is merely full is still read from.
 
     The one place where a tier's failure is turned into a miss.
     """
@@ -49,6 +51,7 @@ class GuardedTier:
         self._probe = probe
         self._off_until = 0.0
         self._full_until = 0.0
+        self._owed: set[BlockKey] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
@@ -68,7 +71,9 @@ class GuardedTier:
             self._try(lambda: self._tier.put_many(blocks), None)
 
     def remove_many(self, keys: Collection[BlockKey]) -> None:
-        self._try(lambda: self._tier.remove_many(keys), None)
+        if not self._try(lambda: self._remove(keys), False) and self._probe:
+            with self._lock:
+                self._owed.update(islice(keys, MOST_OWED - len(self._owed)))
 
     def evicted(self, key: BlockKey) -> bool:
         return self._tier.evicted(key)
@@ -122,10 +127,22 @@ class GuardedTier:
             self.switch_off(error)
         return otherwise
 
+    def _remove(self, keys: Collection[BlockKey]) -> bool:
+        self._tier.remove_many(keys)
+        return True
+
+    def _remove_owed(self) -> None:
+        with self._lock:
+            owed = tuple(self._owed)
+        self._tier.remove_many(owed)
+        with self._lock:
+            self._owed.difference_update(owed)
+
     def _await(self, probe: Callable[[], None]) -> None:
         while not self._closed.wait(self._pause_seconds):
             try:
                 probe()
+                self._remove_owed()
             except TierUnavailable:
                 continue
             except Exception:

@@ -104,9 +104,9 @@ class PrefixCache:
             restored.gap = self._restore_run(tier, spans, token_ids, buffer, patience)
             seconds, tokens = time.perf_counter() - began, buffer.length - before
             restored.add(tier.name, tokens, seconds)
-            self.bandwidth[tier.name].observe(tokens * self._codec.bytes_per_token, seconds)
-            if restored.gap is not None:
+            if restored.gap is not None:  # waiting for what never came says nothing about speed
                 break
+            self.bandwidth[tier.name].observe(tokens * self._codec.bytes_per_token, seconds)
         return restored
 
     def restore_from_afar(

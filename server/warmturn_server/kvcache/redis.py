@@ -119,10 +119,15 @@ class RedisTier:
     def facts(self) -> Mapping[str, object]:
         return {"authenticated": self._seal.authenticated, "codec": self._packing.name}
 
-    def ping(self) -> None:
-        """Raises `TierUnavailable` unless there is an answer."""
+    def ping(self, within_seconds: float) -> None:
+        """Raises `TierUnavailable` unless there is an answer, in time once the connection stands."""
         with _translated():
-            self._connected().ping()
+            client = self._connected()
+            client.ping()
+            began = time.perf_counter()
+            client.ping()
+        if (seconds := time.perf_counter() - began) > within_seconds:
+            raise TierUnavailable(f"it took {1000 * seconds:.0f} ms to answer")
 
     def check(self) -> None:
         """Once at start: raises `StartRefused` where only the operator can help, `TierUnavailable` where time may."""

@@ -1,14 +1,16 @@
 """A tier that fails is left alone for a while; nobody but the guard notices."""
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from tests.support.state import Tally
 
-from warmturn_server.kvcache import Block, BlockKey, GuardedTier, TierUnavailable
+from warmturn_server.kvcache import Block, BlockKey, GuardedTier, TierFull, TierUnavailable
 from warmturn_server.kvcache.ram import RamTier
 
-KEY = BlockKey(bytes(32))
+KEY, OTHER = BlockKey(bytes(32)), BlockKey(bytes(31) + b"\1")
 
 
 class Flaky(RamTier):
@@ -54,3 +56,77 @@ def test_a_bug_is_not_taken_for_an_outage() -> None:
 
     with pytest.raises(ValueError, match="a bug"):
         GuardedTier(Buggy(10), Tally()).get_many([KEY])
+
+
+class Sick(Flaky):
+    """A tier that is asked whether it is well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.probed = threading.Semaphore(0)
+
+    def probe(self) -> None:
+        self.probed.release()
+        if self.broken:
+            raise TierUnavailable("still gone")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_with_a_probe_it_stays_off_until_that_succeeds_and_no_caller_has_to_find_out() -> None:
+    tier, tally = Sick(), Tally()
+    guarded = GuardedTier(tier, tally, pause_seconds=0.01, probe=tier.probe)
+    guarded.put_many({KEY: b"block"})
+    tier.broken = True
+    guarded.get_many([KEY])
+    for _ in range(3):
+        assert tier.probed.acquire(timeout=10)
+        assert guarded.get_many([KEY]) == {}
+    assert (tier.calls, tally.failures) == (1, ["ram"])
+    tier.broken = False
+    until(lambda: guarded.available)
+    assert guarded.get_many([KEY]) == {KEY: b"block"}
+
+
+def test_what_was_to_be_removed_meanwhile_is_gone_before_anybody_reads_it() -> None:
+    tier = Sick()
+    guarded = GuardedTier(tier, Tally(), pause_seconds=0.01, probe=tier.probe)
+    guarded.put_many({KEY: b"block", OTHER: b"other"})
+    tier.broken = True
+    guarded.get_many([KEY])
+    guarded.remove_many([KEY])
+    tier.broken = False
+    until(lambda: guarded.available)
+    assert guarded.get_many([KEY, OTHER]) == {OTHER: b"other"}
+
+
+def test_a_tier_that_is_full_is_still_read_from() -> None:
+    class Full(RamTier):
+        def put_many(self, blocks: Mapping[BlockKey, Block]) -> None:
+            super().put_many(blocks)
+            raise TierFull("no room")
+
+    tally = Tally()
+    guarded = GuardedTier(Full(1000), tally, pause_seconds=60)
+    guarded.put_many({KEY: b"block"})
+    guarded.put_many({OTHER: b"other"})
+    assert guarded.get_many([KEY, OTHER]) == {KEY: b"block"}
+    assert (guarded.available, guarded.writable, tally.failures) == (True, False, ["ram"])
+
+
+def test_a_closed_guard_asks_no_more() -> None:
+    tier = Sick()
+    guarded = GuardedTier(tier, Tally(), pause_seconds=0.01, probe=tier.probe)
+    tier.broken = True
+    guarded.get_many([KEY])
+    assert tier.probed.acquire(timeout=10)
+    guarded.close()
+    time.sleep(0.05)
+    while tier.probed.acquire(blocking=False):
+        pass
+    assert not tier.probed.acquire(timeout=0.1)
