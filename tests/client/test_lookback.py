@@ -115,7 +115,7 @@ def test_chat_shows_what_the_last_answer_looked_at(shared_server: ServerProcess,
     done = command("chat", "--temperature", "0", "--max-tokens", "6", stdin=said, COLUMNS="80")
     done.ok()
     before, *shown = done.stderr.split("what the ")
-    assert "no answer here yet" in before
+    assert "there is no answer yet" in before
     assert len(shown) == 2
     for part, where in zip(shown, ("all layers", "layer 1 alone"), strict=True):
         assert where in part
@@ -123,6 +123,20 @@ def test_chat_shows_what_the_last_answer_looked_at(shared_server: ServerProcess,
     assert "there is no layer '3'; they count from 0 to 2" in done.stderr
     assert "there is no layer 'x'" in done.stderr
     assert max(cell_len(line) for part in shown for line in part.splitlines()) <= 80
+
+
+def test_chat_looks_back_in_a_conversation_that_it_resumes_and_after_an_undo(
+    shared_server: ServerProcess, tmp_path: Path
+) -> None:
+    command = Command(tmp_path, shared_server.base_url)
+    settings = ("--temperature", "0", "--max-tokens", "6")
+    command("chat", *settings, stdin="my name is Anna\nwho is she?\n").ok()
+    done = command("chat", "-c", *settings, stdin="/lookback\n/undo\n/lookback\n")
+    done.ok()
+    _, resumed, undone = done.stderr.split("what the ")
+    assert "turn 2  you    who is she?" in resumed
+    assert "who is she?" not in undone.replace("taken back: who is she?", "")
+    assert "turn 1  you    my name is Anna" in undone
 
 
 def test_a_turn_of_the_real_server_is_read_whole(shared_server: ServerProcess) -> None:

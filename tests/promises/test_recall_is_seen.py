@@ -1,8 +1,9 @@
 """The bundled model remembers by looking: what it answers with points at the turn where it was told.
 
-The layer in which that is seen is a property of the model, found once and not for each fact: over 40 dialogues of its
-generator with held-out values, five facts each, layer 1 gave the telling turn 0.78 of its attention (mean over heads)
-while the value was chosen, and no other layer more than 0.10.
+The layer in which that is seen is a property of the model, known beforehand and not picked for each fact: three of
+layer 1's four heads started as induction heads (`bundled/network.py`). Over 40 dialogues of its generator with held-out
+values, five facts each and none of those below, that layer gave the telling turn 0.78 of its attention (mean over
+heads) while the value was chosen, and no other layer more than 0.10.
 """
 
 from collections.abc import Iterator

@@ -89,7 +89,7 @@ def lookback(chat: "Chat", layer: str) -> None:
     """[LAYER] what the last answer looked at: earlier turns, and tokens; with a number, in that layer alone"""
     found = chat.session.look_back()
     if found is None:
-        chat.note("no answer here yet to look back from")
+        chat.note("nothing to look back from: there is no answer yet, or the server cannot tell")
     elif layer and not (layer.isdecimal() and int(layer) < len(found.layers)):
         chat.note(f"there is no layer {layer!r}; they count from 0 to {len(found.layers) - 1}")
     else:

@@ -88,8 +88,9 @@ class ChatSession:
             self.conversation = self.client.conversations.update(self.conversation.id, metadata=metadata)
 
     def look_back(self) -> Lookback | None:
-        """What the last reply looked at; None where there is none yet, or the server cannot tell."""
-        return self.client.look_back(self.turns[-1].id) if self.turns else None
+        """What the conversation's last reply looked at; None where there is none, or the server cannot tell."""
+        turns = [] if self.conversation is None else list(self.client.conversations.turns(self.conversation.id))
+        return self.client.look_back(turns[-1].id) if turns else None
 
     def items(self) -> list[Item]:
         return [] if self.conversation is None else list(self.client.conversations.items(self.conversation.id))
