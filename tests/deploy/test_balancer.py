@@ -134,8 +134,10 @@ def test_clients_that_send_everything_again_stay_where_they_began(behind: Behind
     assert went == {(0, "one"), (0, "two"), (1, "one"), (1, "two")}
 
 
-def test_without_an_id_everybody_gets_some(behind: Behind) -> None:
-    assert {behind.client.get("/v1/models").text for _ in range(20)} == {"one", "two"}
+def test_what_begins_is_dealt_out_and_who_looks_sees_one_server(behind: Behind) -> None:
+    assert {behind.post("/v1/conversations", {}) for _ in range(20)} == {"one", "two"}
+    assert {behind.post("/v1/responses", {"input": "x"}) for _ in range(20)} == {"one", "two"}
+    assert len({behind.client.get("/v1/stats").text for _ in range(20)}) == 1
 
 
 @pytest.mark.parametrize("body", [b"not json", b"", json.dumps({"input": "x" * 200_000, "conversation": "c"}).encode()])
@@ -157,7 +159,7 @@ def test_a_server_that_is_gone_costs_no_request_and_moves_only_its_own(behind: B
 def test_a_server_that_is_not_ready_is_left_alone(behind: Behind) -> None:
     behind.servers[0].ready = False
     for _ in range(200):
-        if {behind.client.get("/v1/models").text for _ in range(10)} == {"two"}:
+        if {behind.post("/v1/conversations", {}) for _ in range(10)} == {"two"}:
             break
         threading.Event().wait(0.05)
     assert {behind.post("/v1/responses", {"conversation": conversation}) for conversation in IDS} == {"two"}

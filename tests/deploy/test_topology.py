@@ -15,7 +15,7 @@ from tests.support.models import TinyModels
 from tests.support.prometheus import Prometheus
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.server import ServerProcess
-from tests.support.talk import Said, Talk
+from tests.support.talk import Said, Talk, checked
 
 KEY: Final = "the operator's key"
 LINES: Final = ("And my dog is called Fido.", "What is my cat called?", "And my dog?")
@@ -68,6 +68,22 @@ class Topology:
         (went,) = [number for number, (old, new) in enumerate(zip(before, self.turns(), strict=True)) if new == old + 1]
         return said, went
 
+    def say_when_free(self, talk: Talk, line: str) -> Said:
+        """The lease of a server that died runs out by itself."""
+        deadline = time.monotonic() + 60
+        while (asked := self.client.post("/v1/responses", json=talk.body(line, max_output_tokens=12))).is_error:
+            assert asked.status_code == 409, asked.text
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        return Said.of(asked.json())
+
+    def await_warm(self, talk: Talk) -> None:
+        """Ask for it until it is so."""
+        deadline = time.monotonic() + 30
+        while checked(self.client.post(f"/v1/conversations/{talk.id}/warm"))["status"] != "warm":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
     def await_saved(self) -> None:
         """Until the shared tier has not grown for a while."""
         sizes = [-1]
@@ -86,8 +102,11 @@ class Twin:
 
     def say(self, line: str) -> tuple[Said, int]:
         said, went = self._topology.say(self.talk, line)
-        assert said.token_ids == self._twin.say(line, max_output_tokens=12).token_ids
+        self.compare(said, line)
         return said, went
+
+    def compare(self, said: Said, line: str) -> None:
+        assert said.token_ids == self._twin.say(line, max_output_tokens=12).token_ids
 
 
 def authorised(client: httpx.Client) -> httpx.Client:
@@ -158,12 +177,14 @@ def test_every_panel_has_something_to_show(
 def test_when_a_server_dies_its_conversations_go_on_at_the_other(topology: Topology, homes: list[list[Twin]]) -> None:
     topology.await_saved()
     topology.servers[0].kill()
+    warmed = homes[0][0]
+    topology.await_warm(warmed.talk)
     for twin in homes[0]:
         said, went = twin.say(LINES[2])
         assert went == 1
-        assert said.report["cached_by_tier"]["redis"] > 0
+        assert said.report["cached_by_tier"]["ram" if twin is warmed else "redis"] > 0
         assert said.report["miss"] is None
-    assert held(topology.servers[1])["redis"] == len(homes[0])
+    assert held(topology.servers[1])["redis"] == len(homes[0]) - 1
     topology.prometheus.await_that('up{job="warmturn"} == 0')
 
 
@@ -177,3 +198,20 @@ def test_and_come_back_with_it(topology: Topology, homes: list[list[Twin]]) -> N
             assert went == number
             assert said.report["miss"] is None
     assert held(topology.servers[0]) == {"redis": len(homes[0])}
+
+
+def test_a_turn_that_was_cut_off_is_not_there_and_can_be_said_again(
+    topology: Topology, homes: list[list[Twin]]
+) -> None:
+    """Last, because it kills for good."""
+    twin = homes[1][0]
+    before = twin.talk.texts()
+    events = twin.talk.stream("Tell me more.", max_output_tokens=800, ignore_eos=True)
+    with pytest.raises(httpx.TransportError):
+        for event in events:
+            if event["type"] == "response.output_text.delta":
+                topology.servers[1].kill()
+    assert twin.talk.texts() == before
+    said = topology.say_when_free(twin.talk, "And my dog?")
+    twin.compare(said, "And my dog?")
+    assert said.report["cached_by_tier"]["redis"] > 0
