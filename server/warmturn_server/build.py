@@ -33,7 +33,9 @@ from .kvcache import (
     Fingerprint,
     FingerprintDigest,
     GuardedTier,
+    Int8,
     KVLayout,
+    Packing,
     Plain,
     PrefixCache,
     RamTier,
@@ -183,6 +185,7 @@ def fingerprint(
         layout=runner.layout.describe(),
         block_size=settings.block_size,
         runtime=runtime_name(runner.device),
+        precision="int8" if settings.redis and settings.kv_codec == "int8" else "exact",
     )
 
 
@@ -239,12 +242,13 @@ def _redis_tier(
     if not secret:
         _log.warning("state in Redis is not signed: whoever can write there is trusted; set WARMTURN_REDIS_SECRET")
     zstd = Zstd(layout.dtype.itemsize)
+    packings: dict[str, list[Packing]] = {"none": [Plain(), zstd], "zstd": [zstd], "int8": [Int8(codec, layout)]}
     tier = RedisTier(
         partial(link.client, timeout_seconds=_REDIS_TIMEOUT_SECONDS),
         Seal(digest, secret),
-        [zstd] if settings.kv_codec == "zstd" else [Plain(), zstd],
+        packings[settings.kv_codec],
         ttl_seconds=settings.redis_ttl,
-        max_block_bytes=codec.max_bytes(settings.block_size),
+        max_block_bytes=codec.num_bytes(settings.block_size),
     )
     probe = partial(tier.ping, settings.redis_wait_ms / 1000)
     guarded = GuardedTier(tier, metrics, _REDIS_PAUSE_SECONDS, probe)

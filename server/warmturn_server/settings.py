@@ -41,5 +41,5 @@ class Settings(BaseSettings):
     redis_secret: SecretStr | None = Field(default=None, description="signs what is kept there; the same everywhere")
     redis_ttl: Annotated[int, Field(ge=1)] = 86_400
     redis_wait_ms: Annotated[float, Field(gt=0)] = 75.0
-    kv_codec: Literal["none", "zstd"] = "none"
+    kv_codec: Literal["none", "zstd", "int8"] = "none"
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

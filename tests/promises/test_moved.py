@@ -159,3 +159,22 @@ def test_values_of_another_kind_are_no_state(start: StartServer, redis_server: R
             attacker.delete(name)
             attacker.rpush(name, "a", "list")
     assert ask(start("other"), turns, 1).report.cached_tokens == 0
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+def test_state_in_eight_bits_is_never_met_by_whoever_did_not_ask_for_it(
+    start: StartServer, redis_server: RedisServer, turns: list[Turn], tmp_path: Path
+) -> None:
+    """Neither over Redis nor in a data folder that was used with the other setting before."""
+    rounded = start("folder", kv_codec="int8")
+    rounded.generate(greedy(turns[0].prompt, 9))
+    rounded.flush()
+    other = start("other", kv_codec="int8")
+    assert other.generate(greedy(turns[1].prompt, 9)).report.cached_by_tier["redis"] > 0
+    rounded.close()
+    exact = start("folder")
+    assert ask(exact, turns, 1).report.cached_tokens == 0
+    with redis_server.client() as client:
+        namespaces = {name.split(b":")[2] for name in client.scan_iter("warmturn:kv:*")}
+    assert len(namespaces) == 2
+    assert len(list((tmp_path / "folder" / "kv").iterdir())) == 2

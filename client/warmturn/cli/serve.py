@@ -34,7 +34,8 @@ def serve(
     redis: Annotated[str | None, _option("--redis", "Redis that servers share, e.g. redis://host:6379/0.")] = None,
     redis_ttl: Annotated[int | None, _option("--redis-ttl", "Seconds that unused state stays in Redis; a day.")] = None,
     kv_codec: Annotated[
-        Literal["none", "zstd"] | None, _option("--kv-codec", "How state in Redis is made smaller; default none.")
+        Literal["none", "zstd", "int8"] | None,
+        _option("--kv-codec", "How state in Redis is made smaller: none (default), zstd (exact), int8 (not exact)."),
     ] = None,
     log_redis: Annotated[
         str | None, _option("--log-redis", "The log's Redis, if it is not the one of --redis.")

@@ -8,6 +8,7 @@ from .far import FarTier, Patience
 from .fingerprint import Fingerprint, FingerprintDigest
 from .gap import Gap, MissReason
 from .guard import GuardedTier
+from .int8 import Int8
 from .keys import BlockKey, BlockSpan, reusable_tokens
 from .layout import KVLayout, LayerShape
 from .packing import Packing, Plain, Zstd
@@ -36,6 +37,7 @@ __all__ = [
     "Gap",
     "GuardedTier",
     "Held",
+    "Int8",
     "KVBuffer",
     "KVLayout",
     "KVSnapshot",

@@ -45,10 +45,25 @@ class BlockCodec:
     layout: str
     bytes_per_token: int
 
-    def max_bytes(self, num_tokens: int) -> int:
-        """The most that a block of so many tokens can take."""
-        head = _FIXED.size + len(self.layout.encode()) + num_tokens * 8 + 64
-        return head + num_tokens * self.bytes_per_token + _CHECKSUM_BYTES
+    def num_bytes(self, num_tokens: int) -> int:
+        """Of a block of so many tokens."""
+        return self._start(num_tokens) + num_tokens * self.bytes_per_token + _CHECKSUM_BYTES
+
+    def measure(self, block: memoryview) -> tuple[int, int]:
+        """How many tokens a block holds, and where its payload begins; for one whose header says nothing false yet."""
+        if len(block) < _FIXED.size:
+            raise CorruptBlock("truncated header")
+        num_tokens: int = _FIXED.unpack_from(block)[3]
+        return num_tokens, self._start(num_tokens)
+
+    def sealed(self, block: bytearray) -> bytearray:
+        """With the checksum that its present contents need."""
+        block[-_CHECKSUM_BYTES:] = xxhash.xxh3_128_digest(memoryview(block)[:-_CHECKSUM_BYTES])
+        return block
+
+    def _start(self, num_tokens: int) -> int:
+        head = _FIXED.size + len(self.layout.encode()) + num_tokens * 8
+        return head + -head % 64
 
     def encode(self, span: BlockSpan, token_ids: Sequence[int], snapshot: KVSnapshot) -> bytearray:
         """The block's bytes; `token_ids` are those of the block alone."""
@@ -58,14 +73,11 @@ class BlockCodec:
         head = _FIXED.pack(
             _MAGIC, FORMAT_VERSION, len(layout), span.num_tokens, payload_bytes, span.key, self.fingerprint
         )
-        start = len(head) + len(layout) + len(ids)
-        start += -start % 64
+        start = self._start(span.num_tokens)
         block = bytearray(start + payload_bytes + _CHECKSUM_BYTES)
         block[: len(head) + len(layout) + len(ids)] = head + layout + ids
-        view = memoryview(block)
-        snapshot.read_into(span.start, span.stop, view[start : start + payload_bytes])
-        block[-_CHECKSUM_BYTES:] = xxhash.xxh3_128_digest(view[:-_CHECKSUM_BYTES])
-        return block
+        snapshot.read_into(span.start, span.stop, memoryview(block)[start : start + payload_bytes])
+        return self.sealed(block)
 
     def decode(self, block: memoryview, span: BlockSpan, token_ids: Sequence[int]) -> memoryview:
         """The payload of a block that is proved to be the one asked for, else `CorruptBlock`."""

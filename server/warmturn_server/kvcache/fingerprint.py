@@ -17,6 +17,7 @@ class Fingerprint:
     """One field for each thing that changes K and V, or what the token ids mean; hashes are hex strings.
 
     `runtime` names what computes (torch and transformers versions, device type): another version may round otherwise.
+    `precision` is not "exact" where state is kept in fewer bits: whoever did not ask for that never meets it.
     """
 
     weights: str
@@ -29,6 +30,7 @@ class Fingerprint:
     layout: str
     block_size: int
     runtime: str
+    precision: str = "exact"
     format_version: int = FORMAT_VERSION
 
     def digest(self) -> FingerprintDigest:
