@@ -59,6 +59,16 @@ def blocks_of(seed: BlockKey, token_ids: Sequence[int], block_size: int) -> list
     return spans + list(partial_blocks(previous, token_ids, start, block_size))[:1]
 
 
+def every_block(seed: BlockKey, token_ids: Sequence[int], block_size: int) -> Iterator[BlockSpan]:
+    """Whatever these tokens and every beginning of them can have been saved as."""
+    previous, start = seed, 0
+    for span in [*full_blocks(seed, token_ids, block_size), None]:
+        yield from partial_blocks(previous, token_ids, start, block_size)
+        if span is not None:
+            yield span
+            previous, start = span.key, span.stop
+
+
 def reusable_tokens(num_tokens: int) -> int:
     """All but the last token: its logits begin the reply."""
     return max(num_tokens - 1, 0)

@@ -16,8 +16,8 @@ from .far import FarTier, Late, Patience
 from .fingerprint import FingerprintDigest
 from .gap import Gap, MissReason
 from .guard import GuardedTier
-from .keys import BlockKey, BlockSpan, blocks_of, chain_seed, full_blocks, partial_blocks
-from .prefix_match import PrefixMatch, Restored
+from .keys import BlockKey, BlockSpan, blocks_of, chain_seed, every_block
+from .prefix_match import Holders, PrefixMatch, Restored, find_prefix
 from .tier import Block
 
 WAIT_SECONDS = 0.075
@@ -26,7 +26,6 @@ _LOOKUP_SHARE = 2 / 3
 
 PrefillSeconds = Callable[[int, int], float | None]
 """Expected time to compute so many tokens after so many others."""
-_Holders = Callable[[Sequence[BlockKey]], "list[GuardedTier | None]"]
 
 
 class PrefixCache:
@@ -58,9 +57,8 @@ class PrefixCache:
         self._moving = threading.Lock()
 
     def match(self, tenant: str, token_ids: Sequence[int]) -> PrefixMatch:
-        """The longest prefix of `token_ids` saved on this machine: whole blocks, then the partial one that a turn may
-        have ended with."""
-        return self._match(tenant, token_ids, self._near_holders)
+        """The longest prefix of `token_ids` saved on this machine."""
+        return self._find(tenant, token_ids, self._near_holders)
 
     def match_everywhere(
         self, tenant: str, token_ids: Sequence[int], seconds_left: Callable[[], float] = lambda: math.inf
@@ -75,7 +73,7 @@ class PrefixCache:
                     held = [tier or (far.tier if has[key] else None) for key, tier in zip(keys, held, strict=True)]
             return held
 
-        return self._match(tenant, token_ids, holders)
+        return self._find(tenant, token_ids, holders)
 
     def patience(self, num_tokens: int, compute_seconds: PrefillSeconds) -> Patience:
         """How long a turn that has `num_tokens` now may wait for more; the clock runs."""
@@ -192,14 +190,7 @@ class PrefixCache:
         Blocks that hold only some of the first `keep_tokens` stay: other conversations go on from them. Of several
         tiers the farther ones must be rid of it first, or what they hold could still be brought nearer.
         """
-        seed = chain_seed(tenant, self.fingerprint)
-        spans = list[BlockSpan]()
-        previous, start = seed, 0
-        for span in [*full_blocks(seed, token_ids, self.block_size), None]:
-            spans += partial_blocks(previous, token_ids, start, self.block_size)
-            if span is not None:
-                spans.append(span)
-                previous, start = span.key, span.stop
+        spans = every_block(chain_seed(tenant, self.fingerprint), token_ids, self.block_size)
         keys = [span.key for span in spans if span.stop > keep_tokens]
         with self._moving:
             for tier in reversed(list(self.tiers if tiers is None else tiers)):
@@ -210,21 +201,8 @@ class PrefixCache:
         for far in self._far.values():
             far.close()
 
-    def _match(self, tenant: str, token_ids: Sequence[int], holders: _Holders) -> PrefixMatch:
-        seed = chain_seed(tenant, self.fingerprint)
-        whole = list(full_blocks(seed, token_ids, self.block_size))
-        held = holders([span.key for span in whole])
-        count = held.index(None) if None in held else len(held)
-        spans, tiers = whole[:count], [tier for tier in held[:count] if tier is not None]
-        stopped_by = whole[count].key if count < len(whole) else None
-        start, previous = (spans[-1].stop, spans[-1].key) if spans else (0, seed)
-        partial = list(partial_blocks(previous, token_ids, start, self.block_size))
-        for span, tier in zip(partial, holders([span.key for span in partial]), strict=True):
-            if tier is not None:
-                return PrefixMatch((*spans, span), (*tiers, tier), stopped_by)
-        if stopped_by is None and partial:
-            stopped_by = partial[0].key
-        return PrefixMatch(tuple(spans), tuple(tiers), stopped_by)
+    def _find(self, tenant: str, token_ids: Sequence[int], holders: Holders) -> PrefixMatch:
+        return find_prefix(chain_seed(tenant, self.fingerprint), token_ids, self.block_size, holders)
 
     def _near_holders(self, keys: Sequence[BlockKey]) -> list[GuardedTier | None]:
         held: list[GuardedTier | None] = [None] * len(keys)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .gap import Gap, MissReason
 from .guard import GuardedTier
-from .keys import BlockKey, BlockSpan
+from .keys import BlockKey, BlockSpan, full_blocks, partial_blocks
+
+Holders = Callable[[Sequence[BlockKey]], "list[GuardedTier | None]"]
+"""For each key the nearest tier that has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +66,20 @@ class Restored:
         for tier, num_tokens in later.tokens_by_tier.items():
             total.add(tier, num_tokens, later.seconds_by_tier[tier])
         return total
+
+
+def find_prefix(seed: BlockKey, token_ids: Sequence[int], block_size: int, holders: Holders) -> PrefixMatch:
+    """The longest saved prefix: whole blocks, then the partial one that a turn may have ended with."""
+    whole = list(full_blocks(seed, token_ids, block_size))
+    held = holders([span.key for span in whole])
+    count = held.index(None) if None in held else len(held)
+    spans, tiers = whole[:count], [tier for tier in held[:count] if tier is not None]
+    stopped_by = whole[count].key if count < len(whole) else None
+    start, previous = (spans[-1].stop, spans[-1].key) if spans else (0, seed)
+    partial = list(partial_blocks(previous, token_ids, start, block_size))
+    for span, tier in zip(partial, holders([span.key for span in partial]), strict=True):
+        if tier is not None:
+            return PrefixMatch((*spans, span), (*tiers, tier), stopped_by)
+    if stopped_by is None and partial:
+        stopped_by = partial[0].key
+    return PrefixMatch(tuple(spans), tuple(tiers), stopped_by)

