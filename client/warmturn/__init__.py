@@ -12,6 +12,7 @@ from warmturn.lookback import AtDepth, LayerLooks, Look, Lookback, Seen, Source
 from warmturn.stream import Event, TextDelta, TurnEnded, TurnStarted, TurnStream
 from warmturn.wire import (
     REUSE_MODES,
+    Control,
     Conversation,
     Item,
     LoggedTurn,
@@ -32,6 +33,7 @@ __all__ = [
     "ApiError",
     "AtDepth",
     "Client",
+    "Control",
     "Conversation",
     "Conversations",
     "Event",

@@ -84,6 +84,16 @@ class Miss:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """The turn checks what saved state saves and says: computed from scratch in its place, or afterwards."""
+
+    id: str
+    mode: str
+    foregone_tokens: int | None = None
+    cost_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TurnReport:
     """The `warmturn` object of a reply: where each prompt token came from and what that saved. Unknown is None."""
 
@@ -101,6 +111,7 @@ class TurnReport:
     recompute_source: str | None = None
     saved_ms: float | None = None
     miss: Miss | None = None
+    control: Control | None = None
     prompt_token_ids: tuple[int, ...] | None = None
     output_token_ids: tuple[int, ...] | None = None
     lookback: Lookback | None = None
@@ -225,6 +236,8 @@ def _parse_report(data: Json) -> TurnReport:
     known = {name: data[name] for name in TurnReport.__slots__ if name in data}
     if known.get("miss"):
         known["miss"] = _parse_miss(known["miss"])
+    if control := known.get("control"):
+        known["control"] = Control(**{name: control.get(name) for name in Control.__slots__})
     for ids in ("prompt_token_ids", "output_token_ids"):
         if known.get(ids) is not None:
             known[ids] = tuple(known[ids])

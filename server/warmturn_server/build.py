@@ -23,7 +23,18 @@ from transformers.utils import logging as transformers_logging
 from . import bundled
 from .api import create_app
 from .chat import Log, build_service, open_local_log, open_shared_log
-from .engine import CostModel, Engine, LoadedModel, ModelRunner, Residents, calibrate, load_model
+from .engine import (
+    ControlMode,
+    Controls,
+    CostModel,
+    Engine,
+    LoadedModel,
+    LogitSketch,
+    ModelRunner,
+    Residents,
+    calibrate,
+    load_model,
+)
 from .engine.file_hashes import FileHashes
 from .engine.model_loader import first_line, hash_config, runtime_name
 from .errors import ModelRefused, StartRefused
@@ -101,6 +112,7 @@ def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
         Residents(settings.kv_memory),
         cost_model,
         metrics,
+        _controls(settings, runner, metrics),
         prefill_budget=settings.prefill_budget,
         max_waiting=settings.max_waiting,
     )
@@ -200,6 +212,17 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
     except OSError as error:
         raise StartRefused(f"cannot use {data_dir} as data folder: {error.strerror}; set --data-dir") from error
     return lock
+
+
+def _controls(settings: Settings, runner: ModelRunner, metrics: Metrics) -> Controls:
+    mode = ControlMode(settings.control_mode)
+    sketch = LogitSketch(runner.vocab_size, runner.device)
+    rate, seed, lossless = (
+        settings.control_rate,
+        settings.control_seed,
+        not (settings.redis and settings.kv_codec == "int8"),
+    )
+    return Controls(mode, rate, seed, sketch, metrics.controls, lossless=lossless)
 
 
 def _prefix_cache(

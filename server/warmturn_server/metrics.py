@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from .engine import Engine, FinishReason, Held, MissReason, ReuseMode, TurnReport
+from .metrics_controls import ControlMetrics
 from .metrics_vllm import VllmNames
 
 _TTFT_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 60.0)
@@ -113,6 +114,7 @@ class Metrics:
         self._warmed = Counter(
             "warmturn_warmed_tokens", "Tokens of state brought nearer, by where they came from", ["tier"], registry=new
         )
+        self.controls = ControlMetrics(new, self.saving_measured)
         self._requests = Counter("warmturn_http_requests", "HTTP requests", ["route", "status"], registry=new)
         self._begin_at_zero()
         self._lock = threading.Lock()
@@ -160,6 +162,9 @@ class Metrics:
         Gauge("warmturn_requests_waiting", "Sequences in the queue", registry=self.registry).set_function(
             lambda: engine.num_waiting
         )
+        Gauge(
+            "warmturn_control_backlog", "Control turns that wait for an idle machine", registry=self.registry
+        ).set_function(lambda: engine.num_controls_waiting)
 
     def token(self, seconds_since_last: float) -> None:
         self._inter_token.observe(seconds_since_last)
@@ -269,6 +274,7 @@ class Metrics:
                 "saved_seconds": dict(self._saved_seconds),
                 "by_reuse": _by_reuse(turns),
                 "recent": {"seconds": _RECENT_SECONDS, "by_reuse": _by_reuse(recent)},
+                **self.controls.snapshot(),
             }
 
     def _save_seconds(self, source: str, seconds: float) -> None:

@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     block_size: Annotated[int, Field(ge=1, le=1024)] = 32
     max_context: Annotated[int, Field(ge=2)] | None = None
     prefill_budget: Annotated[int, Field(ge=1)] = 512
+    control_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
+    control_mode: Literal["replace", "shadow"] = "shadow"
+    control_seed: int | None = None
     max_waiting: Annotated[int, Field(ge=1)] = 256
     api_key: SecretStr | None = None
     log: Literal["sqlite", "redis"] = "sqlite"

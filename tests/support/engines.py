@@ -16,7 +16,8 @@ BLOCK_SIZE: Final = 8
 @contextmanager
 def running_engine(model: Path, data_dir: Path, **settings: object) -> Iterator[Engine]:
     """A started engine in float32 on one thread, with small blocks and small prefill chunks; closed at the end."""
-    chosen: dict[str, object] = {"dtype": "float32", "block_size": BLOCK_SIZE, "prefill_budget": 16, **settings}
+    chosen: dict[str, object] = {"dtype": "float32", "block_size": BLOCK_SIZE, "prefill_budget": 16}
+    chosen |= {"control_rate": 0.0, **settings}
     engine = build_engine(Settings(model=str(model), data_dir=data_dir, threads=1, **chosen))  # type: ignore[arg-type]
     engine.start()
     try:

@@ -19,7 +19,13 @@ _START_SECONDS = 120
 def _environment() -> dict[str, str]:
     """This process's environment without settings of ours that would leak into the server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WARMTURN_")}
-    return {**kept, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    return {
+        **kept,
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "WARMTURN_CONTROL_RATE": "0",
+    }
 
 
 class ServerProcess:

@@ -41,6 +41,14 @@ def serve(
         str | None, _option("--log-redis", "The log's Redis, if it is not the one of --redis.")
     ] = None,
     block_size: Annotated[int | None, _option("--block-size", "Tokens a block of saved state; default 32.")] = None,
+    control_rate: Annotated[
+        float | None,
+        _option("--control-rate", "Share of turns computed from scratch as a check; default 0.01."),
+    ] = None,
+    control_mode: Annotated[
+        Literal["replace", "shadow"] | None,
+        _option("--control-mode", "In place of reuse, or after the reply while idle; default shadow."),
+    ] = None,
     max_context: Annotated[
         int | None, _option("--max-context", "Longest prompt and reply; default the model's.")
     ] = None,

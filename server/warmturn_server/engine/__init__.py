@@ -1,8 +1,12 @@
 """Runs the model: sequences, batching, attention on saved state, sampling."""
 
 from ..kvcache import Held, MissReason
+from .audit import Verdict
 from .calibration import calibrate
+from .control import ControlMode, ControlObserver, Controls, ControlTurn
+from .controlled_savings import ControlledSavings, Interval
 from .cost_model import CostModel
+from .digest import LogitSketch
 from .engine import Engine
 from .generation import Generation
 from .lookback import AtDepth, LayerLooks, Look, Lookback, LookbackRequest, Seen
@@ -18,6 +22,11 @@ from .residents import Residents
 __all__ = [
     "MAX_LOOKS",
     "AtDepth",
+    "ControlMode",
+    "ControlObserver",
+    "ControlTurn",
+    "ControlledSavings",
+    "Controls",
     "CostModel",
     "Engine",
     "EngineObserver",
@@ -27,8 +36,10 @@ __all__ = [
     "Generation",
     "GenerationRequest",
     "Held",
+    "Interval",
     "LayerLooks",
     "LoadedModel",
+    "LogitSketch",
     "Look",
     "Lookback",
     "LookbackRequest",
@@ -44,6 +55,7 @@ __all__ = [
     "TokenDelta",
     "TokenLogprobs",
     "TurnReport",
+    "Verdict",
     "Work",
     "calibrate",
     "load_model",

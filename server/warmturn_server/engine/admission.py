@@ -73,13 +73,16 @@ class Admission:
 
         None when there is no memory for it now.
         """
-        reserved = self._reserved(sequence)
+        reserved = self.reserved_bytes(sequence)
         source, match = Source(), PrefixMatch()
         prefix = sequence.request.token_ids[: _reusable(sequence)]
         if sequence.request.reuse is ReuseMode.STATE:
             ids = np.asarray(prefix, dtype=np.int64)
             source = self._in_memory(sequence.request.tenant, ids, running)
             match = self._cache.match(sequence.request.tenant, prefix)
+        if sequence.replaced:
+            self._forego(sequence, source, match)
+            source, match = (Source(), PrefixMatch()) if sequence.replaced else (source, match)
         taken_over = 0 if sequence.reuse_limit is not None else self._taken_over(source)
         if not self._residents.make_room(reserved - taken_over, keep=source.idle):
             source = Source()
@@ -94,17 +97,36 @@ class Admission:
 
     def release(self, sequence: Sequence) -> None:
         """Give back what `admit` took."""
-        self._residents.reserved_bytes -= self._reserved(sequence)
+        self._residents.reserved_bytes -= self.reserved_bytes(sequence)
 
-    def _reserved(self, sequence: Sequence) -> int:
+    def fits(self, sequence: Sequence) -> bool:
+        """Whether nothing has to go for it."""
+        residents = self._residents
+        used = residents.reserved_bytes + residents.idle_bytes
+        return used + self.reserved_bytes(sequence) <= residents.budget_bytes
+
+    def reserved_bytes(self, sequence: Sequence) -> int:
         return round_up(sequence.max_tokens) * self._runner.layout.bytes_per_token
+
+    def _forego(self, sequence: Sequence, source: Source, match: PrefixMatch) -> None:
+        """Note what a control turn does not use; one that could not use anything is none."""
+        control, prompt = sequence.control, sequence.num_prompt_tokens
+        assert control is not None, "only a control turn foregoes its state"
+        control.foregone_tokens = foregone = max(source.num_tokens, match.num_tokens)
+        if not foregone:
+            sequence.control = None
+            return
+        rest = self._cost_model.seconds(prompt - foregone, foregone)
+        restore = self._cache.restore_seconds(match.beyond(source.num_tokens))
+        control.reuse_seconds = None if rest is None else restore + rest
+        control.recompute_seconds = self._cost_model.seconds(prompt)
 
     def _in_memory(self, tenant: str, ids: TokenArray, running: Iterable[Sequence]) -> Source:
         idle, longest = self._residents.best(tenant, ids)
         best = Source(longest, idle, idle.buffer) if idle else Source()
         for other in running:
             request = other.request
-            usable = not other.restoring and not request.is_replay
+            usable = not (other.restoring or other.tainted or request.is_replay)
             if request.tenant == tenant and request.reuse is ReuseMode.STATE and usable:
                 computed = np.asarray(other.token_ids[: other.kv.length], dtype=np.int64)
                 if (common := common_prefix(computed, ids)) > best.num_tokens:
@@ -146,7 +168,9 @@ class Admission:
     def _patience(self, sequence: Sequence, covered: int, most: int) -> Patience | None:
         """How long to wait for other machines; None if there is nothing to expect from them."""
         request, gap = sequence.request, sequence.prefix.gap
-        if request.reuse is not ReuseMode.STATE or not any(tier.available for tier in self._cache.far):
+        if request.reuse is not ReuseMode.STATE or sequence.replaced:
+            return None
+        if not any(tier.available for tier in self._cache.far):
             return None
         if covered >= most or (gap and gap.reason is MissReason.RECOMPUTE_FASTER):
             return None

@@ -16,13 +16,14 @@ from tokenizers import Tokenizer
 from ..errors import InvalidRequest, Overloaded
 from ..kvcache import Held, PrefixCache, Saver, Warmer
 from .admission import RESIDENT, Admission
+from .control import Controls, ControlTurn
 from .cost_model import CostModel
 from .detokenizer import Detokenizer
 from .generation import Generation
 from .loop import EngineLoop, EngineObserver
 from .model_runner import ModelRunner
 from .report import Generated, TokenDelta, TokenLogprobs
-from .request import GenerationRequest
+from .request import GenerationRequest, ReuseMode, SamplingParams
 from .residents import Residents
 from .scheduler import Scheduler
 from .sequence import Sequence, Sink
@@ -49,6 +50,7 @@ class Engine:
         residents: Residents,
         cost_model: CostModel,
         observer: EngineObserver,
+        controls: Controls,
         *,
         prefill_budget: int,
         max_waiting: int,
@@ -65,10 +67,21 @@ class Engine:
         self._residents = residents
         self._admission = Admission(runner, cache, residents, cost_model)
         self._scheduler = Scheduler(prefill_budget)
+        self._controls = controls
         self._max_waiting = max_waiting
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._loop = EngineLoop(
-            runner, self._admission, self._scheduler, cache, saver, residents, cost_model, observer, self._inbox.put
+            runner,
+            self._admission,
+            self._scheduler,
+            cache,
+            saver,
+            residents,
+            cost_model,
+            observer,
+            controls,
+            self._replay,
+            self._inbox.put,
         )
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="warmturn-engine", daemon=True)
@@ -120,7 +133,7 @@ class Engine:
         Waits until memory and every tier are rid of it. It goes through the inbox, behind the turn that computed it.
         """
         done = threading.Event()
-        self._inbox.put(partial(self._residents.forget, tenant, token_ids, keep_tokens))
+        self._inbox.put(partial(self._loop.forget, tenant, token_ids, keep_tokens))
         self._inbox.put(partial(self._saver.forget, tenant, tuple(token_ids), keep_tokens, done.set))
         if not done.wait(_FORGETTING_SECONDS):
             _log.warning("state of %d tokens was not removed within %.0f s", len(token_ids), _FORGETTING_SECONDS)
@@ -158,6 +171,10 @@ class Engine:
     @property
     def num_waiting(self) -> int:
         return len(self._scheduler.waiting)
+
+    @property
+    def num_controls_waiting(self) -> int:
+        return len(self._controls.backlog)
 
     def stats(self) -> dict[str, object]:
         """What memory and tiers hold now, and what the engine knows about its own speed."""
@@ -203,6 +220,14 @@ class Engine:
         self._inbox.put(partial(self._loop.enqueue, sequence))
         return sequence
 
+    def _replay(self, turn: ControlTurn, reuse: ReuseMode) -> Sequence:
+        """A control turn's tokens as a sequence that is only computed, and tells nobody."""
+        request = GenerationRequest(turn.token_ids, SamplingParams(), reuse, turn.request.tenant)
+        detokenizer = Detokenizer(self.tokenizer_backend, ())
+        replay = Sequence(request, 0, detokenizer, self.eos_token_ids, lambda _: None)
+        replay.reuse_limit = turn.cached_tokens
+        return replay
+
     def _run(self) -> None:
         while not self._stopping:
             self._loop.admit()
@@ -212,10 +237,13 @@ class Engine:
 
     def _read_inbox(self) -> None:
         """Do what others asked for; wait for it when there is nothing to run."""
-        idle = not self._loop.has_work
-        while idle or not self._inbox.empty():
+        if not self._loop.has_work:
+            try:
+                self._do(self._inbox.get(timeout=self._loop.background_due_in()))
+            except queue.Empty:
+                return
+        while not self._inbox.empty():
             self._do(self._inbox.get())
-            idle = False
 
     def _do(self, call: Callable[[], None]) -> None:
         """One call that goes wrong must not end the thread that serves everybody."""

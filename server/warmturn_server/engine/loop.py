@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
+from collections.abc import Sequence as Ids
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from ..errors import EngineFailed
 from ..kvcache import PrefixCache, Restored, Saver, reusable_tokens
 from .admission import Admission, Plan
 from .affinity import held_in
+from .audit import Verdict
+from .background import Background, NewReplay
+from .control import Controls, ControlTurn
 from .cost_model import CostModel
 from .lookbacks import Lookbacks
 from .model_runner import ModelRunner, Work
@@ -61,6 +67,8 @@ class EngineLoop:
         residents: Residents,
         cost_model: CostModel,
         observer: EngineObserver,
+        controls: Controls,
+        new_replay: NewReplay,
         post: Callable[[Callable[[], None]], None],
     ) -> None:
         self._runner = runner
@@ -74,6 +82,10 @@ class EngineLoop:
         self._post = post
         self._savings = MeasuredSavings()
         self._lookbacks = Lookbacks()
+        self._controls = controls
+        self._background = Background(
+            runner, admission, residents, controls, scheduler.prefill_budget, new_replay, self
+        )
         self._restorers = ThreadPoolExecutor(_RESTORING_THREADS, "warmturn-restorer")
 
     def shutdown(self) -> None:
@@ -88,12 +100,27 @@ class EngineLoop:
     def enqueue(self, sequence: Sequence) -> None:
         """Take a new sequence in line."""
         sequence.turn_in_line = sequence.timeline.arrived
+        sequence.control = self._controls.draw(sequence.request)
         self._scheduler.waiting.append(sequence)
 
     def step(self) -> None:
-        """One forward pass for everybody who is ready, if anybody is."""
+        """One forward pass for everybody who is ready; a chunk of a control turn if there is nobody at all."""
+        if self._scheduler.running or self._scheduler.waiting:
+            self._background.busy()
         if step := self._scheduler.plan():
             self._step(step)
+        elif self.background_due_in() == 0.0:
+            self._background.step()
+
+    def background_due_in(self) -> float | None:
+        """Seconds of quiet until a control turn may be computed again; None while none may."""
+        busy = self._scheduler.running or self._scheduler.waiting
+        return None if busy else self._background.due_in()
+
+    def forget(self, tenant: str, token_ids: Ids[int], keep_tokens: int) -> None:
+        """Drop the idle state of these tokens, and what would compute it again."""
+        self._residents.forget(tenant, token_ids, keep_tokens)
+        self._background.forget(tenant, token_ids, "deleted", keep_tokens)
 
     def cancel(self, sequence: Sequence) -> None:
         """Stop a sequence at once, or as soon as its restore is over."""
@@ -111,7 +138,9 @@ class EngineLoop:
         while waiting:
             sequence = waiting[0]
             try:
-                plan = self._admission.admit(sequence, self._scheduler.running)
+                if not self._admission.fits(sequence):
+                    self._background.abandon()
+                plan = self._admission.admit(sequence, [*self._scheduler.running, *self._background.sequences])
             except Exception as error:
                 _log.exception("a request could not begin; it is given up")
                 waiting.popleft().sink(EngineFailed(f"the model could not begin this request: {error!r}"))
@@ -122,8 +151,12 @@ class EngineLoop:
             sequence.timeline.admitted = sequence.timeline.ready = now()
             self._scheduler.running.append(sequence)
             if plan:
-                sequence.restoring = True
-                self._restorers.submit(self._restore, sequence, plan)
+                self.start_restore(sequence, plan)
+
+    def start_restore(self, sequence: Sequence, plan: Plan) -> None:
+        """Bring blocks into the sequence's buffer, on another thread."""
+        sequence.restoring = True
+        self._restorers.submit(self._restore, sequence, plan)
 
     def end(self, error: Exception) -> None:
         """Tell everybody that it is over."""
@@ -157,7 +190,7 @@ class EngineLoop:
     def _step(self, step: list[tuple[Sequence, int]]) -> None:
         began = now()
         contexts = [sequence.kv.length for sequence, _ in step]
-        work = [Work(s.kv, s.pending(count), count == s.num_pending, s.queries) for s, count in step]
+        work = [_work(sequence, count) for sequence, count in step]
         try:
             for sequence, count in step:
                 sequence.turn_in_line = began
@@ -166,6 +199,7 @@ class EngineLoop:
             forward_seconds = now() - began
             if len(step) == 1 and step[0][1] > 1:
                 self._cost_model.observe(step[0][1], contexts[0], forward_seconds)
+            logits = self._watched(step, work, contexts, logits)
             done = [sequence for (sequence, _), item in zip(step, work, strict=True) if item.wants_logits]
             best = logits.argmax(dim=-1).tolist()
             for index, sequence in enumerate(done):
@@ -180,6 +214,21 @@ class EngineLoop:
             return
         self._observer.step(len(step), sum(count for _, count in step), forward_seconds, now() - began)
 
+    def _watched(
+        self, step: list[tuple[Sequence, int]], work: list[Work], starts: list[int], logits: torch.Tensor
+    ) -> torch.Tensor:
+        """Lets control turns remember their logits; returns those that tokens are chosen from."""
+        if not any(sequence.control for sequence, _ in step):
+            return logits
+        row, chosen = 0, list[int]()
+        for (sequence, count), item, start in zip(step, work, starts, strict=True):
+            rows = [*item.rows, *([count - 1] if item.wants_logits else [])]
+            if sequence.control:
+                sequence.control.watch.record([start + r for r in rows], logits[row : row + len(rows)])
+            row += len(rows)
+            chosen += [row - 1] if item.wants_logits else []
+        return logits[chosen]
+
     def _tell(self, sequence: Sequence, token_id: int, logprobs: TokenLogprobs | None) -> None:
         moment = now()
         if sequence.timeline.first_token is not None:
@@ -191,7 +240,8 @@ class EngineLoop:
             self._finish(sequence, reason, delta)
 
     def _finish(self, sequence: Sequence, reason: FinishReason, delta: TokenDelta) -> None:
-        report = sequence.report(self._cost_model)
+        control = None if reason == "cancelled" else self._controls.settle(sequence, self._cost_model)
+        report = sequence.report(self._cost_model, control)
         if not sequence.request.is_replay:
             self._count(sequence, report, reason)
         lookback = self._lookbacks.begin(sequence) if reason != "cancelled" else None
@@ -199,7 +249,8 @@ class EngineLoop:
         self._scheduler.remove(sequence)
         if sequence.buffer is not None:
             self._admission.release(sequence)
-            self._keep(sequence)
+            if not self._controls.finished(sequence, report):
+                self.keep(sequence)
 
     def _count(self, sequence: Sequence, report: TurnReport, reason: FinishReason) -> None:
         self._observer.turn_finished(report, sequence.num_output_tokens, reason)
@@ -208,14 +259,28 @@ class EngineLoop:
         if (saved_seconds := self._savings.pair(sequence.request, report)) is not None:
             self._observer.saving_measured(saved_seconds)
 
-    def _keep(self, sequence: Sequence) -> None:
+    def keep(self, sequence: Sequence) -> None:
         """Leave a finished turn's state in memory, and have it saved."""
         buffer, request = sequence.kv, sequence.request
-        if request.reuse is not ReuseMode.STATE or buffer.length == 0 or request.is_replay:
+        if request.reuse is not ReuseMode.STATE or buffer.length == 0 or request.is_replay or sequence.tainted:
             return
         computed = sequence.token_ids[: buffer.length]
         self._saver.save(request.tenant, computed, buffer.snapshot())
         self._residents.keep(Resident(request.tenant, np.asarray(computed, dtype=np.int64), buffer))
+
+    def breached(self, turn: ControlTurn, verdict: Verdict) -> None:
+        """Saved state gave wrong logits: nothing of it, nor what was computed from it, is used or kept any more."""
+        tenant = turn.request.tenant
+        num_blocks = self._cache.quarantine(tenant, turn.token_ids)
+        related = self._residents.drop_related(tenant, turn.token_ids)
+        for sequence in self._scheduler.running:
+            if sequence.request.tenant == tenant and _related(sequence, turn.token_ids):
+                sequence.tainted = sequence.tainted or sequence.restoring or sequence.prefix.num_tokens > 0
+        for chain in (turn.token_ids, *(tuple(ids.tolist()) for ids in related)):
+            self._saver.forget(tenant, chain, 0, lambda: None)
+        self._background.forget(tenant, turn.token_ids, "quarantined")
+        self._controls.observer.quarantined(turn, verdict, num_blocks)
+        _log.error("audit breach: %s; report: %s", verdict, json.dumps(turn.report))
 
     def _give_up(self, sequence: Sequence, error: Exception) -> None:
         """Nothing of a failed step is kept: its buffers may be half written."""
@@ -223,3 +288,17 @@ class EngineLoop:
             self._scheduler.remove(sequence)
             self._admission.release(sequence)
             sequence.sink(EngineFailed(f"the model failed on this request: {error}"))
+
+
+def _work(sequence: Sequence, count: int) -> Work:
+    """A control turn's watched rows come besides the last one, from which the next token is chosen."""
+    wants_logits = count == sequence.num_pending
+    rows: range = range(0)
+    if sequence.control is not None:
+        rows = sequence.control.watch.rows(sequence.kv.length, count - wants_logits)
+    return Work(sequence.kv, sequence.pending(count), wants_logits, sequence.queries, rows)
+
+
+def _related(sequence: Sequence, token_ids: Ids[int]) -> bool:
+    """Whether they begin with the same token, and so may share state."""
+    return bool(token_ids) and sequence.token_ids[0] == token_ids[0]

@@ -23,7 +23,7 @@ _LOW_PRECISION_TOLERANCE = 0.1
 
 @dataclass(slots=True)
 class Work:
-    """The next `token_ids` of the sequence that owns `buffer`; its last token's logits on request.
+    """The next `token_ids` of the sequence that owns `buffer`; logits of its last token and of `rows` on request.
 
     `queries` collects those that it wants.
     """
@@ -32,6 +32,7 @@ class Work:
     token_ids: Sequence[int]
     wants_logits: bool = True
     queries: Queries | None = None
+    rows: Sequence[int] = ()
 
 
 class ModelRunner:
@@ -54,7 +55,7 @@ class ModelRunner:
 
     @torch.inference_mode()
     def forward(self, step: Sequence[Work]) -> torch.Tensor:
-        """Append each item's tokens to its buffer; logits `[items that want them, vocabulary]` in float32, in order."""
+        """Append each item's tokens to its buffer; logits `[rows wanted, vocabulary]` in float32, item by item."""
         chunks = list[Chunk]()
         token_ids, positions, rows = list[int](), list[int](), list[int]()
         for work in step:
@@ -63,6 +64,7 @@ class ModelRunner:
             chunks.append(Chunk(work.buffer, len(token_ids), start, count, work.queries))
             token_ids.extend(work.token_ids)
             positions.extend(range(start, start + count))
+            rows.extend(len(token_ids) - count + row for row in work.rows)
             if work.wants_logits:
                 rows.append(len(token_ids) - 1)
         logits = self._run(chunks, token_ids, positions, rows)

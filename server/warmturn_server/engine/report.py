@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal
 
+from .control import ControlReport
 from .lookback import Lookback
 from .miss import Miss
 from .request import ReuseMode
@@ -33,6 +34,7 @@ class TurnReport:
     recompute_source: RecomputeSource | None
     saved_ms: float | None
     miss: Miss | None
+    control: ControlReport | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Ready for JSON; milliseconds to the microsecond."""

@@ -87,6 +87,18 @@ class Residents:
             if resident.tenant == tenant and common_prefix(resident.token_ids, ids) == shorter > keep_tokens:
                 del self._idle[key]
 
+    def drop_related(self, tenant: str, token_ids: Sequence[int]) -> list[TokenArray]:
+        """Drop every buffer of this tenant that begins as these tokens do; returns what they held."""
+        ids = np.asarray(token_ids, dtype=np.int64)
+        related = [
+            (key, resident.token_ids)
+            for key, resident in self._idle.items()
+            if resident.tenant == tenant and common_prefix(resident.token_ids, ids)
+        ]
+        for key, _ in related:
+            del self._idle[key]
+        return [held for _, held in related]
+
     def clear(self) -> None:
         self._idle.clear()
 

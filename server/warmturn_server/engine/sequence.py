@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..kvcache import Gap, KVBuffer
+from .control import Control, ControlMode, ControlReport
 from .cost_model import CostModel
 from .detokenizer import Detokenizer
-from .miss import explain
+from .miss import Miss, explain
 from .queries import Queries
 from .report import FinishReason, RecomputeSource, TokenDelta, TokenLogprobs, TurnReport
 from .request import GenerationRequest, ReuseMode
@@ -66,6 +67,9 @@ class Sequence:
         self.prefix = Prefix()
         self.restoring = False
         self.cancelled = False
+        self.control: Control | None = None
+        self.tainted = False
+        """Began from state that proved to be bad: what it computes is not kept."""
         self.timeline = Timeline(request.arrived)
         self.turn_in_line = 0.0
         self._detokenizer = detokenizer
@@ -87,6 +91,16 @@ class Sequence:
     @property
     def max_tokens(self) -> int:
         return self.num_prompt_tokens + self.max_new_tokens
+
+    @property
+    def replaced(self) -> bool:
+        """Whether it is computed from scratch although it might go on from state."""
+        return self.control is not None and self.control.mode is ControlMode.REPLACE
+
+    @property
+    def prefill_seconds(self) -> float:
+        """From ready to the first token; call it when there is one."""
+        return (self.timeline.first_token or self.timeline.ready) - self.timeline.ready
 
     @property
     def num_pending(self) -> int:
@@ -118,7 +132,7 @@ class Sequence:
             self.kv.length = 0
         return TokenDelta(text, (token_id,), () if logprobs is None else (logprobs,)), reason
 
-    def report(self, cost_model: CostModel) -> TurnReport:
+    def report(self, cost_model: CostModel, control: ControlReport | None = None) -> TurnReport:
         """The turn's account."""
         line, prefix = self.timeline, self.prefix
         estimate = cost_model.seconds(self.num_prompt_tokens)
@@ -130,7 +144,7 @@ class Sequence:
         source: RecomputeSource = "estimated" if estimated else "measured"
         saved_ms = None if recompute_ms is None or prefill_ms is None else recompute_ms - restore_ms - prefill_ms
         return TurnReport(
-            reuse=self.request.reuse,
+            reuse=ReuseMode.PROMPT if self.replaced else self.request.reuse,
             prompt_tokens=self.num_prompt_tokens,
             cached_tokens=prefix.num_tokens,
             prefilled_tokens=self._num_prefilled(),
@@ -143,8 +157,15 @@ class Sequence:
             recompute_ms=recompute_ms,
             recompute_source=source if recompute_ms is not None else None,
             saved_ms=saved_ms,
-            miss=explain(self.request, prefix.num_tokens, prefix.gap, prefix.restore_seconds, cost_model.seconds),
+            miss=self._miss(cost_model),
+            control=control,
         )
+
+    def _miss(self, cost_model: CostModel) -> Miss | None:
+        if self.replaced:
+            return None
+        prefix = self.prefix
+        return explain(self.request, prefix.num_tokens, prefix.gap, prefix.restore_seconds, cost_model.seconds)
 
     def _num_prefilled(self) -> int:
         """Prompt tokens computed for this turn; a cancelled one may not have come to all of them."""

@@ -16,8 +16,9 @@ from .far import FarTier, Late, Patience
 from .fingerprint import FingerprintDigest
 from .gap import Gap, MissReason
 from .guard import GuardedTier
-from .keys import BlockKey, BlockSpan, blocks_of, chain_seed, every_block
+from .keys import BlockKey, BlockSpan, blocks_of, chain_seed, every_block, next_key
 from .prefix_match import Holders, PrefixMatch, Restored, find_prefix
+from .quarantine import Quarantine
 from .tier import Block
 
 WAIT_SECONDS = 0.075
@@ -55,6 +56,7 @@ class PrefixCache:
         self._far = {tier.name: FarTier(tier) for tier in self.far}
         self._reader = BlockReader(codec, block_size, self._far)
         self._moving = threading.Lock()
+        self._quarantine = Quarantine()
 
     def match(self, tenant: str, token_ids: Sequence[int]) -> PrefixMatch:
         """The longest prefix of `token_ids` saved on this machine."""
@@ -126,6 +128,8 @@ class PrefixCache:
 
     def why_missing(self, key: BlockKey | None) -> Gap:
         """The most that is known about a block that no tier has; of several tiers the farthest is named."""
+        if key in self._quarantine:
+            return Gap(MissReason.CORRUPT, key)
         for tier in reversed(self.tiers):
             if not tier.available:
                 return Gap(MissReason.STORE_UNAVAILABLE, key, tier.name)
@@ -134,6 +138,18 @@ class PrefixCache:
                 return Gap(MissReason.EVICTED, key, tier.name)
         return Gap(MissReason.FINGERPRINT if self._foreign_blocks else MissReason.NOT_FOUND, key)
 
+    @property
+    def moment(self) -> int:
+        """Grows with each quarantine; to be noted when state is handed over for saving."""
+        return self._quarantine.moment
+
+    def quarantine(self, tenant: str, token_ids: Sequence[int]) -> int:
+        """Trust nothing of this chain any more; the number of its blocks. Returns at once: `forget` removes them."""
+        spans = blocks_of(chain_seed(tenant, self.fingerprint), token_ids, self.block_size)
+        if (root := self._root(tenant, token_ids)) is not None:
+            self._quarantine.distrust(root)
+        return len(spans)
+
     def save(
         self,
         tenant: str,
@@ -141,16 +157,21 @@ class PrefixCache:
         snapshot: KVSnapshot,
         keep_on: Callable[[], bool],
         tiers: Collection[GuardedTier] | None = None,
+        moment: int | None = None,
     ) -> int:
         """Put the blocks of `token_ids` that a tier lacks into it; returns the bytes given to all of them together.
 
-        The chain's head goes in last, so that it is the last to be evicted: a tail is of no use without it. Waits for a
-        network if one of `tiers` (all by default) is over one.
+        The chain's head goes in last, so that it is the last to be evicted: a tail is of no use without it. State
+        handed over before its chain was quarantined is not saved; what is saved after that replaces what tiers hold.
+        Waits for a network if one of `tiers` (all by default) is over one.
         """
         into = [tier for tier in (self.tiers if tiers is None else tiers) if tier.writable]
         spans = blocks_of(chain_seed(tenant, self.fingerprint), token_ids, self.block_size)
+        root = self._root(tenant, token_ids)
+        if not self._quarantine.admits(root, self.moment if moment is None else moment):
+            return 0
         keys = [span.key for span in spans]
-        held = {tier: {key for key, has in zip(keys, tier.contains(keys), strict=True) if has} for tier in into}
+        held = {tier: self._sound_in(tier, root, keys) for tier in into}
         lacking = [span for span in reversed(spans) if any(span.key not in has for has in held.values())]
         written = 0
         for piece in self._reader.pieces(lacking):
@@ -161,6 +182,8 @@ class PrefixCache:
                 mine: Mapping[BlockKey, Block] = {key: block for key, block in blocks.items() if key not in has}
                 tier.put_many(mine)
                 written += sum(map(len, mine.values()))
+                if tier.available:
+                    self._quarantine.vouch(tier.name, root, mine)
         return written
 
     def promote(self, match: PrefixMatch, token_ids: Sequence[int], keep_on: Callable[[], bool]) -> Counter[str]:
@@ -202,7 +225,20 @@ class PrefixCache:
             far.close()
 
     def _find(self, tenant: str, token_ids: Sequence[int], holders: Holders) -> PrefixMatch:
-        return find_prefix(chain_seed(tenant, self.fingerprint), token_ids, self.block_size, holders)
+        """What is in quarantine counts as not held."""
+        root = self._root(tenant, token_ids)
+
+        def trusted(keys: Sequence[BlockKey]) -> list[GuardedTier | None]:
+            held = zip(keys, holders(keys), strict=True)
+            return [tier if tier and self._quarantine.trusts(tier.name, root, key) else None for key, tier in held]
+
+        return find_prefix(chain_seed(tenant, self.fingerprint), token_ids, self.block_size, trusted)
+
+    def _root(self, tenant: str, token_ids: Sequence[int]) -> BlockKey | None:
+        """The key of the first whole block; what is shorter has none, and cannot be told from others by it."""
+        if len(token_ids) < self.block_size:
+            return None
+        return next_key(chain_seed(tenant, self.fingerprint), token_ids[: self.block_size])
 
     def _near_holders(self, keys: Sequence[BlockKey]) -> list[GuardedTier | None]:
         held: list[GuardedTier | None] = [None] * len(keys)
@@ -215,6 +251,11 @@ class PrefixCache:
         for span, tier in zip(match.spans, match.tiers, strict=True):
             num_bytes[tier.name] += span.num_tokens * self._codec.bytes_per_token
         return num_bytes
+
+    def _sound_in(self, tier: GuardedTier, root: BlockKey | None, keys: Sequence[BlockKey]) -> set[BlockKey]:
+        """Those of the keys that the tier holds, and that may be used from there."""
+        held = (key for key, has in zip(keys, tier.contains(keys), strict=True) if has)
+        return {key for key in held if self._quarantine.trusts(tier.name, root, key)}
 
     def _restore_run(
         self,

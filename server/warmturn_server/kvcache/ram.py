@@ -50,8 +50,6 @@ class RamTier:
     def evicted(self, key: BlockKey) -> bool:
         return self._index.was_evicted(key)
 
-    def close(self) -> None: ...
-
     @property
     def num_bytes(self) -> int:
         return self._index.num_bytes

@@ -46,11 +46,12 @@ class Saver:
 
     def save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot) -> None:
         """Queue a sequence's state; returns at once."""
+        moment = self._cache.moment
         for lane in self._lanes:
             if lane.full:
                 self._observer.save_dropped()
             else:
-                lane.put(partial(self._save, tenant, token_ids, snapshot, lane.tiers))
+                lane.put(partial(self._save, tenant, token_ids, snapshot, lane.tiers, moment))
 
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int, done: Callable[[], None]) -> None:
         """Remove a sequence's blocks from every tier, after whatever is still queued for it was written.
@@ -74,8 +75,15 @@ class Saver:
             lane.close(deadline - time.monotonic())
         self._abandoned.set()
 
-    def _save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot, tiers: Sequence[GuardedTier]) -> None:
-        self._observer.state_saved(self._cache.save(tenant, token_ids, snapshot, self._keep_on, tiers))
+    def _save(
+        self,
+        tenant: str,
+        token_ids: Sequence[int],
+        snapshot: KVSnapshot,
+        tiers: Sequence[GuardedTier],
+        moment: int,
+    ) -> None:
+        self._observer.state_saved(self._cache.save(tenant, token_ids, snapshot, self._keep_on, tiers, moment))
 
     def _keep_on(self) -> bool:
         return not self._abandoned.is_set()

@@ -31,6 +31,7 @@ FIELDS = {
     "recompute_source",
     "saved_ms",
     "miss",
+    "control",
 }
 
 
