@@ -31,6 +31,7 @@ from .tier import Block, Medium, TierFull, TierUnavailable
 
 COMMANDS = ("ping", "exists", "expire", "getrange", "set", "unlink")
 """What an ACL user needs; `info` besides, to show the memory limit."""
+COMMANDS_OF_A_CLUSTER = ("command", "cluster|slots")
 _REMEMBERED = 100_000
 _WEIGHT_OF_NEWEST = 0.2
 
@@ -137,13 +138,16 @@ class RedisTier:
             needed = " ".join(f"+{command}" for command in COMMANDS)
             raise StartRefused(
                 f"Redis does not let this server in: {error}; check user and password in the URL, and give the user "
-                f"{needed} on the keys ~warmturn:*"
+                f"{needed} on the keys ~warmturn:*, with a cluster also {_of_a_cluster()}"
             ) from error
         except MovedError as error:
             raise StartRefused("this Redis is part of a cluster; write redis+cluster:// in the URL") from error
         except FAILURES as error:
             if "luster mode is not enabled" in str(error):
-                raise StartRefused("this Redis is no cluster; write redis:// in the URL") from error
+                raise StartRefused(
+                    "this Redis is no cluster: write redis:// in the URL; "
+                    f"or it does not let its user ask about the cluster: that takes {_of_a_cluster()}"
+                ) from error
             raise TierUnavailable(str(error) or type(error).__name__) from error
 
     def close(self) -> None:
@@ -202,6 +206,10 @@ class RedisTier:
         if num_bytes:
             newest, before = seconds / num_bytes, self._seconds_per_byte
             self._seconds_per_byte = newest if before is None else before + _WEIGHT_OF_NEWEST * (newest - before)
+
+
+def _of_a_cluster() -> str:
+    return " ".join(f"+{command}" for command in COMMANDS_OF_A_CLUSTER)
 
 
 def _value(reply: Any) -> bytes:

