@@ -1,5 +1,8 @@
 """Promise 1 across machines: what one server computed goes on at another, which has nothing of it but a Redis."""
 
+import asyncio
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,10 +10,10 @@ from pathlib import Path
 import pytest
 import xxhash
 from pydantic import SecretStr
-from tests.support.engines import greedy, running_engine
+from tests.support.engines import collect, greedy, running_engine
 from tests.support.models import TinyModels
 from tests.support.redis_server import RedisServer
-from tests.support.reference import Reference, Turn
+from tests.support.reference import Reference, Turn, random_ids
 
 from warmturn_server.engine import Engine, Generated, MissReason
 from warmturn_server.kvcache import BlockKey, FingerprintDigest, Seal
@@ -178,3 +181,44 @@ def test_state_in_eight_bits_is_never_met_by_whoever_did_not_ask_for_it(
         namespaces = {name.split(b":")[2] for name in client.scan_iter("warmturn:kv:*")}
     assert len(namespaces) == 2
     assert len(list((tmp_path / "folder" / "kv").iterdir())) == 2
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+def test_what_is_warmed_comes_from_redis_before_its_turn(start: StartServer, turns: list[Turn]) -> None:
+    one, other = start("one"), start("other")
+    ask(one, turns, 0)
+    known = turns[0].token_ids[:-1]
+    asked = other.warm("", known)
+    assert asked is not None
+    assert asked.result(30).tokens_by_tier["redis"] == len(known)
+    while (again := other.warm("", known)) is None or again.result(30).status != "warm":
+        time.sleep(0.01)
+    report = ask(other, turns, 1).report
+    assert (report.cached_by_tier["ram"], report.cached_by_tier["redis"]) == (len(known), 0)
+
+
+def test_others_go_on_while_one_waits_for_a_redis_that_does_not_answer(
+    start: StartServer, redis_server: RedisServer, turns: list[Turn]
+) -> None:
+    """And whoever watches the server gets an answer."""
+    engine = start("one")
+
+    async def wait_beside() -> tuple[int, Generated]:
+        decoding = engine.submit(greedy(random_ids(random.Random(1), 20), 1500))
+        await anext(decoding)
+        redis_server.pause()
+        waiting = asyncio.create_task(collect(engine, greedy(turns[1].prompt, 9, known_tokens=len(turns[1].prompt))))
+        meanwhile = 0
+        while not waiting.done() and meanwhile < 1000:
+            await anext(decoding)
+            meanwhile += 1
+            engine.stats()
+        decoding.cancel()
+        return meanwhile, await waiting
+
+    meanwhile, answer = asyncio.run(wait_beside())
+    redis_server.resume()
+    assert answer.token_ids == turns[1].reply
+    assert answer.report.miss is not None
+    assert answer.report.miss.reason is MissReason.STORE_UNAVAILABLE
+    assert meanwhile > 30, f"only {meanwhile} tokens while somebody waited for {answer.report.restore_ms:.0f} ms"

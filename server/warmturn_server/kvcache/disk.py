@@ -84,6 +84,8 @@ class DiskTier:
     def evicted(self, key: BlockKey) -> bool:
         return self._index.was_evicted(key)
 
+    def close(self) -> None: ...
+
     @property
     def num_bytes(self) -> int:
         return self._index.num_bytes

@@ -111,8 +111,9 @@ class GuardedTier:
             threading.Thread(target=self._await, args=(self._probe,), name=f"warmturn-{self.name}", daemon=True).start()
 
     def close(self) -> None:
-        """Stop asking whether the tier is back."""
+        """Stop asking whether the tier is back, and end it."""
         self._closed.set()
+        self._tier.close()
 
     def _try(self, call: Callable[[], _T], otherwise: _T) -> _T:
         if not self.available:

@@ -49,6 +49,10 @@ class Tier(Protocol):
         """Whether this block was here lately and had to make room."""
         ...
 
+    def close(self) -> None:
+        """End every call under way; there will be no more."""
+        ...
+
     @property
     def num_bytes(self) -> int | None:
         """What it holds; None where only somebody else could know."""

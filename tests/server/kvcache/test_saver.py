@@ -1,13 +1,16 @@
 """Saving happens elsewhere, never blocks, and outlives its own failures."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 
 import pytest
 from tests.support.state import Tally, cache_over, filled_buffer, ram, token_ids
 
 from warmturn_server.kvcache import KVSnapshot, PrefixCache, RamTier, Saver
-from warmturn_server.kvcache.saver import MAX_WAITING
+from warmturn_server.kvcache.keys import BlockKey
+from warmturn_server.kvcache.saver import MAX_WAITING, MAX_WAITING_FAR
+from warmturn_server.kvcache.tier import Medium
 
 
 class Gate(RamTier):
@@ -76,3 +79,48 @@ def test_closing_does_not_wait_for_ever(snapshot: KVSnapshot) -> None:
     saver.save("", token_ids(9), snapshot)
     saver.close(timeout_seconds=0.1)
     gate.open.set()
+
+
+class FarGate(Gate):
+    """The same over a network."""
+
+    name = "redis"
+    medium: Medium = "network"
+
+
+def test_a_network_that_hangs_keeps_nothing_from_being_saved_here(snapshot: KVSnapshot) -> None:
+    near, gate, tally = ram(), FarGate(), Tally()
+    saver = Saver(cache_over(near, gate), tally)
+    for number in range(MAX_WAITING_FAR + 5):
+        saver.save(f"tenant {number}", token_ids(9), snapshot)
+    deadline = time.monotonic() + 10
+    while near.num_blocks < 3 * (MAX_WAITING_FAR + 5):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert tally.dropped >= 4, "the far ones, and nobody waited for that"
+    gate.open.set()
+    saver.close()
+    assert gate.num_blocks == 3 * (MAX_WAITING_FAR + 5 - tally.dropped)
+
+
+def test_what_is_forgotten_goes_from_the_farthest_tier_first(snapshot: KVSnapshot) -> None:
+    """Or what is still far could be brought near again behind the forgetting."""
+    order: list[str] = []
+
+    class Watched(RamTier):
+        def __init__(self, name: str, medium: Medium) -> None:
+            super().__init__(2**20)
+            self.name, self.medium = name, medium
+
+        def remove_many(self, keys: Collection[BlockKey]) -> None:
+            order.append(self.name)
+            super().remove_many(keys)
+
+    near, far = Watched("ram", "memory"), Watched("redis", "network")
+    saver, done = Saver(cache_over(near, far), Tally()), threading.Event()
+    saver.save("", token_ids(9), snapshot)
+    saver.forget("", token_ids(9), 0, done.set)
+    assert done.wait(10)
+    assert order == ["redis", "ram"]
+    assert (near.num_blocks, far.num_blocks) == (0, 0)
+    saver.close()
