@@ -142,6 +142,5 @@ class RedisLocks:
             except redis.RedisError as error:
                 _log.warning("leases were not renewed: %s", error)
                 return
-            if answer == b"lost":
-                _log.warning("conversation %s was taken over by another server", lease.conversation_id)
-                self._renewed.pop(lease.token, None)
+            if answer == b"lost" and self._renewed.pop(lease.token, None):
+                _log.warning("conversation %s was let go meanwhile, or taken over", lease.conversation_id)

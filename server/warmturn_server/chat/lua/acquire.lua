@@ -5,4 +5,5 @@ local holder = redis.call('GET', lease)
 if holder == ARGV[2] then return {'held', redis.call('HGET', conversation, 'fence'), now_ms()} end
 if holder and holder ~= ARGV[3] then return {'taken', redis.call('PTTL', lease)} end
 redis.call('SET', lease, ARGV[2], 'PX', ARGV[4])
+redis.call('HSET', conversation, 'holder', ARGV[2])
 return {'held', redis.call('HINCRBY', conversation, 'fence', 1), now_ms()}

@@ -77,5 +77,8 @@ end
 
 local function release(append)
   local lease = key('lease', append.conversation)
-  if append.token ~= '' and redis.call('GET', lease) == append.token then redis.call('DEL', lease) end
+  local conversation = key('conversation', append.conversation)
+  if append.token == '' then return end
+  if redis.call('GET', lease) == append.token then redis.call('DEL', lease) end
+  if redis.call('HGET', conversation, 'holder') == append.token then redis.call('HDEL', conversation, 'holder') end
 end
