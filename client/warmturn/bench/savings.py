@@ -34,9 +34,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class SavedBy:
-    """What had been saved by that second of the run."""
+    """What had been saved once so many turns were answered both ways."""
 
-    second: float
+    turns: int
     measured: float
     estimated: float | None
     interval: Interval | None
@@ -71,13 +71,13 @@ def interval(made: Sequence[Pair], seed: int) -> Interval | None:
 
 
 def saved_over_time(made: Sequence[Pair], seed: int) -> list[SavedBy]:
-    """Running totals at some moments of the run, each with the interval of what was known by then."""
+    """Running totals in the order in which turns on saved state ended, with the interval of what was known by then."""
     course = []
     for end in _ends(len(made)):
         so_far = made[:end]
         course.append(
             SavedBy(
-                so_far[-1].second,
+                end,
                 sum(pair.saved_seconds for pair in so_far),
                 total([pair.estimated_seconds for pair in so_far]),
                 interval(so_far, seed),

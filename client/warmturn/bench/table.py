@@ -87,9 +87,15 @@ def _table(result: BenchResult) -> Table:
     table.add_column("")
     for mode in result.modes:
         table.add_column(mode, justify="right", style=_STYLES[mode])
-    for label, cell in _rows(result):
-        table.add_row(label, *(cell(figures) for figures in result.modes.values()))
+    for label, cells in rows(result):
+        table.add_row(label, *cells)
     return table
+
+
+def rows(result: BenchResult) -> Iterator[tuple[str, list[str]]]:
+    """What is known of every mode, one cell for each; what is not known is a question mark."""
+    for label, cell in _rows(result):
+        yield label, [cell(figures) for figures in result.modes.values()]
 
 
 def _rows(result: BenchResult) -> Iterator[Row]:
