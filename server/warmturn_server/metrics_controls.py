@@ -68,6 +68,8 @@ class ControlMetrics:
             self._cost.labels(mode.value)
         for result in ("clean", "breach", "inconclusive"):
             self._audits.labels(result)
+        for reason in ("backlog", "memory", "failed"):
+            self._dropped.labels(reason)
         self._floor.set(math.nan)
         self._lock = threading.Lock()
         self._savings = ControlledSavings()
