@@ -1,6 +1,7 @@
 """Promise 1 across machines: what one server computed goes on at another, which has nothing of it but a Redis."""
 
 import asyncio
+import dataclasses
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.reference import Reference, Turn, random_ids
 
 from warmturn_server.engine import Engine, Generated, MissReason
+from warmturn_server.engine.lookback import LookbackRequest
 from warmturn_server.kvcache import BlockKey, FingerprintDigest, Seal
 
 PATIENT = {"redis_wait_ms": 60_000.0}
@@ -222,3 +224,20 @@ def test_others_go_on_while_one_waits_for_a_redis_that_does_not_answer(
     assert answer.report.miss is not None
     assert answer.report.miss.reason is MissReason.STORE_UNAVAILABLE
     assert meanwhile > 30, f"only {meanwhile} tokens while somebody waited for {answer.report.restore_ms:.0f} ms"
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+def test_a_look_back_at_another_server_computes_what_it_has_to_see(start: StartServer, turns: list[Turn]) -> None:
+    """State of the reply's own tokens is in Redis too; restored, they would not look at anything."""
+    one, other = start("one"), start("other")
+    prompt = turns[1].prompt
+    asked = LookbackRequest(groups=(1,) * len(prompt), num_groups=2)
+    said = one.generate(dataclasses.replace(greedy(prompt, 9), lookback=asked))
+    one.flush()
+    again = dataclasses.replace(asked, is_replay=True)
+    replay = dataclasses.replace(greedy((*prompt, *said.token_ids[:-1]), 1), lookback=again)
+    seen = other.generate(replay)
+    assert 0 < seen.report.cached_by_tier["redis"] <= len(prompt) - 1
+    assert said.lookback is not None
+    assert seen.lookback is not None
+    assert [look.position for look in seen.lookback.looks] == [look.position for look in said.lookback.looks]

@@ -33,10 +33,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an admitted sequence should bring back: a match on this machine, and more over the network if `patience`."""
+    """What an admitted sequence should bring back: a match on this machine, and more over the network if `patience`.
+
+    At most its first `num_tokens` in all.
+    """
 
     match: PrefixMatch
     patience: Patience | None
+    num_tokens: int
 
     def __bool__(self) -> bool:
         return bool(self.match.spans) or self.patience is not None
@@ -93,7 +97,7 @@ class Admission:
         worthwhile = self._worthwhile(sequence, match, len(prefix))
         self._residents.reserved_bytes += reserved
         covered = max(sequence.kv.length, worthwhile.num_tokens)
-        return Plan(worthwhile, self._patience(sequence, covered, len(prefix)))
+        return Plan(worthwhile, self._patience(sequence, covered, len(prefix)), len(prefix))
 
     def release(self, sequence: Sequence) -> None:
         """Give back what `admit` took."""

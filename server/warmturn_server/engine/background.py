@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from collections.abc import Sequence as Ids
@@ -144,7 +145,7 @@ class Background:
         if self._admission.reserved_bytes(sequence) > self._residents.budget_bytes // _SHARE_OF_MEMORY:
             return None
         plan = self._admission.admit(sequence, ())
-        return None if plan is None else Plan(plan.match, patience=None)
+        return None if plan is None else dataclasses.replace(plan, patience=None)
 
     def _compute(self, running: Running) -> None:
         sequence = running.sequence

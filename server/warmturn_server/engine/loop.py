@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..errors import EngineFailed
-from ..kvcache import PrefixCache, Restored, Saver, reusable_tokens
+from ..kvcache import PrefixCache, Restored, Saver
 from .admission import Admission, Plan
 from .affinity import held_in
 from .audit import Verdict
@@ -165,7 +165,7 @@ class EngineLoop:
 
     def _restore(self, sequence: Sequence, plan: Plan) -> None:
         """On a restorer's thread: nobody else touches the sequence's buffer meanwhile."""
-        tenant, ids = sequence.request.tenant, sequence.request.token_ids[: reusable_tokens(sequence.num_prompt_tokens)]
+        tenant, ids = sequence.request.tenant, sequence.request.token_ids[: plan.num_tokens]
         restored = Restored()
         try:
             restored = self._cache.restore(plan.match, ids, sequence.kv)
