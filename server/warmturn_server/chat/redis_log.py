@@ -117,6 +117,7 @@ class RedisLog:
                 return reply
             except (*_PASSING, NotSynced) as error:
                 if time.monotonic() + _PAUSE_SECONDS >= give_up:
+                    time.sleep(max(0.0, give_up - time.monotonic()))
                     self._resting_until = time.monotonic() + _REST_SECONDS
                     raise StoreFailed(f"The conversation log in Redis cannot be {verb}: {_why(error)}.") from error
                 self._relocate(error)
