@@ -71,9 +71,17 @@ class Bench:
             runner = Runner(self._target, self._modes, load, self.recording, self._view, seed, self._restart)
             await runner.run(plan, self._options.duration)
         finally:
-            if self._target is not None:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._target.close(), _CLEANING_SECONDS)
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Another's server is left as it was found; an own one is thrown away."""
+        if self._target is None:
+            return
+        if self._server is None:
+            self._view.doing("deleting the conversations")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._target.clean(), _CLEANING_SECONDS)
+        await self._target.close()
 
     async def _prepare(self) -> Plan:
         context = await self._connect()

@@ -11,14 +11,12 @@ from typing import Protocol
 from warmturn.bench.arrivals import poisson_arrivals
 from warmturn.bench.plan import Part
 
-Play = Callable[[Part, int, float], Awaitable[bool]]
-"""Plays a turn of a part that is due at a moment of `time.perf_counter`; False when it failed."""
-Skip = Callable[[int], None]
-"""Told how many turns could not be played because one before them failed."""
+Play = Callable[[Part, int, float], Awaitable[None]]
+"""Plays a turn of a part that is due at a moment of `time.perf_counter`."""
 
 
 class Load(Protocol):
-    async def run(self, parts: Sequence[Part], play: Play, skip: Skip, rng: Random) -> None: ...
+    async def run(self, parts: Sequence[Part], play: Play, rng: Random) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +25,18 @@ class ClosedLoop:
 
     clients: int
 
-    async def run(self, parts: Sequence[Part], play: Play, skip: Skip, rng: Random) -> None:
+    async def run(self, parts: Sequence[Part], play: Play, rng: Random) -> None:
         del rng
         waiting = iter(parts)
 
         async def client() -> None:
             for part in waiting:
-                await _play_through(part, play, skip)
+                for turn in range(part.first, part.last):
+                    await play(part, turn, time.perf_counter())
 
         async with asyncio.TaskGroup() as clients:
             for _ in range(min(self.clients, len(parts))):
                 clients.create_task(client())
-
-
-async def _play_through(part: Part, play: Play, skip: Skip) -> None:
-    for turn in range(part.first, part.last):
-        if not await play(part, turn, time.perf_counter()):
-            skip(part.last - turn - 1)
-            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +48,14 @@ class OpenLoop:
 
     rate: float
 
-    async def run(self, parts: Sequence[Part], play: Play, skip: Skip, rng: Random) -> None:
+    async def run(self, parts: Sequence[Part], play: Play, rng: Random) -> None:
         began = time.perf_counter()
         lanes = {part.script.conversation: asyncio.Lock() for part in parts}
-        failed: set[int] = set()
 
         async def arrive(part: Part, turn: int, due: float) -> None:
             await asyncio.sleep(max(due - time.perf_counter(), 0))
             async with lanes[part.script.conversation]:
-                if part.script.conversation in failed:
-                    skip(1)
-                elif not await play(part, turn, due):
-                    failed.add(part.script.conversation)
+                await play(part, turn, due)
 
         async with asyncio.TaskGroup() as arriving:
             for (part, turn), second in zip(in_turn(parts), poisson_arrivals(self.rate, rng), strict=False):

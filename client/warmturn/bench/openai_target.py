@@ -31,6 +31,9 @@ class OpenAITarget:
     async def figures(self) -> Json | None:
         return None
 
+    async def clean(self) -> None:
+        """Nothing is kept there."""
+
     async def close(self) -> None:
         await self._http.close()
 
@@ -44,7 +47,7 @@ class ResendingDialogue:
     async def say(self, turn: ScriptedTurn) -> Reply:
         messages = [*self._messages, _message("user", turn.text)]
         body = {**self._body, "messages": messages, "max_tokens": turn.max_output_tokens}
-        streamed = _Streamed()
+        streamed = Streamed()
         try:
             async for event in self._http.events(_PATH, body):
                 streamed.add(event)
@@ -54,7 +57,7 @@ class ResendingDialogue:
         return streamed.reply()
 
 
-class _Streamed:
+class Streamed:
     """A reply as its chunks come in."""
 
     def __init__(self) -> None:

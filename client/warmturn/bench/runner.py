@@ -52,6 +52,7 @@ class Runner:
         self._restart = restart
         self._began = time.perf_counter()
         self._dialogues: dict[tuple[int, ReuseMode], Dialogue] = {}
+        self._failed: set[tuple[int, ReuseMode]] = set()
 
     async def run(self, plan: Plan, duration: float | None) -> None:
         """Until the plan is over, or `duration` seconds are and the round under way too: all modes do the same work."""
@@ -75,16 +76,17 @@ class Runner:
             self._progress.segment(one.number, mode)
             began = time.perf_counter()
             try:
-                await self._load.run(
-                    one.parts,
-                    partial(self._play, mode, one.number),
-                    partial(self._skip, mode),
-                    Random(f"{self._seed} arrivals {one.number}"),
-                )
+                arrivals = Random(f"{self._seed} arrivals {one.number}")
+                await self._load.run(one.parts, partial(self._play, mode, one.number), arrivals)
             finally:
                 self._recording.seconds[mode] += time.perf_counter() - began
 
-    async def _play(self, mode: ReuseMode, number: int, part: Part, turn: int, due: float) -> bool:
+    async def _play(self, mode: ReuseMode, number: int, part: Part, turn: int, due: float) -> None:
+        """After a turn that failed its conversation is over: what follows would not be what was to be said."""
+        key = (part.script.conversation, mode)
+        if key in self._failed:
+            self._recording.skipped[mode] += 1
+            return
         sent = time.perf_counter()
         asked = Asked(mode, number, part.script.conversation, turn, due - self._began, sent - self._began)
         try:
@@ -92,12 +94,9 @@ class Runner:
             sample = Sample.of(asked, await dialogue.say(part.script.turns[turn]), self._began)
         except TurnFailed as failed:
             sample = Sample(asked, error=failed.kind, error_message=str(failed))
+            self._failed.add(key)
         self._recording.samples.append(sample)
         self._progress.turn(sample)
-        return sample.error is None
-
-    def _skip(self, mode: ReuseMode, turns: int) -> None:
-        self._recording.skipped[mode] += turns
 
     async def _dialogue(self, script: Script, mode: ReuseMode) -> Dialogue:
         """Begun within the first turn's time: for a user it belongs to it."""
@@ -128,8 +127,8 @@ class Runner:
 
     async def _watch(self) -> None:
         """Looks every now and then at what the tiers hold, for the picture of it."""
-        while figures := await self._target.figures() or self._recording.kills:
-            if isinstance(figures, dict):
+        while True:
+            if figures := await self._target.figures():
                 self._recording.tiers.append(TierMoment(self._now(), _bytes_by_tier(figures)))
             await asyncio.sleep(_LOOK_SECONDS)
 

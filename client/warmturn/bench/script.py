@@ -9,8 +9,8 @@ from typing import Protocol
 from warmturn.bench.scenario import Scenario
 from warmturn.bench.words import words
 
-_OPENING_PART = 2
-"""A small model's context shall have room for more than the opening: it takes one part in so many at most."""
+_OPENING_PART, _SYSTEM_PART = 2, 4
+"""A small model's context shall have room for more than these: each takes one part in so many at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class ScenarioScripts:
         self._seed = seed
         self._sizes = sizes
         shared = Random(f"{seed} system")
-        self._system = words(shared, sizes.words(scenario.system_tokens))
+        self._system = words(shared, sizes.words(min(scenario.system_tokens, sizes.context_tokens // _SYSTEM_PART)))
 
     def script(self, number: int) -> Script:
         rng = Random(f"{self._seed} {self.name} {number}")

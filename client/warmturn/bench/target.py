@@ -38,8 +38,11 @@ class Target(Protocol):
     async def figures(self) -> dict[str, Any] | None:
         """What the server says of itself, `/v1/stats`; None where there is no such thing."""
 
+    async def clean(self) -> None:
+        """Delete what was made there, as far as that can be done."""
+
     async def close(self) -> None:
-        """Delete what was made there."""
+        """The connection."""
 
 
 async def open_target(

@@ -50,11 +50,20 @@ class TraceScripts:
 
     def script(self, number: int) -> Script:
         """Over and over again when more are asked for. Negative numbers warm up, with words of their own."""
-        there = self._scripts[number % len(self._scripts)]
+        repetition, which = divmod(number, len(self._scripts))
+        there = self._scripts[which]
         if number >= 0:
-            return Script(number, there.system, there.turns, there.system_tokens)
+            return Script(number, there.system, self._told_apart(repetition, there.turns), there.system_tokens)
         plain = (TracedTurn(turn.tokens // 2, turn.max_output_tokens) for turn in there.turns)
         return Script(number, there.system, tuple(self._scripted(number, plain)), there.system_tokens)
+
+    def _told_apart(self, repetition: int, turns: tuple[ScriptedTurn, ...]) -> tuple[ScriptedTurn, ...]:
+        """A conversation that is played again must not find the state of the first time."""
+        if not repetition:
+            return turns
+        first = turns[0]
+        beginning = words(Random(f"{self._seed} repetition {repetition}"), 4)
+        return (ScriptedTurn(f"{beginning}. {first.text}", first.max_output_tokens, first.tokens + 8), *turns[1:])
 
     def _script(self, number: int, traced: TracedConversation) -> Script:
         turns = traced.turns[: self._turns]

@@ -1,5 +1,6 @@
 """This server: turns by conversation id, so that the tokens it generated are reused as they were."""
 
+from contextlib import suppress
 from typing import Any
 
 from warmturn.bench.http import Http
@@ -41,12 +42,12 @@ class WarmturnTarget:
         except WarmturnError:
             return None
 
-    async def close(self) -> None:
-        try:
+    async def clean(self) -> None:
+        with suppress(WarmturnError):  # a server that is gone keeps them
             for conversation in self._conversations:
                 await self._http.delete(f"/v1/conversations/{conversation}")
-        except WarmturnError:
-            pass  # a server that is gone keeps them; there is nothing that could be done about it
+
+    async def close(self) -> None:
         await self._http.close()
 
 

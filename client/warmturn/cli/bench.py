@@ -25,6 +25,8 @@ from warmturn.settings import config_file, load_settings
 
 _BUNDLED = "bundled"
 _INTERRUPTED = 130
+_NO_CONTROLS = ("--control-rate", "0")
+"""The server's own checks recompute turns at random; here that is done for every turn, and at known times."""
 
 
 def _option(flag: str, help_text: str, **more: Any) -> Any:
@@ -120,7 +122,7 @@ def _own_server(options: Options, stack: ExitStack) -> OwnServer | None:
         return None
     data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmturn-bench-")))
     flags = ("--dtype", options.dtype) if options.dtype else ()
-    return stack.enter_context(OwnServer(options.model or _BUNDLED, data, *flags))
+    return stack.enter_context(OwnServer(options.model or _BUNDLED, data, *_NO_CONTROLS, *flags))
 
 
 def _tell(result: BenchResult, *, as_json: bool) -> None:

@@ -17,7 +17,7 @@ class Area:
     width: int
     height: int
     left: int = 58
-    right: int = 78
+    right: int = 86
     top: int = 32
     bottom: int = 46
 
@@ -34,7 +34,7 @@ class Area:
         return self.width < 500
 
 
-WIDE, NARROW = Area(820, 360), Area(380, 310, left=50, right=68)
+WIDE, NARROW = Area(820, 360), Area(380, 310, left=60, right=82)
 
 
 @dataclass(frozen=True, slots=True)

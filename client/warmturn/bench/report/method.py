@@ -19,8 +19,9 @@ def _sentences(result: BenchResult) -> Iterator[str]:
     if len(result.modes) > 1:
         yield (
             "Every conversation was held once in each mode, with the same words from the user. The modes took turns, "
-            "round by round, each as often early as late, and never ran at the same time, so that none slows or warms "
-            "another. A turn that was to be computed and was not, by the server's own report, counts as failed."
+            "round by round in rotating order, and never ran at the same time, so that none slows or warms "
+            "another; a server started for the test makes no control turns of its own. A turn that was to be "
+            "computed and was not, by the server's own report, counts as failed."
         )
     yield (
         f"{there.warm_up_turns} turns before the first one warmed the server up and are counted nowhere. They left "
