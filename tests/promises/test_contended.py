@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from tests.support.fleet import SECRET, Fleet
+from tests.support.fleet import LEASE_SECONDS, SECRET, Fleet, say_when_free
 from tests.support.load import History, Load, assert_log_is_true
 from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
-from tests.support.talk import Json, Said, Talk
+from tests.support.talk import Json, Talk
 
 TURNS = int(os.environ.get("WARMTURN_TESTS_CONTENDED_TURNS", "200"))
 """10000 for the longer run."""
@@ -20,7 +20,6 @@ TURNS_A_ROUND = 200
 CONVERSATIONS = 4
 MANY = 40
 """So many that none grows beyond the model's context while a server starts."""
-LEASE_SECONDS = 5
 ENDINGS = ("response.completed", "response.incomplete")
 
 
@@ -140,20 +139,6 @@ def test_restarting_redis_under_load_loses_no_acknowledged_turn(fleet: Fleet) ->
             fleet.redis.start()
         await_acknowledged(history, 15)
     assert_log_is_true(fleet.redis, SECRET, conversations, history)
-
-
-def say_when_free(talk: Talk, text: str) -> Said:
-    """As a client does that is told to come again: the lease of a server that died runs out by itself."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        reply = talk.client.post("/v1/responses", json=talk.body(text))
-        if reply.status_code == 200:
-            return Said.of(reply.json())
-        assert (reply.status_code, reply.json()["error"]["code"]) == (409, "conversation_locked")
-        wait = int(reply.headers["retry-after"])
-        assert 1 <= wait <= LEASE_SECONDS
-        time.sleep(wait)
-    raise AssertionError("the conversation never became free")
 
 
 def stream_when_free(talk: Talk, text: str) -> Iterator[Json]:

@@ -1,5 +1,6 @@
 """Several servers that share one Redis as their log."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -7,8 +8,10 @@ from typing import Self
 
 from tests.support.redis_server import DURABLE, RedisServer
 from tests.support.server import ServerProcess
+from tests.support.talk import Said, Talk
 
 SECRET = "a secret of the fleet"
+LEASE_SECONDS = 5
 
 
 class Fleet:
@@ -37,3 +40,17 @@ class Fleet:
         for server in self.servers:
             server.__exit__(kind, error, at)
         self.redis.__exit__(kind, error, at)
+
+
+def say_when_free(talk: Talk, text: str) -> Said:
+    """As a client does that is told to come again: the lease of a server that died runs out by itself."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        reply = talk.client.post("/v1/responses", json=talk.body(text))
+        if reply.status_code == 200:
+            return Said.of(reply.json())
+        assert (reply.status_code, reply.json()["error"]["code"]) == (409, "conversation_locked")
+        wait = int(reply.headers["retry-after"])
+        assert 1 <= wait <= LEASE_SECONDS
+        time.sleep(wait)
+    raise AssertionError("the conversation never became free")

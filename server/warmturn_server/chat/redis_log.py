@@ -99,6 +99,7 @@ class RedisLog:
         """Asks Redis, and waits for its disk from now on if it can. Raises `redis.RedisError`."""
         durability = ask(self._node(""))
         self.waits_for_disk = durability.waitaof
+        self._resting_until = 0.0
         return durability
 
     def told_time(self, milliseconds: int) -> None:

@@ -127,6 +127,8 @@ class RedisStore:
         if conversation is None:
             return None
         turns = self._line_of_turns(tenant, conversation.head, rows)
+        if conversation.head and not turns:
+            raise StoreCorrupt(f"The last turn of '{conversation_id}' is not in the conversation log.")
         known = self._parts(tenant, parts)
         return Opened(conversation, turns, _line(known, TurnId(parts[0][0].decode())) if parts else [])
 

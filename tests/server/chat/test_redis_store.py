@@ -146,6 +146,12 @@ class TestSomebodyElseWritesToRedis:
         with pytest.raises(StoreCorrupt):
             log.store.open_conversation("", C)
 
+    @pytest.mark.parametrize("at", ["a", "", "gone"])
+    def test_the_last_turns_cannot_be_cut_off(self, log: Log, raw: redis.Redis, at: str) -> None:
+        raw.hset(key("conversation", C), "at", at)
+        with pytest.raises(StoreCorrupt):
+            log.store.open_conversation("", C)
+
     def test_a_ring_of_turns_ends(self, log: Log, raw: redis.Redis) -> None:
         raw.hset(key("turn", "a"), "parent", "b")
         assert [found.id for found in log.store.turns("", TurnId("b"))] == ["a", "b"], "as was signed"
@@ -170,7 +176,7 @@ def test_deleting_everything_leaves_nothing_behind(log: Log, raw: redis.Redis) -
     log.store.append(append(turn("a", conversation=C), record("a", "abc")))
     log.store.append(replace(append(turn("b", "a", conversation=C), record("b", "x" * 200)), expected_version=1))
     log.store.delete_conversation("", C)
-    left = [bytes(name) for name in raw.scan_iter(prefix("") + "*")]  # type: ignore[arg-type]
+    left = [bytes(name) for name in raw.scan_iter(prefix("") + "*")]
     assert {name.removeprefix(prefix("").encode()).split(b":")[0] for name in left} <= {b"seq", b"answer"}
 
 
