@@ -1,11 +1,14 @@
 """A program under a pseudo-terminal, as a person at a keyboard has it: Ctrl-C is a key, stdout may go elsewhere."""
 
+import fcntl
 import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Self
@@ -49,7 +52,14 @@ class Terminal:
     @property
     def screen(self) -> str:
         """All that was ever shown, without the escape sequences."""
-        return _ESCAPES.sub("", self.raw)
+        return self.plain(self.raw)
+
+    @staticmethod
+    def plain(text: str) -> str:
+        return _ESCAPES.sub("", text)
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())

@@ -50,6 +50,8 @@ def talking_server(reply: bytes) -> Iterator[str]:
         ("fork", "x"),
         ("export", "x"),
         ("stats",),
+        ("watch",),
+        ("watch", "--json"),
         ("ask", "hi"),
         ("demo", "--url", "http://127.0.0.1:9"),
     ],
@@ -75,6 +77,7 @@ def test_no_server_for_a_piped_chat_is_3(command: Command) -> None:
         ("ask",),
         ("serve", "--port", "x"),
         ("ls", "--url", "x"),
+        ("watch", "--interval", "0"),
     ],
 )
 def test_usage_is_2(command: Command, arguments: tuple[str, ...]) -> None:
@@ -118,7 +121,7 @@ def test_something_else_on_that_port_is_1(command: Command) -> None:
     assert "Warmturn" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [("ask", "hello"), ("stats",)])
+@pytest.mark.parametrize("arguments", [("ask", "hello"), ("stats",), ("watch",)])
 def test_ctrl_c_is_130(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """While it waits for a server that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -12,6 +12,7 @@ from warmturn.cli.conversations import export, fork, ls, rm, show
 from warmturn.cli.demo import demo
 from warmturn.cli.serve import serve
 from warmturn.cli.stats import stats
+from warmturn.cli.watch import watch
 
 app = typer.Typer(
     name="warmturn",
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, chat, ask, ls, show, rm, fork, export, stats, demo, bench):
+for command in (serve, chat, ask, ls, show, rm, fork, export, stats, watch, demo, bench):
     app.command()(command)
 
 

@@ -27,6 +27,6 @@ MaxTokens = Annotated[
 Name = Annotated[str, typer.Argument(metavar="CONVERSATION", help="Its id, the id's beginning, its title, or `last`.")]
 
 
-def connect(url: str | None, api_key: str | None) -> Client:
+def connect(url: str | None, api_key: str | None, *, timeout: float = 600.0) -> Client:
     settings = load_settings({"url": url, "api_key": api_key}, os.environ, config_file())
-    return Client(settings.url, settings.api_key)
+    return Client(settings.url, settings.api_key, timeout)

@@ -1,0 +1,1 @@
+"""`warmturn watch`: a server's figures, live."""

@@ -1,0 +1,22 @@
+"""The same for scripts: one JSON document an interval, one a line."""
+
+import dataclasses
+from typing import Any
+
+from warmturn.watch.sample import Sample, figure_at
+from warmturn.wire import REUSE_MODES
+
+
+def json_line(sample: Sample) -> dict[str, Any]:
+    """Where the server did not answer only `time`, `up` and `error` are there."""
+    head = {"time": round(sample.time, 3), "up": sample.figures is not None}
+    if sample.figures is None:
+        return {**head, "error": sample.error}
+    whole = ("instance", "uptime_seconds", "model", "running", "waiting", "totals", "tiers", "saved_seconds", "misses")
+    return {
+        **head,
+        **{name: figure_at(sample.figures, name) for name in whole},
+        "rates": dataclasses.asdict(sample.rates),
+        "ttft_ms": {mode: sample.recent(mode, "ttft_ms") for mode in REUSE_MODES},
+        "hit_share": sample.hit_shares() or None,
+    }

@@ -1,0 +1,175 @@
+"""The screen, from top to bottom in the order in which people look. It fits 80x24, and gives up what is least needed
+in a narrower window."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.text import Text
+
+from warmturn.console import visible
+from warmturn.figures import byte_size, milliseconds
+from warmturn.watch.sample import Sample, figure_at
+from warmturn.watch.sparkline import sparkline
+from warmturn.watch.watcher import Watcher
+from warmturn.wire import REUSE_MODES
+
+_STYLES = {
+    "state": "green",
+    "prompt": "yellow",
+    "nothing": "red",
+    "resident": "red",
+    "ram": "yellow",
+    "disk": "blue",
+    "redis": "magenta",
+    "computed": "dim",
+}
+_NEAREST_FIRST = ("resident", "ram", "disk", "redis")
+_LABEL = 10
+_BAR = 24
+_WIDE_ENOUGH_FOR_LINES = 44
+
+
+class Screen:
+    """Drawn anew for the size that the window has then; `drawn_for` is the one it had the last time."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.drawn_for: tuple[int, int] = (0, 0)
+        self._watcher = watcher
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        self.drawn_for = console.size
+        width, height = options.max_width, options.height or console.height
+        lines = list(_lines(self._watcher, width, ascii_only=options.ascii_only))[:height]
+        for index, line in enumerate(lines):
+            line.truncate(width, overflow="crop" if options.ascii_only else "ellipsis")
+            yield from line.render(console)
+            if index < len(lines) - 1:
+                yield Segment.line()
+
+
+def _lines(watcher: Watcher, width: int, *, ascii_only: bool) -> Iterator[Text]:
+    sample = watcher.answered
+    if sample is None:
+        yield Text(f"no answer yet from {watcher.address}")
+        return
+    room = max(width - 34, 0) if width >= _WIDE_ENOUGH_FOR_LINES else 0
+
+    def line(values: Iterable[float | None]) -> str:
+        return sparkline(list(values), room, ascii_only=ascii_only)
+
+    yield _head(watcher, sample)
+    yield _work(watcher, sample)
+    yield Text()
+    for name in ("tokens_prefilled", "tokens_generated"):
+        past = line(getattr(each.rates, name) for each in watcher.samples)
+        label = f"{name.removeprefix('tokens_'):<{_LABEL}}"
+        yield Text.assemble((label, "bold"), f"{_rate(getattr(sample.rates, name)):>9} tokens/s  ", (past, "green"))
+    yield Text()
+    yield Text(f"{'first text':<{_LABEL}}{'p50':>9}{'p95':>9}{'turns':>6}  last minute", style="dim")
+    for mode in REUSE_MODES:
+        yield _ttft(sample, mode, line(each.recent(mode, "ttft_ms", "p50") for each in watcher.samples))
+    yield Text()
+    yield from _reuse(sample, ascii_only=ascii_only)
+    yield Text()
+    yield from _tiers(sample)
+    yield Text()
+    yield _named("saved", (f"{_seconds(value)} {name}" for name, value in _counts(sample, "saved_seconds")))
+    yield _named("misses", (f"{value:,} {name.replace('_', ' ')}" for name, value in _counts(sample, "misses")))
+
+
+def _head(watcher: Watcher, sample: Sample) -> Text:
+    figures = sample.figures
+    model, dtype = figure_at(figures, "model"), figure_at(figures, "dtype")
+    up = "" if sample.uptime_seconds is None else f" · up {_duration(sample.uptime_seconds)}"
+    return Text.assemble((visible(str(model)), "bold"), (f" · {visible(str(dtype))} · {watcher.address}{up}", "dim"))
+
+
+def _work(watcher: Watcher, sample: Sample) -> Text:
+    latest = watcher.samples[-1]
+    if latest.figures is None:
+        return Text(f"no answer since {_clock(sample.time)}; trying again ({visible(latest.error)})", style="bold red")
+    running, waiting = (_number(figure_at(sample.figures, name)) for name in ("running", "waiting"))
+    done = _number(figure_at(sample.figures, "totals", "turns"))
+    text = Text(f"{running} running, {waiting} waiting · {_rate(sample.rates.turns)} turns/s · {done} done")
+    return text.append(f" · {watcher.note}" if watcher.note else "", style="yellow")
+
+
+def _ttft(sample: Sample, mode: str, past: str) -> Text:
+    p50, p95 = (_ms(sample.recent(mode, "ttft_ms", name)) for name in ("p50", "p95"))
+    figures = f"{p50:>9}{p95:>9}{_number(sample.recent(mode, 'turns')):>6}"
+    return Text.assemble((f"{mode:<{_LABEL}}", "bold"), figures, (past, _STYLES[mode]))
+
+
+def _reuse(sample: Sample, *, ascii_only: bool) -> Iterator[Text]:
+    """The bar is all prompt tokens since start: what came from each tier, and what was computed."""
+    shares = sample.hit_shares()
+    reused = "–" if not shares else f"{1 - shares.get('computed', 0.0):.0%}"
+    text = Text.assemble((f"{'reused':<{_LABEL}}", "bold"), f"{reused:>9}  ")
+    for source in (*_NEAREST_FIRST, "computed"):
+        mark = "#" if ascii_only else ("░" if source == "computed" else "█")
+        text.append(mark * round(_BAR * shares.get(source, 0.0)), style=_STYLES[source])
+    yield text
+    named = (f"{shares[source]:.0%} {source}" for source in (*_NEAREST_FIRST, "computed") if source in shares)
+    yield Text(" " * _LABEL + " · ".join(named), style="dim")
+
+
+def _tiers(sample: Sample) -> Iterator[Text]:
+    yield Text(f"{'tier':<{_LABEL}}{'held':>11}{'of':>11}  reads at", style="dim")
+    for name, tier in _counts(sample, "tiers"):
+        held, budget = (_size(figure_at(tier, part)) for part in ("bytes", "budget_bytes"))
+        speed = figure_at(tier, "bytes_per_second")
+        rate = "–" if speed is None else f"{byte_size(speed)}/s"
+        off = figure_at(tier, "available") is False
+        yield Text.assemble(
+            (f"{name:<{_LABEL}}", _STYLES.get(name, "")),
+            f"{held:>11}{budget:>11}  ",
+            ("switched off after a failure", "bold red") if off else rate,
+        )
+
+
+def _named(label: str, parts: Iterable[str]) -> Text:
+    return Text.assemble((f"{label:<{_LABEL}}", "bold"), visible(" · ".join(parts)) or "none")
+
+
+def _counts(sample: Sample, name: str) -> list[tuple[str, Any]]:
+    found = figure_at(sample.figures, name)
+    return list(found.items()) if isinstance(found, dict) else []
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else milliseconds(value)
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return milliseconds(1000 * value) if abs(value) < 100 else _duration(value)
+
+
+def _rate(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 9.95 or value == 0 else f"{value:.1f}"
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _size(value: float | None) -> str:
+    return "?" if value is None else byte_size(value)
+
+
+def _duration(seconds: float) -> str:
+    sign, whole = ("-" if seconds < 0 else ""), int(abs(seconds))
+    if whole < 60:
+        return f"{sign}{whole} s"
+    minutes, left = divmod(whole, 60)
+    return f"{sign}{minutes} min {left} s" if minutes < 60 else f"{sign}{minutes // 60:,} h {minutes % 60} min"
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))

@@ -1,0 +1,175 @@
+"""What `warmturn watch` makes of figures: rates, lines, and a screen that fits."""
+
+import io
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+from tests.client.fake_server import FakeServer
+
+from warmturn import ApiError, Client, ServerUnreachable
+from warmturn.watch.lines import json_line
+from warmturn.watch.sample import Rates, rates
+from warmturn.watch.sparkline import sparkline
+from warmturn.watch.view import Screen
+from warmturn.watch.watcher import Watcher
+
+TIMES = {"p50": 38.2, "p90": 50.0, "p95": 61.0, "p99": 70.0}
+
+
+def figures(uptime: float = 10.0, tokens: int = 0, **others: Any) -> dict[str, Any]:
+    mode = {"turns": 3, "ttft_ms": TIMES}
+    none = {"turns": 0, "ttft_ms": dict.fromkeys(TIMES)}
+    return {
+        "instance": "one",
+        "uptime_seconds": uptime,
+        "model": "bundled",
+        "dtype": "float32",
+        "running": 2,
+        "waiting": 1,
+        "totals": {"turns": tokens // 10, "tokens_prefilled": tokens, "tokens_generated": 2 * tokens},
+        "prompt_tokens_by_source": {"computed": 250, "ram": 500, "disk": 250},
+        "recent": {"by_reuse": {"state": mode, "prompt": none, "nothing": none}},
+        "saved_seconds": {"estimated": 4000.5, "measured": -0.25},
+        "misses": {"recompute_faster": 1234},
+        "tiers": {
+            "resident": {"bytes": 2048, "budget_bytes": 2**31},
+            "disk": {"bytes": 0, "budget_bytes": 2**33, "bytes_per_second": 2**30, "available": False},
+        },
+        **others,
+    }
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def watched(*answers: dict[str, Any] | int) -> Watcher:
+    server = FakeServer()
+    watcher = Watcher(server.client, Clock())
+    for answer in answers:
+        if isinstance(answer, dict):
+            server.answers(200, json=answer)
+        else:
+            server.answers(answer, json={"error": {"message": "no"}})
+        watcher.ask()
+    return watcher
+
+
+def shown(watcher: Watcher, width: int = 80, height: int = 24) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    console.print(Screen(watcher), end="")
+    return console.file.getvalue().split("\n")  # type: ignore[attr-defined, no-any-return]
+
+
+def test_rates_are_differences_of_totals_over_the_servers_own_time() -> None:
+    assert rates(figures(12.0, 100), figures(10.0, 60)) == Rates(20.0, 40.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        None,
+        figures(1.0, 60, instance="another"),
+        figures(12.0, 60),
+        figures(10.0, 200),
+    ],
+)
+def test_where_a_count_begins_again_there_is_no_rate(before: dict[str, Any] | None) -> None:
+    assert rates(figures(12.0, 100), before) == Rates()
+
+
+def test_a_server_that_says_less_has_no_rates_either() -> None:
+    assert rates({"instance": "one", "uptime_seconds": 2.0}, {"instance": "one", "uptime_seconds": 1.0}) == Rates()
+
+
+def test_several_servers_behind_one_address_have_rates_of_their_own() -> None:
+    one, two = figures(10.0, 100), figures(500.0, 9000, instance="two")
+    later = figures(12.0, 140), figures(502.0, 9020, instance="two")
+    watcher = watched(one, two, *later)
+    assert [sample.rates.tokens_prefilled for sample in watcher.samples] == [None, None, 20.0, 10.0]
+    assert "several servers answer in turn" in shown(watcher)[1]
+
+
+def test_a_restart_is_said() -> None:
+    watcher = watched(figures(10.0, 100), figures(0.5, 5, instance="two"))
+    assert "the server was restarted at " in shown(watcher)[1]
+    assert watcher.samples[-1].rates == Rates()
+
+
+def test_a_server_that_is_away_is_said_and_its_last_figures_stay() -> None:
+    watcher = watched(figures(), 503)
+    assert "no answer since" in shown(watcher)[1]
+    assert "38 ms" in "".join(shown(watcher))
+    assert json_line(watcher.samples[-1]) == {"time": 1002.0, "up": False, "error": "the server failed: no"}
+
+
+def test_a_server_that_refuses_is_not_asked_again() -> None:
+    with pytest.raises(ApiError):
+        watched(figures(), 401)
+
+
+def test_only_the_first_answer_must_come() -> None:
+    def away(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("gone")
+
+    watcher = Watcher(Client("http://test", transport=httpx.MockTransport(away)), Clock())
+    with pytest.raises(ServerUnreachable):
+        watcher.first()
+    assert not watcher.ask().figures
+
+
+def test_the_screen() -> None:
+    lines = shown(watched(figures(10.0, 0), figures(12.0, 2468)))
+    assert [line.rstrip() for line in lines] == [
+        "bundled · float32 · http://test · up 12 s",
+        "2 running, 1 waiting · 123 turns/s · 246 done",
+        "",
+        "prefilled     1,234 tokens/s  " + " " * 45 + "█",
+        "generated     2,468 tokens/s  " + " " * 45 + "█",
+        "",
+        "first text      p50      p95 turns  last minute",
+        "state         38 ms    61 ms     3" + " " * 44 + "██",
+        "prompt            –        –     0",
+        "nothing           –        –     0",
+        "",
+        "reused          75%  ██████████████████░░░░░░",
+        "          50% ram · 25% disk · 25% computed",
+        "",
+        "tier             held         of  reads at",
+        "resident      2.0 KiB    2.0 GiB  –",
+        "disk              0 B    8.0 GiB  switched off after a failure",
+        "",
+        "saved     1 h 6 min estimated · -250 ms measured",
+        "misses    1,234 recompute faster",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 30, 43, 44, 79, 80, 200])
+@pytest.mark.parametrize("height", [3, 24])
+def test_the_screen_fits_every_window(width: int, height: int) -> None:
+    lines = shown(watched(*(figures(10.0 + i, 100 * i) for i in range(300)), 503), width, height)
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= height
+
+
+def test_a_server_that_says_nothing_is_shown_too() -> None:
+    assert shown(watched({}))
+    assert json_line(watched({}).samples[-1])["hit_share"] is None
+
+
+def test_what_a_server_calls_itself_cannot_steer_the_terminal() -> None:
+    assert "\x1b[2J" not in "".join(shown(watched(figures(model="\x1b[2Jevil", misses={"\x1b[2J": 1}))))
+
+
+def test_a_line_of_values() -> None:
+    assert sparkline([0.0, 5.0, None, 10.0], 6) == "  ▁▅ █"
+    assert sparkline([1.0, 2.0, 3.0], 2) == "▆█"
+    assert sparkline([0.0, 0.0], 2) == "▁▁"
+    assert sparkline([1.0], 0) == ""
+    assert sparkline([0.0, 10.0], 2, ascii_only=True) == "_#"
