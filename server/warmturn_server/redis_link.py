@@ -127,8 +127,25 @@ class RedisLink:
             "driver_info": None,
         }
         if self.tls:
-            common |= {"ssl": True, **{name: self.options[name] for name in _TLS_FILES if name in self.options}}
+            greet = _read_something if self.kind == "cluster" else _log_in_and_read_something
+            common |= {
+                "ssl": True,
+                "redis_connect_func": greet,
+                **{name: self.options[name] for name in _TLS_FILES if name in self.options},
+            }
         return common
+
+
+def _log_in_and_read_something(connection: Any) -> None:
+    connection.on_connect()
+    _read_something(connection)
+
+
+def _read_something(connection: Any) -> None:
+    """A TLS 1.3 server sends tickets after the handshake; while they are unread, redis-py takes them for an old reply
+    and gives the connection up. Reading any reply reads them."""
+    connection.send_command("PING")
+    connection.read_response()
 
 
 def _parse(url: str) -> RedisLink:
