@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from .engine import ControlledSavings, ControlMode, ControlTurn, Interval, Verdict
+from .engine import ControlledSavings, ControlMode, ControlTurn, Interval, Result, Verdict
 
 _RATIOS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0)
+_WHY_DROPPED = ("backlog", "memory", "deleted", "quarantined", "failed")
 _REMEMBERED_BREACHES = 32
 
 
@@ -66,9 +67,9 @@ class ControlMetrics:
         for mode in ControlMode:
             self._turns.labels(mode.value)
             self._cost.labels(mode.value)
-        for result in ("clean", "breach", "inconclusive"):
-            self._audits.labels(result)
-        for reason in ("backlog", "memory", "failed"):
+        for result in Result:
+            self._audits.labels(result.value)
+        for reason in _WHY_DROPPED:
             self._dropped.labels(reason)
         self._floor.set(math.nan)
         self._lock = threading.Lock()
@@ -140,7 +141,7 @@ class ControlMetrics:
                     "estimate_bias_seconds": _shown(self._savings.bias),
                 },
                 "audits": {
-                    **dict.fromkeys(("clean", "breach", "inconclusive"), 0),
+                    **{result.value: 0 for result in Result},
                     **counts["results"],
                     "noise_floor": self._noise_floor,
                     "last_deviation": _finite(self._last_deviation),

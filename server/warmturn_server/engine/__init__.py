@@ -1,7 +1,7 @@
 """Runs the model: sequences, batching, attention on saved state, sampling."""
 
 from ..kvcache import Held, MissReason
-from .audit import Verdict
+from .audit import Result, Verdict
 from .calibration import calibrate
 from .control import ControlMode, ControlObserver, Controls, ControlTurn
 from .controlled_savings import ControlledSavings, Interval
@@ -48,6 +48,7 @@ __all__ = [
     "ModelRunner",
     "Reading",
     "Residents",
+    "Result",
     "ReuseMode",
     "Rewrite",
     "SamplingParams",

@@ -16,7 +16,16 @@ KEYS = {
 }
 REPORT = {
     *("reuse", "prompt_tokens", "cached_tokens", "prefilled_tokens", "cached_by_tier", "queue_ms", "restore_ms"),
-    *("prefill_ms", "ttft_ms", "decode_ms_per_token", "recompute_ms", "recompute_source", "saved_ms", "miss"),
+    *(
+        "prefill_ms",
+        "ttft_ms",
+        "decode_ms_per_token",
+        "recompute_ms",
+        "recompute_source",
+        "saved_ms",
+        "miss",
+        "control",
+    ),
 }
 
 
