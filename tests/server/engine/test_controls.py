@@ -3,9 +3,11 @@
 import dataclasses
 import queue
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.controls import audited, await_that, controls_of
@@ -16,6 +18,7 @@ from tests.support.steps import Steps
 
 from warmturn_server.engine import Engine, Generated, TokenDelta, background
 from warmturn_server.engine.control import MAX_BACKLOG
+from warmturn_server.kvcache import PrefixCache, Restored
 
 PROMPT = random_ids(random.Random(1), 200)
 MORE = random_ids(random.Random(2), 10)
@@ -179,3 +182,32 @@ def test_a_seed_draws_the_same_turns_again(tiny_models: TinyModels, tmp_path: Pa
     assert first == drawn("b", 1)
     assert first != drawn("c", 2)
     assert any(first) and not all(first)
+
+
+def test_no_replay_runs_while_a_turns_state_is_on_its_way(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is ready to run then, and yet somebody waits."""
+    monkeypatch.setattr(background, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(PrefixCache, "restore_seconds", lambda *_: 0.0)
+    arrived, go_on, restore = threading.Event(), threading.Event(), PrefixCache.restore
+
+    def slow(self: PrefixCache, *given: Any) -> Restored:
+        arrived.set()
+        assert go_on.wait(60)
+        return restore(self, *given)
+
+    with controlled(tiny_models(), tmp_path) as engine:
+        first, second = two_turns(engine)
+        engine.flush()
+        engine.evict_residents()
+        monkeypatch.setattr(PrefixCache, "restore", slow)
+        steps = Steps(monkeypatch)
+        deltas = asked(engine, PROMPT + first.token_ids + MORE + second.token_ids + MORE)
+        assert arrived.wait(60)
+        before = len(steps.seen)
+        engine.evict_residents()  # goes once through the engine's inbox, and so through its loop
+        engine.evict_residents()
+        assert len(steps.seen) <= before + 1, "at most the chunk that had begun"
+        go_on.set()
+        assert num_tokens(deltas) == REPLY
