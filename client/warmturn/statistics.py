@@ -6,6 +6,7 @@ from typing import Any
 from warmturn.figures import byte_size, milliseconds
 
 Figures = dict[str, Any]
+_AUDITS = ("clean", "breach", "inconclusive")
 
 
 def stats_lines(figures: Figures) -> Iterator[str]:
@@ -14,6 +15,10 @@ def stats_lines(figures: Figures) -> Iterator[str]:
     yield f"tokens   {_by_name(_get(figures, 'prompt_tokens_by_source'))}"
     yield f"held in  {_by_name(_get(figures, 'conversation_turns'))}"
     yield f"saved    {_saved(_get(figures, 'saved_seconds'))}"
+    if _get(figures, "controls", "measured_turns"):
+        yield f"measured {_measured(_get(figures, 'controls'))}"
+    if any((_get(figures, "audits", result) or 0) for result in _AUDITS):
+        yield f"audits   {_by_name({result: _get(figures, 'audits', result) for result in _AUDITS})}"
     if misses := _get(figures, "misses"):
         yield f"misses   {_by_name(misses)}"
     yield ""
@@ -29,6 +34,15 @@ def _turns(figures: Figures) -> str:
 
 def _saved(seconds: Figures | None) -> str:
     return ", ".join(f"{milliseconds(1000 * value)} {name}" for name, value in (seconds or {}).items())
+
+
+def _measured(controls: Figures) -> str:
+    """What control turns say of the saving of all turns."""
+    saved = _get(controls, "saved_seconds", "value")
+    interval = _get(controls, "saved_seconds", "ci95")
+    bounds = f" ({' to '.join(milliseconds(1000 * bound) for bound in interval)})" if interval else ""
+    turns = f"from {_count(_get(controls, 'measured_turns'))} control turns"
+    return f"{'?' if saved is None else milliseconds(1000 * saved)} saved{bounds}, {turns}"
 
 
 def _by_name(counts: Figures | None) -> str:

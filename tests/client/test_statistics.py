@@ -48,3 +48,13 @@ def test_the_figures_of_a_server() -> None:
 def test_a_server_that_says_less_is_shown_too() -> None:
     assert list(stats_lines({"by_reuse": {"state": {}}, "tiers": {"ram": None}}))
     assert list(stats_lines({}))
+
+
+def test_what_control_turns_measured() -> None:
+    saved = {"value": 12.1, "ci95": [11.0, 13.2]}
+    audits = {"clean": 41, "breach": 1, "inconclusive": 0}
+    lines = list(stats_lines({"controls": {"measured_turns": 42, "saved_seconds": saved}, "audits": audits}))
+    assert "measured 12.10 s saved (11.00 s to 13.20 s), from 42 control turns" in lines
+    assert "audits   41 clean, 1 breach, 0 inconclusive" in lines
+    one = list(stats_lines({"controls": {"measured_turns": 1, "saved_seconds": {"value": -2.0, "ci95": None}}}))
+    assert "measured -2.00 s saved, from 1 control turns" in one
