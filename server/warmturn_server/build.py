@@ -133,6 +133,7 @@ def build_app(settings: Settings) -> FastAPI:
         if settings.log == "redis":
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOG_THREADS, "log"))
         room.engine.start()
+        service.open()
         yield
         await asyncio.to_thread(room.engine.close)
         service.close()

@@ -1,5 +1,6 @@
 """Several servers with their log in one Redis are one service: any of them goes on with any conversation."""
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -7,6 +8,7 @@ import pytest
 from tests.support.fleet import Fleet
 from tests.support.models import TinyModels
 from tests.support.reference import Reference, assert_greedy
+from tests.support.server import ServerProcess
 from tests.support.talk import Json, Talk, checked, respond
 
 
@@ -66,6 +68,21 @@ def test_what_is_deleted_at_one_is_gone_at_the_other(clients: list[httpx.Client]
     assert clients[0].get(f"/v1/responses/{said.id}").status_code == 404
 
 
+def test_deleting_at_one_server_removes_the_state_at_all(fleet: Fleet, clients: list[httpx.Client]) -> None:
+    """Also what another one keeps on a disk of its own."""
+    before = settled_state(fleet.servers[1])
+    talk = Talk.begin(clients[0])
+    for client in clients:
+        Talk(client, talk.id).say("A secret that nobody else ever says, and that is told only here.")
+    saved = settled_state(fleet.servers[1]) - before
+    assert saved
+    assert clients[0].delete(f"/v1/conversations/{talk.id}").status_code == 200
+    deadline = time.monotonic() + 30
+    while saved & state_on_disk(fleet.servers[1]):
+        assert time.monotonic() < deadline, "state of a deleted conversation is left"
+        time.sleep(0.05)
+
+
 def test_a_conversation_is_busy_at_every_server(clients: list[httpx.Client]) -> None:
     talk = Talk.begin(clients[0])
     events = talk.stream("Talk for long.", max_output_tokens=400, ignore_eos=True)
@@ -90,3 +107,16 @@ def test_the_log_is_shown_to_those_who_ask_whether_a_server_is_ready(clients: li
 def complete(client: httpx.Client, messages: list[dict[str, str]]) -> Json:
     body = {"messages": messages, "temperature": 0, "max_tokens": 16, "include": ["warmturn.token_ids"]}
     return checked(client.post("/v1/chat/completions", json=body))
+
+
+def state_on_disk(server: ServerProcess) -> set[str]:
+    return {path.name for path in server.data_dir.rglob("*.kv")}
+
+
+def settled_state(server: ServerProcess) -> set[str]:
+    """Once nothing more is saved."""
+    state = state_on_disk(server)
+    while True:
+        time.sleep(1)
+        if state == (state := state_on_disk(server)):
+            return state

@@ -56,4 +56,4 @@ __all__ = [
 
 def build_service(log: Log, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase) -> ChatService:
     """The chat layer over an open log; closing it closes the log."""
-    return ChatService(log.store, engine, Transcriber(TextTokenizer(tokenizer)), log.locks)
+    return ChatService(log.store, engine, Transcriber(TextTokenizer(tokenizer)), log.locks, log.notices)

@@ -16,6 +16,7 @@ from .engine_port import TurnEngine
 from .ids import ConversationId, ItemId, new_conversation_id, new_turn_id
 from .items import Item
 from .locks import ConversationLocks, Lease, holding
+from .notices import Notices
 from .recent_misses import RecentMisses
 from .store import Append, ConversationStore, Forgotten, Page
 from .turns import Conversation, Turn, visible_items, visible_turns
@@ -40,11 +41,13 @@ class Conversations:
         locks: ConversationLocks,
         reader: ContextReader,
         misses: RecentMisses,
+        notices: Notices,
     ) -> None:
         self._store = store
         self._engine = engine
         self._locks = locks
         self._misses = misses
+        self._notices = notices
         self._reader = reader
 
     async def create(self, tenant: str, items: Sequence[Item], metadata: Mapping[str, str]) -> Conversation:
@@ -119,9 +122,10 @@ class Conversations:
         return Warming(held.status if held else "started", len(token_ids), held.tokens_by_tier if held else None)
 
     async def forget(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
-        """Saved state of what was deleted goes too."""
+        """Saved state of what was deleted goes too, and soon at the other servers."""
         for entry in forgotten:
             await asyncio.to_thread(self._engine.forget, tenant, entry.record.token_ids, entry.shared_tokens)
+        await asyncio.to_thread(self._notices.tell, tenant, forgotten)
 
     def _items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:
         conversation = find_conversation(self._store, tenant, conversation_id)

@@ -1,11 +1,12 @@
-"""The log of a server: its store, and what keeps two turns from going on in the same conversation."""
+"""The log of a server: its store, what keeps two turns off one conversation, and what others are told."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .locks import ConversationLocks, LocalLocks
+from .notices import NobodyElse, Notices
 from .sqlite_store import SqliteStore
 from .store import ConversationStore
 
@@ -14,6 +15,7 @@ from .store import ConversationStore
 class Log:
     store: ConversationStore
     locks: ConversationLocks
+    notices: Notices = field(default_factory=NobodyElse)
 
 
 def open_local_log(data_dir: Path) -> Log:

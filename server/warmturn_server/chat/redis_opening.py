@@ -14,13 +14,14 @@ from ..redis_link import RedisClient, RedisLink
 from .log import Log
 from .redis_locks import RedisLocks
 from .redis_log import SOCKET_SECONDS, RedisLog
+from .redis_notices import RedisNotices
 from .redis_store import RedisStore
 from .redis_values import FORMAT, Signer
 from .store import LogStatus, StoreCorrupt
 
 _ABOUT: Final = "warmturn:log:about"
 _LOADING_SECONDS: Final = 120.0
-_CONNECTIONS: Final = 64
+_CONNECTIONS: Final = 80
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +41,7 @@ def open_shared_log(url: str, secret: bytes = b"") -> Log:
     log = RedisLog(client)
     store = RedisStore(log, signer)
     _warn(store.status(), str(link))
-    return Log(store, RedisLocks(log))
+    return Log(store, RedisLocks(log), RedisNotices(client, signer))
 
 
 def _await_loaded(client: RedisClient) -> None:

@@ -15,6 +15,7 @@ from .ids import TurnId, new_turn_id
 from .locks import ConversationLocks, Lease, LocalLocks
 from .lookback import Json
 from .looking_back import LookingBack
+from .notices import NobodyElse, Notices
 from .recent_misses import RecentMisses
 from .requests import TurnRequest
 from .running_turn import RunningTurn
@@ -32,15 +33,17 @@ class ChatService:
         engine: TurnEngine,
         transcriber: Transcriber,
         locks: ConversationLocks | None = None,
+        notices: Notices | None = None,
     ) -> None:
-        """`locks`: those of all servers that share the store; None where this one has it to itself."""
+        """`locks` and `notices`: those of all servers that share the store; None where this one has it to itself."""
         self.engine = engine
         self.misses = RecentMisses()
         self._store = store
         self._transcriber = transcriber
         self._reader = ContextReader(store, transcriber)
         self._locks = locks or LocalLocks()
-        self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses)
+        self._notices = notices or NobodyElse()
+        self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses, self._notices)
         self._looking_back = LookingBack(store, engine, transcriber)
         self._running: dict[tuple[str, TurnId], RunningTurn] = {}
 
@@ -48,8 +51,13 @@ class ChatService:
     def tokenizer(self) -> TextTokenizer:
         return self._transcriber.tokenizer
 
+    def open(self) -> None:
+        """Do what other servers tell from now on; the engine has to run."""
+        self._notices.follow(self.engine.forget)
+
     def close(self) -> None:
         """Close the log; everything acknowledged is in it."""
+        self._notices.close()
         self._locks.close()
         self._store.close()
 
