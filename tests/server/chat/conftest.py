@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.server.chat.driver import Chat
+from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import DURABLE, RedisServer
 
 
@@ -19,6 +20,21 @@ async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
 def _log_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with RedisServer(tmp_path_factory.mktemp("redis"), *DURABLE) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _log_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def log_cluster(_log_cluster: RedisCluster) -> RedisCluster:
+    """Three empty masters."""
+    for node in _log_cluster.nodes:
+        with node.client() as client:
+            client.flushall()
+    return _log_cluster
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from tests.server.chat.making import VOCABULARY, append, conversation, record, stateless, turn
-from tests.support.redis_server import RedisServer
 
 from warmturn_server.chat import (
     ConversationId,
@@ -24,23 +22,24 @@ from warmturn_server.chat.records import assemble
 from warmturn_server.chat.text_index import CHUNK_CHARS, beginnings
 
 OpenStore = Callable[[], ConversationStore]
-STORES: dict[str, Callable[[Path, RedisServer], ConversationStore]] = {
-    "sqlite": lambda folder, _: SqliteStore(folder / "log.sqlite3"),
-    "redis": lambda _, server: open_shared_log(server.url, b"secret").store,
+STORES: dict[str, Callable[[pytest.FixtureRequest], ConversationStore]] = {
+    "sqlite": lambda having: SqliteStore(having.getfixturevalue("tmp_path") / "log.sqlite3"),
+    "redis": lambda having: open_shared_log(having.getfixturevalue("log_redis").url, b"secret").store,
+    "redis cluster": lambda having: open_shared_log(having.getfixturevalue("log_cluster").url, b"secret").store,
 }
 
 C = ConversationId("conv_1")
 
 
 @pytest.fixture(params=STORES)
-def open_store(request: pytest.FixtureRequest, tmp_path: Path, log_redis: RedisServer) -> Iterator[OpenStore]:
+def open_store(request: pytest.FixtureRequest) -> Iterator[OpenStore]:
     """Opens the same store again and again, as after restarts."""
     opened: list[ConversationStore] = []
 
     def open_it() -> ConversationStore:
         for store in opened:
             store.close()
-        opened[:] = [STORES[request.param](tmp_path, log_redis)]
+        opened[:] = [STORES[request.param](request)]
         return opened[0]
 
     yield open_it
