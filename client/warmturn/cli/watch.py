@@ -1,7 +1,8 @@
 """`warmturn watch`: a server under load, as it goes."""
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
@@ -62,16 +63,23 @@ def _tell(watcher: Watcher, console: Console, as_json: bool) -> None:
 def _redraw(watcher: Watcher, console: Console, interval: float) -> None:
     """On a screen of its own, as `top` does; what was last seen stays when it is left."""
     screen = Screen(watcher)
-    with (
-        ending_on_signals(),
-        suppress(KeyboardInterrupt),
-        Live(screen, console=console, screen=True, auto_refresh=False) as live,
-    ):
+    with ending_on_signals(), suppress(KeyboardInterrupt), _drawn(screen, console) as live:
         while True:
             _wait(interval, live, screen)
             watcher.ask()
             live.refresh()
     console.print(screen)
+
+
+@contextmanager
+def _drawn(screen: Screen, console: Console) -> Iterator[Live]:
+    """Live as a context manager draws before it is entered: a signal in that moment would leave the terminal to it."""
+    live = Live(screen, console=console, screen=True, auto_refresh=False)
+    try:
+        live.start(refresh=True)
+        yield live
+    finally:
+        live.stop()
 
 
 def _wait(seconds: float, live: Live, screen: Screen) -> None:
