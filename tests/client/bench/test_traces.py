@@ -52,10 +52,10 @@ def test_a_request_too_short_for_the_answer_before_it_begins_a_conversation(tmp_
 
 
 def test_one_conversation_goes_on_only_once(tmp_path: Path) -> None:
-    """Two requests from the same beginning: the second one is a conversation of its own."""
-    made = read_trace(lines(tmp_path / "t.jsonl", MOONCAKE[0], MOONCAKE[2], request(1400, 60, 0, 1, 12)))
-    assert [len(one.turns) for one in made] in ([3], [2, 1])
-    assert sum(len(one.turns) for one in made) == 3
+    """Two requests go on from the same first one: the second is another branch, so a conversation of its own."""
+    branches = (request(2200, 10, 0, 1, 9, 10, 11), request(3000, 10, 0, 1, 40, 41, 42, 43))
+    made = read_trace(lines(tmp_path / "t.jsonl", MOONCAKE[0], *branches))
+    assert [one.turns for one in made] == [(TracedTurn(1100, 50), TracedTurn(1050, 10)), (TracedTurn(3000, 10),)]
 
 
 def test_what_the_user_said_is_said_and_answers_are_lengths(tmp_path: Path) -> None:
@@ -83,6 +83,7 @@ def test_messages_by_line_are_read_too(tmp_path: Path) -> None:
         ('{"input_length": 1, "output_length": 1, "hash_ids": 3}\n', 1, "hash_ids"),
         ('[\n{"conversations": []},\n{"conversations": [{"from": "human"}]}\n]', 3, "message 1"),
         ('[\n{"conversations": []},\n{"conversations": 5}\n]', 3, "conversations"),
+        ('[\n{\n"conversations": []\n},\n{"conversations": 5}]', 5, "conversations"),
         ('{"input_length": 1, "output_length": 1}\n{"input_len', 2, "not JSON"),
         ("\n\nhello\n", 3, "not JSON"),
         ('{"a": 1}\n', 1, "not a conversation trace"),
