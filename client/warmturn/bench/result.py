@@ -58,10 +58,10 @@ class BenchResult:
     def broken_promises(self) -> Iterator[str]:
         for mode, figures in self.modes.items():
             if reused := figures.errors_by_kind.get("not recomputed"):
-                yield f"{reused} turns that were to be computed in full ({mode}) were not"
+                yield f"turns in mode {mode} that the server was to compute in full and did not: {reused}"
         if self.exact and self.same_answers and self.same_answers.same < self.same_answers.compared:
             different = self.same_answers.compared - self.same_answers.same
-            yield f"{different} turns on the same history got different answers in different modes, in float32"
+            yield f"turns on the same history that got different answers in different modes, in float32: {different}"
 
     @property
     def speedup_ttft(self) -> float | None:

@@ -25,6 +25,7 @@ from warmturn.settings import config_file, load_settings
 
 _BUNDLED = "bundled"
 _INTERRUPTED = 130
+_KEY_FLAG = "--api-key"
 _NO_CONTROLS = ("--control-rate", "0")
 """The server's own checks recompute turns at random; here that is done for every turn, and at known times."""
 
@@ -135,4 +136,14 @@ def _tell(result: BenchResult, *, as_json: bool) -> None:
 
 
 def _command() -> str:
-    return shlex.join(["warmturn", *sys.argv[1:]])
+    """As it was given, but for the key: reports are shown to others."""
+    given = sys.argv[1:]
+    hidden = (_hidden(before, word) for before, word in zip(["", *given], given, strict=False))
+    return shlex.join(["warmturn", *hidden])
+
+
+def _hidden(before: str, word: str) -> str:
+    flag, equals, _ = word.partition("=")
+    if before == _KEY_FLAG:
+        return "..."
+    return f"{flag}=..." if equals and flag == _KEY_FLAG else word

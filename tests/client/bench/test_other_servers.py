@@ -48,6 +48,14 @@ def test_tokens_that_a_server_reports_are_counted(command: Command) -> None:
     assert state["cached_tokens_by_tier"] is None
 
 
+@pytest.mark.parametrize("given", [("--api-key", "geheim"), ("--api-key=geheim",)])
+def test_the_key_is_in_no_report(command: Command, tmp_path: Path, given: tuple[str, ...]) -> None:
+    with FakeServer(usage=USAGE).running() as url:
+        document = run(command, url, *SMALL, *given, "--report", str(tmp_path / "report"))
+    assert "--api-key" in document["run"]["command"]
+    assert all("geheim" not in file.read_text() for file in (tmp_path / "report").iterdir())
+
+
 def test_the_whole_conversation_is_sent_again_with_each_turn(command: Command) -> None:
     fake = FakeServer(usage=USAGE)
     with fake.running() as url:
@@ -104,7 +112,7 @@ def test_a_server_that_only_says_that_it_recomputes_is_found_out(command: Comman
     with fake.running() as url:
         document = run(command, url, "--modes", "state,prompt", "--clients", "1", *SMALL, code=1)
     assert document["modes"]["prompt"]["errors_by_kind"] == {"not recomputed": 2}
-    assert document["broken_promises"] == ["2 turns that were to be computed in full (prompt) were not"]
+    assert document["broken_promises"] == ["turns in mode prompt that the server was to compute in full and did not: 2"]
     assert document["modes"]["state"]["errors"] == 0
 
 

@@ -76,8 +76,10 @@ def test_failed_turns_are_counted_by_kind_and_in_no_other_figure() -> None:
 
 def test_a_turn_that_was_not_recomputed_breaks_a_promise() -> None:
     found = _with(Sample(sample("prompt", 9, 0, 1.0).asked, error="not recomputed"))
-    assert list(found.broken_promises()) == ["1 turns that were to be computed in full (prompt) were not"]
-    assert "BROKEN: 1 turns" in shown(found)
+    assert list(found.broken_promises()) == [
+        "turns in mode prompt that the server was to compute in full and did not: 1"
+    ]
+    assert "BROKEN: turns in mode prompt" in shown(found)
 
 
 def test_other_answers_break_a_promise_only_where_they_were_promised() -> None:

@@ -16,9 +16,9 @@ class Area:
 
     width: int
     height: int
-    left: int = 58
+    left: int = 70
     right: int = 86
-    top: int = 32
+    top: int = 38
     bottom: int = 46
 
     @property
@@ -107,7 +107,7 @@ def _vertical(area: Area, x: Axis) -> list[str]:
 def _labels(area: Area, x: Axis, y: Axis) -> str:
     middle = (area.left + area.x_end) / 2
     below = text(x.label, middle, area.height - 8, class_="label", text_anchor="middle")
-    return below + text(y.label, 4, 11, class_="label")
+    return below + text(y.label, 6, 18, class_="label")
 
 
 def in_milliseconds(highest: float) -> Callable[[float], str]:

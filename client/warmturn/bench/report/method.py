@@ -76,7 +76,7 @@ def _circumstances(result: BenchResult) -> Iterator[tuple[str, str]]:
         ", ".join(f"{value} {name}" if name == "cores" else str(value) for name, value in _machine(result)),
     )
     yield "Started", f"{there.started}, {there.seconds:.0f} seconds in all"
-    yield "Killed", f"{there.kills} times (SIGKILL), in the middle" if there.kills else "never"
+    yield "Killed", "half-way, with SIGKILL" if there.kills else "never"
 
 
 def _machine(result: BenchResult) -> Iterator[tuple[str, object]]:
