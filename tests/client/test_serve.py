@@ -155,3 +155,10 @@ def test_a_setting_of_the_environment_that_cannot_be(serve: Serve) -> None:
 def test_a_device_that_is_not_there(serve: Serve) -> None:
     command, arguments = serve
     assert "warp" in refused(command(*arguments, "--device", "warp:9"))
+
+
+def test_a_shared_log_without_a_redis(serve: Serve) -> None:
+    command, arguments = serve
+    assert "--redis" in refused(command(*arguments, "--log", "redis"))
+    nobody = refused(command(*arguments, "--log", "redis", "--redis", "redis://:word@127.0.0.1:1/0"))
+    assert "127.0.0.1:1" in nobody and "--log sqlite" in nobody and "word" not in nobody

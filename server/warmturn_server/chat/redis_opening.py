@@ -35,8 +35,8 @@ def open_shared_log(url: str, secret: bytes = b"") -> Log:
         _claim(client, signer)
     except redis.RedisError as error:
         raise StartRefused(
-            f"the conversation log in {link} cannot be used: {error}; start that Redis or correct --redis, "
-            "or keep the log here with --log sqlite"
+            f"the conversation log in {link} cannot be used: {str(error).rstrip('.')}; start that Redis, or correct "
+            "--redis, or keep the log here with --log sqlite"
         ) from error
     log = RedisLog(client)
     store = RedisStore(log, signer)

@@ -1,5 +1,6 @@
 """What is particular to the log in Redis."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -223,6 +224,37 @@ def test_a_redis_that_is_not_there_is_refused_at_start(tmp_path: Path) -> None:
     server = RedisServer(tmp_path)
     with pytest.raises(StartRefused, match=r"--redis.*--log sqlite"):
         open_shared_log(server.url)
+
+
+RIGHTS = (
+    "~warmturn:* +ping +get +set +del +exists +incr +decr +time +expire +pexpire +pttl +hget +hmget +hset +hdel"
+    " +hincrby +zadd +zrem +zrange +zrevrange +zrangebyscore +zrevrangebyscore +zscore +xadd +xread +eval +evalsha +config|get"
+)
+"""All that the log takes."""
+
+
+def test_few_rights_are_enough(log_redis: RedisServer, raw: redis.Redis) -> None:
+    raw.execute_command("ACL", "SETUSER", "few", "reset", "on", ">word", *RIGHTS.split())  # type: ignore[no-untyped-call]
+    try:
+        log = open_shared_log(log_redis.url.replace("://", "://few:word@"))
+        assert log.store.status().durable is True
+        log.store.create(conversation(C))
+        lease = asyncio.run(log.locks.acquire("", C))
+        log.store.append(replace(append(turn("a", conversation=C), record("a", "abc")), lease=lease))
+        log.locks.committed(lease)
+        log.locks.release(asyncio.run(log.locks.acquire("", C)))
+        log.store.hide_item("", C, turn("a").input[0].id, 1)
+        log.store.set_metadata("", C, {"a": "b"})
+        log.store.append(stateless(record("s", "x" * 100)))
+        assert log.store.open_conversation("", C) and log.store.conversations("", Page(after=C, order="asc")) == []
+        log.notices.tell("", [*log.store.delete_conversation("", C), *log.store.withdraw("", TurnId("s"))])
+        log.locks.close()
+        log.store.close()
+        refused = [entry["object"] for entry in raw.acl_log()]
+        assert set(refused) <= {"waitaof"}
+    finally:
+        raw.acl_deluser("few")
+        raw.acl_log_reset()
 
 
 def test_a_log_of_another_format_is_refused(log_redis: RedisServer, raw: redis.Redis) -> None:
