@@ -33,7 +33,8 @@ class Residents:
 
     @property
     def idle_bytes(self) -> int:
-        return sum(resident.buffer.num_bytes for resident in self._idle.values())
+        """May be asked from any thread, while the engine's changes what is kept."""
+        return sum(resident.buffer.num_bytes for resident in list(self._idle.values()))
 
     def __len__(self) -> int:
         return len(self._idle)
