@@ -251,8 +251,8 @@ class Metrics:
         """Totals since start; percentiles over the latest turns, and over those of the last minute. Unknown is None.
 
         `instance` names this process: totals of another one count from zero. Rates are differences of totals over the
-        difference of `uptime_seconds`. `tokens_prefilled` and `tokens_generated` grow while turns run; the totals of
-        turns when one ends.
+        difference of `uptime_seconds`. `tokens_prefilled` and `tokens_generated` grow while the engine works, whatever
+        for; the totals of turns grow when one ends.
         """
         with self._lock:
             now = time.monotonic()

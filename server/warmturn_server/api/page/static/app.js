@@ -59,8 +59,8 @@ async function open(id) {
   composer.complain("");
   try {
     const conversation = id && (await api.get(`v1/conversations/${id}`));
-    const items = id ? await allItems(id) : [];
-    await chat.show(conversation, items);
+    const [items, turns] = id ? await Promise.all([all(`v1/conversations/${id}/items`), all(`v1/conversations/${id}/turns`)]) : [[], []];
+    await chat.show(conversation, items, turns);
     composer.system = conversation?.metadata.system ?? "";
     head(conversation);
     scrollTo({ top: id ? document.documentElement.scrollHeight : 0 });
@@ -70,14 +70,14 @@ async function open(id) {
   return byId("input").focus({ preventScroll: true });
 }
 
-async function allItems(id) {
-  const items = [];
+async function all(path) {
+  const found = [];
   for (let after = ""; after !== null; ) {
-    const page = await api.get(`v1/conversations/${id}/items?limit=100&order=asc${after}`);
-    items.push(...page.data);
+    const page = await api.get(`${path}?limit=100&order=asc${after}`);
+    found.push(...page.data);
     after = page.has_more ? `&after=${page.last_id}` : null;
   }
-  return items;
+  return found;
 }
 
 function head(conversation) {

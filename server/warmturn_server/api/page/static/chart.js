@@ -5,6 +5,7 @@ import { colour, el } from "./dom.js";
 const HEIGHT = 160;
 const TIME_AXIS = 26;
 const VALUE_AXIS = 62;
+const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300];
 const FONT = "11px system-ui, sans-serif";
 
 export class Chart {
@@ -61,7 +62,7 @@ export class Chart {
       cursor: { sync: { key: "figures" }, points: { size: 6 }, drag: { x: false, y: false } },
       scales: { y: { range: (_plot, low, high) => [Math.min(1.1 * low, 0), high > 0 ? 1.1 * high : 1] } },
       axes: [
-        { ...axis, grid: { show: false }, size: TIME_AXIS, space: 80, values: (_plot, times) => times.map(clock) },
+        { ...axis, grid: { show: false }, size: TIME_AXIS, space: 80, incrs: SECONDS, values: (_plot, times) => times.map(clock) },
         { ...axis, size: VALUE_AXIS, space: 34, incrs: this.panel.steps, values: (_plot, values) => values.map((value) => (value ? this.panel.label(value) : "0")) },
       ],
       series: [{}, ...this.names.map((name, index) => this.#series(name, index))],

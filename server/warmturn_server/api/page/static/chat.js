@@ -14,6 +14,7 @@ export class Chat {
     this.list = byId("turns");
     this.actions = [
       { label: "Ask again", title: "Take this turn back and ask it once more, with the reuse chosen below", onlyLast: true, run: () => this.again() },
+      { label: "Look back", title: "Show what this reply looked at in the earlier turns", needsResponse: true, run: (turn) => turn.look().catch((error) => composer.complain(error.message)) },
       { label: "Branch", title: "Go on from here in a copy; this conversation stays as it is", run: (turn) => onFork(this.conversation.id, turn.itemId) },
     ];
     this.#clear(null);
@@ -27,10 +28,12 @@ export class Chat {
     return this.turns.length === 0;
   }
 
-  async show(conversation, items) {
+  /** `logged` are the turns in the server's log: what each cost, by the items that it made. */
+  async show(conversation, items, logged) {
     await this.leave();
     this.#clear(conversation);
-    for (const item of items) this.#recall(item);
+    const turnOf = new Map(logged.flatMap((turn) => turn.items.map((id) => [id, turn])));
+    for (const item of items) this.#recall(item, turnOf.get(item.id));
     this.#settle();
   }
 
@@ -131,11 +134,11 @@ export class Chat {
   }
 
   /** Items come as messages; a turn is what was asked and the reply after it. */
-  #recall(item) {
+  #recall(item, logged) {
     const text = item.content?.map((part) => part.text).join("\n") ?? "";
     if (item.role === "assistant") {
       const turn = this.turns.at(-1)?.itemId === undefined && this.turns.length ? this.turns.at(-1) : this.#append("");
-      turn.recall(text, item.status === "incomplete");
+      turn.recall(text, item.status === "incomplete", logged);
       turn.itemId = item.id;
     } else if (item.role === "user") {
       this.#append(text).askedId = item.id;

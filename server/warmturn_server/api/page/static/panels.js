@@ -15,6 +15,14 @@ const sum = (counts) => Object.values(counts).reduce((total, value) => total + v
 const share = (row, source) => (sum(sources(row.stats)) ? (sources(row.stats)[source] ?? 0) / sum(sources(row.stats)) : null);
 const reasons = (stats) => Object.keys(stats.misses).sort();
 
+/** What control turns measured goes for all turns, and has bounds. */
+const savedSeconds = (row, source) => (source === "control turns" ? row.stats.controls?.saved_seconds?.value : row.stats.saved_seconds[source]);
+
+function confidence(row, source) {
+  const bounds = source === "control turns" ? row.stats.controls?.saved_seconds?.ci95 : null;
+  return bounds ? bounds.map(seconds).join(" to ") : null;
+}
+
 export const PANELS = [
   {
     id: "ttft",
@@ -49,11 +57,11 @@ export const PANELS = [
     id: "saved",
     title: "Seconds saved",
     says: "against computing everything again, since the server started; losses count as negative",
-    names: (stats) => Object.keys(stats.saved_seconds),
-    value: (row, source) => row.stats.saved_seconds[source],
-    colour: (source) => (source === "estimated" ? "ember" : "disk"),
+    names: (stats) => [...Object.keys(stats.saved_seconds), ...(stats.controls?.saved_seconds ? ["control turns"] : [])],
+    value: savedSeconds,
+    colour: (_source, index) => ["ember", "disk", "redis"][index],
     label: seconds,
-    columns: [{ head: "total", value: (row, source) => row.stats.saved_seconds[source], text: seconds }],
+    columns: [{ head: "total", value: savedSeconds, text: seconds }, { head: "95 %", value: confidence, text: (text) => text ?? "" }],
   },
   {
     id: "throughput",
@@ -114,5 +122,6 @@ export const HEADLINE = [
   { name: "saved", value: (row) => seconds(row.stats.saved_seconds.estimated), says: "of waiting, estimated" },
   { name: "reused", value: (row) => percent(share(row, "computed") === null ? null : 1 - share(row, "computed")), says: "of all prompt tokens" },
   { name: "first token", value: (row) => milliseconds(row.stats.by_reuse.state.ttft_ms.p50), says: "after, in the median, from saved state" },
+  { name: "audits", value: (row) => count(row.stats.audits?.clean), says: (row) => `clean, ${count(row.stats.audits?.breach)} breached: saved state against recomputed` },
   { name: "turns", value: (row) => count(row.stats.totals.turns), says: (row) => `${row.stats.running} running, ${row.stats.waiting} waiting` },
 ];

@@ -1,7 +1,10 @@
 /** One turn on the page: what was said, the reply as it comes, and what it cost. */
 
 import { el } from "./dom.js";
+import { lookBack } from "./lookback.js";
 import { count, explanation, milliseconds, turnLine, turnParts, usedTiers } from "./words.js";
+
+const CUT = "This reply was cut at its token limit.";
 
 export class TurnView {
   /** `actions` are buttons for a finished turn: `[{ label, title, run: (turn) => ... }]`. */
@@ -10,11 +13,12 @@ export class TurnView {
     this.report = null;
     this.actions = actions;
     this.reply = el("p", { class: "reply" });
-    this.note = el("aside", { class: "note", "aria-label": "What this turn cost" });
+    this.note = el("div", { class: "note", role: "group", "aria-label": "What this turn cost" });
     this.asked = el("p", { class: "asked" }, el("span", { class: "visually-hidden" }, "You: "), said);
     this.tools = el("p", { class: "tools" });
     this.element = el("li", { class: "turn" }, el("article", {}, said && this.asked, this.reply, this.tools), this.note);
     this.attempts = [];
+    this.panel = null;
   }
 
   get text() {
@@ -22,6 +26,7 @@ export class TurnView {
   }
 
   begin() {
+    this.#closePanel();
     this.reply.replaceChildren();
     this.note.replaceChildren();
     this.element.setAttribute("aria-busy", "true");
@@ -31,29 +36,30 @@ export class TurnView {
     this.reply.append(text);
   }
 
-  /** A reply from an earlier visit; what it cost is not told again. */
-  recall(text, incomplete) {
+  /** A reply from an earlier visit, with what the log says it cost; items put in by hand cost nothing. */
+  recall(text, incomplete, logged) {
     this.reply.textContent = text;
-    if (incomplete) this.note.append(remark("This reply was cut at its token limit."));
+    if (logged) this.#account(logged.warmturn);
+    this.responseId = logged?.id;
+    if (incomplete) this.note.append(remark(CUT));
   }
 
   finish(response, { explained }) {
     const report = response.warmturn;
     this.#end();
-    this.report = report;
     this.itemId = response.output[0]?.id;
     this.responseId = response.id;
     this.reply.textContent = response.output.map((item) => item.content.map((part) => part.text).join("")).join("");
     this.attempts.push({ reuse: report.reuse, ttft_ms: report.ttft_ms });
-    this.note.append(bar(report), line(report));
+    this.#account(report);
     if (this.attempts.length > 1) this.note.append(comparison(this.attempts));
     if (explained) this.note.append(el("p", { class: "explanation" }, explanation(report)));
-    if (response.status === "incomplete") this.note.append(remark("Cut at the token limit."));
+    if (response.status === "incomplete") this.note.append(remark(CUT));
   }
 
   /** Only the last turn can be taken back; any reply can be branched from. */
   offer(isLast) {
-    const offered = this.actions.filter((action) => this.itemId && (isLast || !action.onlyLast));
+    const offered = this.actions.filter((action) => this.itemId && (isLast || !action.onlyLast) && (this.responseId || !action.needsResponse));
     this.tools.replaceChildren(...offered.map((action) => this.#button(action)));
   }
 
@@ -71,6 +77,22 @@ export class TurnView {
 
   get announcement() {
     return `${this.text} ${turnLine(this.report)}`;
+  }
+
+  /** Opens the panel about this reply, or closes it. */
+  async look() {
+    if (this.panel) this.#closePanel();
+    else this.element.firstElementChild.append((this.panel = await lookBack(this.responseId)));
+  }
+
+  #closePanel() {
+    this.panel?.remove();
+    this.panel = null;
+  }
+
+  #account(report) {
+    this.report = report;
+    this.note.append(bar(report), line(report));
   }
 
   #end() {
