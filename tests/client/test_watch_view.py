@@ -158,6 +158,18 @@ def test_the_screen_fits_every_window(width: int, height: int) -> None:
     assert len(lines) <= height
 
 
+def test_controls_and_audits_are_shown_where_they_are_made() -> None:
+    audits = {"clean": 1200, "breach": 1, "inconclusive": 0}
+    controls = {"saved_seconds": {"value": 3.21, "ci95": [2.9, 3.5]}}
+    lines = shown(watched(figures(audits=audits, controls=controls)))
+    assert lines[-2] == "checked   3.21 s by control turns (95%: 2.90 s to 3.50 s) · audits 1,200 clean,…"
+    assert len(lines) == 21
+    unknown = shown(watched(figures(audits=dict.fromkeys(audits, 0), controls={"saved_seconds": None})))
+    assert not any("checked" in line for line in unknown)
+    alone = shown(watched(figures(controls={"saved_seconds": {"value": 3.0, "ci95": None}})))
+    assert alone[-2] == "checked   3.00 s by control turns"
+
+
 def test_a_server_that_says_nothing_is_shown_too() -> None:
     assert shown(watched({}))
     assert json_line(watched({}).samples[-1])["hit_share"] is None

@@ -12,7 +12,8 @@ def json_line(sample: Sample) -> dict[str, Any]:
     head = {"time": round(sample.time, 3), "up": sample.figures is not None}
     if sample.figures is None:
         return {**head, "error": sample.error}
-    whole = ("instance", "uptime_seconds", "model", "running", "waiting", "totals", "tiers", "saved_seconds", "misses")
+    whole = ("instance", "uptime_seconds", "model", "running", "waiting", "totals", "tiers", "saved_seconds")
+    whole += ("controls", "audits", "misses")
     return {
         **head,
         **{name: figure_at(sample.figures, name) for name in whole},

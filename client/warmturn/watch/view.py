@@ -27,6 +27,7 @@ _STYLES = {
     "computed": "dim",
 }
 _NEAREST_FIRST = ("resident", "ram", "disk", "redis")
+_RESULTS = ("clean", "breach", "inconclusive")
 _LABEL = 10
 _BAR = 24
 _WIDE_ENOUGH_FOR_LINES = 44
@@ -77,6 +78,7 @@ def _lines(watcher: Watcher, width: int, *, ascii_only: bool) -> Iterator[Text]:
     yield from _tiers(sample)
     yield Text()
     yield _named("saved", (f"{_seconds(value)} {name}" for name, value in _counts(sample, "saved_seconds")))
+    yield from _checks(sample)
     yield _named("misses", (f"{value:,} {name.replace('_', ' ')}" for name, value in _counts(sample, "misses")))
 
 
@@ -128,6 +130,21 @@ def _tiers(sample: Sample) -> Iterator[Text]:
             f"{held:>11}{budget:>11}  ",
             ("switched off after a failure", "bold red") if off else rate,
         )
+
+
+def _checks(sample: Sample) -> Iterator[Text]:
+    """What control turns and audits found, where a server makes them."""
+    saved, audits = figure_at(sample.figures, "controls", "saved_seconds"), figure_at(sample.figures, "audits")
+    told = []
+    if saved and saved.get("value") is not None:
+        bounds = saved.get("ci95")
+        between = f" (95%: {_seconds(bounds[0])} to {_seconds(bounds[1])})" if bounds else ""
+        told.append(f"{_seconds(saved['value'])} by control turns{between}")
+    if audits and any(audits.get(result) for result in _RESULTS):
+        told.append("audits " + ", ".join(f"{audits.get(result, 0):,} {result}" for result in _RESULTS))
+    if told:
+        breached = audits and audits.get("breach")
+        yield Text.assemble(("checked   ", "bold"), (" · ".join(told), "bold red" if breached else ""))
 
 
 def _named(label: str, parts: Iterable[str]) -> Text:
