@@ -23,6 +23,7 @@ REPORT: dict[str, Any] = {
     "recompute_source": "estimated",
     "saved_ms": 1442.9,
     "miss": None,
+    "control": None,
 }
 
 

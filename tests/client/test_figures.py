@@ -61,4 +61,5 @@ def test_times_have_the_digits_that_matter() -> None:
 
 
 def test_the_fake_report_has_every_field_of_the_wire() -> None:
-    assert set(REPORT) | {"prompt_token_ids", "output_token_ids"} == set(TurnReport.__slots__)
+    only_when_asked = {"prompt_token_ids", "output_token_ids", "lookback"}
+    assert set(REPORT) | only_when_asked == set(TurnReport.__slots__)
