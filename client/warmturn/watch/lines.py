@@ -1,10 +1,15 @@
 """The same for scripts: one JSON document an interval, one a line."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Final
 
 from warmturn.watch.sample import Sample, figure_at
 from warmturn.wire import REUSE_MODES
+
+_WHOLE: Final = (
+    *("instance", "uptime_seconds", "model", "running", "waiting", "totals", "tiers", "saved_seconds"),
+    *("controls", "audits", "misses"),
+)
 
 
 def json_line(sample: Sample) -> dict[str, Any]:
@@ -12,11 +17,9 @@ def json_line(sample: Sample) -> dict[str, Any]:
     head = {"time": round(sample.time, 3), "up": sample.figures is not None}
     if sample.figures is None:
         return {**head, "error": sample.error}
-    whole = ("instance", "uptime_seconds", "model", "running", "waiting", "totals", "tiers", "saved_seconds")
-    whole += ("controls", "audits", "misses")
     return {
         **head,
-        **{name: figure_at(sample.figures, name) for name in whole},
+        **{name: figure_at(sample.figures, name) for name in _WHOLE},
         "rates": dataclasses.asdict(sample.rates),
         "ttft_ms": {mode: sample.recent(mode, "ttft_ms") for mode in REUSE_MODES},
         "hit_share": sample.hit_shares() or None,

@@ -35,7 +35,8 @@ def figures(visit: StartVisit, start_server: StartServer) -> tuple[Page, dict[st
 
 def settled(http: httpx.Client) -> dict[str, Any]:
     """What is still being saved grows for a moment."""
-    before, now = None, http.get("/v1/stats").json()
+    before: dict[str, Any] | None = None
+    now: dict[str, Any] = http.get("/v1/stats").json()
     while before is None or before["tiers"] != now["tiers"]:
         before, now = now, http.get("/v1/stats").json()
     return now
