@@ -240,8 +240,10 @@ def test_the_whole_conversation_with_the_keyboard_alone(visit: StartVisit) -> No
     expect(page.get_by_role("radio", name="prompt")).to_be_checked()
     for _ in range(3):
         page.keyboard.press("Shift+Tab")
-    expect(page.get_by_role("button", name="Branch")).to_be_focused()
-    page.keyboard.press("Shift+Tab")
+    for name in ("Branch", "Look back", "Ask again"):
+        expect(page.get_by_role("button", name=name)).to_be_focused()
+        page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator(".line")).to_contain_text("reuse off (prompt)")
 
