@@ -57,12 +57,13 @@ class SqliteStore:
             return _conversation(database, tenant, conversation_id)
 
     def open_conversation(self, tenant: str, conversation_id: ConversationId) -> Opened | None:
-        conversation = self.conversation(tenant, conversation_id)
-        if conversation is None:
-            return None
-        turns = self.turns(tenant, conversation.head) if conversation.head else []
-        lines = (self.record_parts(tenant, turn.id) for turn in reversed(turns))
-        return Opened(conversation, turns, next(filter(None, lines), []))
+        with self._reading() as database:
+            conversation = _conversation(database, tenant, conversation_id)
+            if conversation is None:
+                return None
+            turns = _turns(database, tenant, conversation.head)
+            lines = (self._pruning.record_parts(tenant, turn.id) for turn in reversed(turns))
+            return Opened(conversation, turns, next(filter(None, lines), []))
 
     def conversations(self, tenant: str, page: Page) -> list[Conversation]:
         newest_first = page.order == "desc"
@@ -105,24 +106,14 @@ class SqliteStore:
 
     def turns(self, tenant: str, turn_id: TurnId) -> list[Turn]:
         with self._reading() as database:
-            rows = database.execute(
-                """WITH RECURSIVE line (id, parent, depth) AS (
-                       SELECT id, parent, 0 FROM turn WHERE tenant = :tenant AND id = :id
-                       UNION ALL
-                       SELECT turn.id, turn.parent, depth + 1 FROM turn JOIN line ON turn.id = line.parent
-                       WHERE turn.tenant = :tenant)
-                   SELECT turn.* FROM line JOIN turn ON turn.id = line.id AND turn.tenant = :tenant
-                   ORDER BY depth DESC""",
-                {"tenant": tenant, "id": turn_id},
-            )
-            return [turn_from(row) for row in rows]
+            return _turns(database, tenant, turn_id)
 
     def record_parts(self, tenant: str, turn_id: TurnId) -> list[RecordPart]:
-        with self._reading():
-            return self._pruning.record_parts(tenant, turn_id)
+        return self.record_lines(tenant, [turn_id])[0]
 
     def record_lines(self, tenant: str, turn_ids: Sequence[TurnId]) -> list[list[RecordPart]]:
-        return [self.record_parts(tenant, turn_id) for turn_id in turn_ids]
+        with self._reading():
+            return [self._pruning.record_parts(tenant, turn_id) for turn_id in turn_ids]
 
     def records_beginning(self, tenant: str, chain: Sequence[TextDigest], limit: int) -> list[TurnId]:
         with self._reading() as database:
@@ -221,6 +212,20 @@ def _conversation(database: sqlite3.Connection, tenant: str, conversation_id: st
         "SELECT * FROM conversation WHERE tenant = ? AND id = ?", (tenant, conversation_id)
     ).fetchone()
     return conversation_from(row) if row else None
+
+
+def _turns(database: sqlite3.Connection, tenant: str, turn_id: TurnId | None) -> list[Turn]:
+    rows = database.execute(
+        """WITH RECURSIVE line (id, parent, depth) AS (
+               SELECT id, parent, 0 FROM turn WHERE tenant = :tenant AND id = :id
+               UNION ALL
+               SELECT turn.id, turn.parent, depth + 1 FROM turn JOIN line ON turn.id = line.parent
+               WHERE turn.tenant = :tenant)
+           SELECT turn.* FROM line JOIN turn ON turn.id = line.id AND turn.tenant = :tenant
+           ORDER BY depth DESC""",
+        {"tenant": tenant, "id": turn_id},
+    )
+    return [turn_from(row) for row in rows]
 
 
 def _change(

@@ -83,9 +83,39 @@ def test_what_is_not_there_is_empty(store: ConversationStore) -> None:
     assert store.turn("", TurnId("nothing")) is None
     assert store.turns("", TurnId("nothing")) == []
     assert store.record_parts("", TurnId("nothing")) == []
+    assert store.open_conversation("", C) is None
     assert store.set_metadata("", C, {}) is None
     assert store.delete_conversation("", C) == []
     assert store.withdraw("", TurnId("nothing")) == []
+
+
+def test_opened_with_its_turns_and_the_last_record_that_one_of_them_has(store: ConversationStore) -> None:
+    store.create(conversation(C))
+    empty = store.open_conversation("", C)
+    assert empty and (empty.turns, empty.parts) == ([], [])
+    first, second, last = turn("a", conversation=C), turn("b", "a", conversation=C), turn("c", "b", conversation=C)
+    parts = [record("a", "abc"), record("b", "de", base="a", kept=3)]
+    store.append(append(first, parts[0]))
+    store.append(append(second, parts[1], version=1))
+    store.append(append(last, version=2))
+    opened = store.open_conversation("", C)
+    assert opened and opened.conversation == store.conversation("", C)
+    assert (opened.turns, opened.parts) == ([first, second, last], parts)
+    assert store.record_lines("", [last.id, second.id, first.id]) == [[], parts, parts[:1]]
+
+
+def test_what_is_opened_while_it_is_deleted_is_there_whole_or_not_at_all(store: ConversationStore) -> None:
+    def come_and_go() -> None:
+        for _ in range(100):
+            store.create(conversation(C), append(turn("a", conversation=C), record("a", "abc")))
+            store.delete_conversation("", C)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(come_and_go)
+        while not writing.done():
+            opened = store.open_conversation("", C)
+            assert opened is None or (len(opened.turns), len(opened.parts)) == (1, 1)
+        writing.result()
 
 
 def test_appending_twice_is_appending_once(store: ConversationStore) -> None:
