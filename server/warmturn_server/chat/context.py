@@ -107,7 +107,7 @@ class ContextReader:
     def _open(self, tenant: str, conversation_id: ConversationId) -> Opened:
         opened = self._store.open_conversation(tenant, conversation_id)
         if opened is None:
-            raise _not_found(conversation_id)
+            raise conversation_not_found(conversation_id)
         return opened
 
     def _record(self, tenant: str, turn: Turn, read: list[RecordPart]) -> Base:
@@ -130,11 +130,11 @@ class ContextReader:
 def find_conversation(store: ConversationStore, tenant: str, conversation_id: ConversationId) -> Conversation:
     conversation = store.conversation(tenant, conversation_id)
     if conversation is None:
-        raise _not_found(conversation_id)
+        raise conversation_not_found(conversation_id)
     return conversation
 
 
-def _not_found(conversation_id: ConversationId) -> NotFound:
+def conversation_not_found(conversation_id: ConversationId) -> NotFound:
     return NotFound(f"Conversation with id '{conversation_id}' not found.", code="conversation_not_found")
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..engine import Held
-from ..errors import NotFound
-from .context import ContextReader, find_conversation, find_item
+from .context import ContextReader, conversation_not_found, find_conversation, find_item
 from .engine_port import TurnEngine
 from .ids import ConversationId, ItemId, new_conversation_id, new_turn_id
 from .items import Item
@@ -67,9 +66,10 @@ class Conversations:
     async def set_metadata(
         self, tenant: str, conversation_id: ConversationId, metadata: Mapping[str, str]
     ) -> Conversation:
-        await self.get(tenant, conversation_id)
-        await asyncio.to_thread(self._store.set_metadata, tenant, conversation_id, metadata)
-        return await self.get(tenant, conversation_id)
+        changed = await asyncio.to_thread(self._store.set_metadata, tenant, conversation_id, metadata)
+        if changed is None:
+            raise conversation_not_found(conversation_id)
+        return changed
 
     async def delete(self, tenant: str, conversation_id: ConversationId) -> None:
         async with holding(self._locks, tenant, conversation_id):
@@ -193,8 +193,6 @@ def _added(conversation: Conversation, items: Sequence[Item], parent: Turn | Non
 
 def _up_to(turns: Sequence[Turn], item_id: ItemId) -> tuple[list[Turn], frozenset[ItemId]]:
     """The turns as far as the one with that item, and the items of that turn behind it."""
-    for number, turn in enumerate(turns):
-        ids = [item.id for item in turn.items]
-        if item_id in ids:
-            return list(turns[: number + 1]), frozenset(ids[ids.index(item_id) + 1 :])
-    raise NotFound(f"Item with id '{item_id}' not found.", code="item_not_found")
+    ids = [[item.id for item in turn.items] for turn in turns]
+    number = next(number for number, own in enumerate(ids) if item_id in own)
+    return list(turns[: number + 1]), frozenset(ids[number][ids[number].index(item_id) + 1 :])

@@ -178,6 +178,16 @@ async def test_deleting_a_response_forgets_its_state(chat: Chat) -> None:
         await chat.service.delete_response("", turn.id)
 
 
+async def test_new_metadata_is_answered_with_and_only_a_known_conversation_has_any(chat: Chat) -> None:
+    conversation = await chat.new()
+    changed = await chat.service.conversations.set_metadata("", conversation.id, {"title": "cats"})
+    assert changed.metadata == {"title": "cats"}
+    assert await chat.service.conversations.get("", conversation.id) == changed
+    with pytest.raises(NotFound) as missing:
+        await chat.service.conversations.set_metadata("", ConversationId("conv_none"), {"title": "dogs"})
+    assert missing.value.code == "conversation_not_found"
+
+
 async def test_conversations_are_listed_newest_first(chat: Chat) -> None:
     made = [await chat.new() for _ in range(3)]
     listed = await chat.service.conversations.page("", Page(limit=2))
