@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .ids import ItemId
 
@@ -27,6 +27,11 @@ class Item:
     def as_message(self) -> ChatMessage:
         """Templates know no `developer`; it is the newer name of `system`."""
         return {"role": "system" if self.role == "developer" else self.role, "content": self.text}
+
+
+def items_from(contents: Iterable[Mapping[str, Any]]) -> tuple[Item, ...]:
+    """From what `dataclasses.asdict` made of them, by way of JSON."""
+    return tuple(Item(ItemId(item["id"]), item["role"], tuple(item["parts"]), item["complete"]) for item in contents)
 
 
 def as_messages(instructions: str | None, items: Iterable[Item]) -> list[ChatMessage]:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from .ids import ConversationId, ItemId, TurnId
-from .items import Item
+from .items import items_from
 from .records import RecordPart
 from .store import StoreCorrupt, StoreFailed
 from .turns import Conversation, Reply, Turn
@@ -77,8 +77,8 @@ def turn_of(content: Mapping[str, Any], tenant: str, *, stored: bool, in_convers
         parent_id=TurnId(content["parent"]) if content["parent"] else None,
         conversation_id=ConversationId(conversation) if conversation else None,
         created_at=content["created_at"],
-        input=_items(content["input"]),
-        output=_items(content["output"]),
+        input=items_from(content["input"]),
+        output=items_from(content["output"]),
         reply=Reply(**content["reply"]) if content["reply"] else None,
         stored=stored,
         tenant=tenant,
@@ -108,10 +108,6 @@ def record_of(content: Mapping[str, Any], tenant: str) -> RecordPart:
         vocabulary=content["vocabulary"],
         tenant=tenant,
     )
-
-
-def _items(contents: Sequence[Mapping[str, Any]]) -> tuple[Item, ...]:
-    return tuple(Item(ItemId(item["id"]), item["role"], tuple(item["parts"]), item["complete"]) for item in contents)
 
 
 class ConversationValues:

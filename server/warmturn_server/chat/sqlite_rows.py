@@ -10,7 +10,7 @@ from dataclasses import asdict
 from sqlite3 import Row
 
 from .ids import ConversationId, ItemId, TurnId
-from .items import Item
+from .items import Item, items_from
 from .records import RecordPart
 from .turns import Conversation, Reply, Turn
 
@@ -35,8 +35,8 @@ def turn_from(row: Row) -> Turn:
         parent_id=TurnId(row["parent"]) if row["parent"] else None,
         conversation_id=ConversationId(row["conversation"]) if row["conversation"] else None,
         created_at=row["created_at"],
-        input=_load_items(row["input"]),
-        output=_load_items(row["output"]),
+        input=items_from(json.loads(row["input"])),
+        output=items_from(json.loads(row["output"])),
         reply=Reply(**json.loads(row["reply"])) if row["reply"] else None,
         stored=bool(row["stored"]),
         tenant=row["tenant"],
@@ -98,12 +98,6 @@ def conversation_from(row: Row) -> Conversation:
 
 def _dump_items(items: Iterable[Item]) -> str:
     return json.dumps([asdict(item) for item in items])
-
-
-def _load_items(text: str) -> tuple[Item, ...]:
-    return tuple(
-        Item(ItemId(item["id"]), item["role"], tuple(item["parts"]), item["complete"]) for item in json.loads(text)
-    )
 
 
 def _pack(numbers: Iterable[int]) -> bytes:
