@@ -136,7 +136,7 @@ class RedisLocks:
     def _renew_all(self) -> None:
         for lease in list(self._renewed.values()):
             try:
-                answer, *_ = self._log.try_once(
+                (answer,) = self._log.try_once(
                     _RENEW, lease.tenant, lease.conversation_id, lease.token, lease.fence, self._lease_ms
                 )
             except redis.RedisError as error:

@@ -66,7 +66,6 @@ class RedisLog:
         self.client = client
         self.waits_for_disk = False
         """Whether Redis can tell (WAITAOF, from 7.2 on) when a write is on disk."""
-        self.round_trips = 0
         self._patience_seconds = patience_seconds
         self._clock = _RedisClock()
         self._resting_until = 0.0
@@ -151,7 +150,6 @@ class RedisLog:
         return reply
 
     def _exchange(self, node: redis.Redis, command: list[Argument], sync: bool) -> Reply:
-        self.round_trips += 1
         pipeline = node.pipeline(transaction=False)
         pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
         if sync:

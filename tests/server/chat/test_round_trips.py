@@ -14,9 +14,17 @@ from warmturn_server.chat.redis_store import RedisStore
 from warmturn_server.chat.redis_values import Signer
 
 
+class CountingLog(RedisLog):
+    round_trips = 0
+
+    def _exchange(self, *arguments: object) -> object:
+        self.round_trips += 1
+        return super()._exchange(*arguments)  # type: ignore[arg-type]
+
+
 class Counted:
     def __init__(self, server: RedisServer) -> None:
-        self.log = RedisLog(server.client())
+        self.log = CountingLog(server.client())
         locks = RedisLocks(self.log, renew_seconds=600)
         self.service = ChatService(RedisStore(self.log, Signer()), FakeEngine(TOKENIZER), Transcriber(TOKENIZER), locks)
 

@@ -4,5 +4,5 @@ if not is_known(append) then
   if refused then return {refused} end
   write_append(append)
 end
-release(append)
+if append.token ~= '' then release(append.conversation, append.token) end
 return {'done'}

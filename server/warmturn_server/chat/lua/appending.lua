@@ -74,11 +74,3 @@ local function write_append(append)
   if append.conversation ~= '' and append.turn ~= '' then move_head(append) end
   if append.turn == '' then drop_oldest_unnamed(tonumber(append.max_unnamed)) end
 end
-
-local function release(append)
-  local lease = key('lease', append.conversation)
-  local conversation = key('conversation', append.conversation)
-  if append.token == '' then return end
-  if redis.call('GET', lease) == append.token then redis.call('DEL', lease) end
-  if redis.call('HGET', conversation, 'holder') == append.token then redis.call('HDEL', conversation, 'holder') end
-end

@@ -13,6 +13,13 @@ local function conversation(id)
   return redis.call('HMGET', key('conversation', id), unpack(CONVERSATION))
 end
 
+local function release(id, token)
+  if redis.call('GET', key('lease', id)) == token then redis.call('DEL', key('lease', id)) end
+  if redis.call('HGET', key('conversation', id), 'holder') == token then
+    redis.call('HDEL', key('conversation', id), 'holder')
+  end
+end
+
 -- From `id` by the field `up` to the root, told to `see(id)`; a ring, which only a damaged log has, ends it.
 local function climb(kind, up, id, see)
   local seen = {}

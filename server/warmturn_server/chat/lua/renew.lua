@@ -10,4 +10,4 @@ elseif holder or redis.call('HGET', conversation, 'fence') ~= ARGV[3]
 else
   redis.call('SET', lease, ARGV[2], 'PX', ARGV[4])
 end
-return {'held', now_ms()}
+return {'held'}
