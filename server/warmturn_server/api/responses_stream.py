@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from ..chat import RunningTurn, TextTokenizer
+from ..chat import Item, RunningTurn, TextTokenizer
 from ..errors import WarmturnError
 from .errors import error_of
 from .json import Json
 from .logprobs import logprob_objects
-from .messages import output_part
+from .messages import item_object, output_part
 from .responses_wire import failed_response, finished_response, running_response
 from .sse import named_event
 
@@ -39,27 +39,27 @@ class ResponseEvents:
                 yield event
 
     async def _answer(self) -> AsyncIterator[bytes]:
-        yield self._event("response.output_item.added", output_index=0, item=self._item("in_progress", []))
+        yield self._event("response.output_item.added", output_index=0, item=self._begun_item())
         yield self._event("response.content_part.added", **self._place, part=output_part(""))
-        text, logprobs = "", list[Json]()
+        logprobs = list[Json]()
         async for delta in self._turn.deltas():
             new = logprob_objects(self._tokenizer, delta.logprobs)
-            text += delta.text
             logprobs += new
             if delta.text or new:
                 yield self._event("response.output_text.delta", **self._place, delta=delta.text, logprobs=new)
-        for event in self._ending(text, logprobs, await self._extras()):
+        for event in self._ending(logprobs, await self._extras()):
             yield event
 
-    def _ending(self, text: str, logprobs: list[Json], extras: Json) -> list[bytes]:
+    def _ending(self, logprobs: list[Json], extras: Json) -> list[bytes]:
         response = finished_response(self._turn.result, extras, logprobs)
-        part, status = output_part(text, logprobs), response["output"][0]["status"]
+        (item,) = response["output"]
+        (part,) = item["content"]
         # A turn that was cancelled ends as incomplete: there is no event for it, but its status says so.
         final = "response.completed" if response["status"] == "completed" else "response.incomplete"
         return [
-            self._event("response.output_text.done", **self._place, text=text, logprobs=logprobs),
+            self._event("response.output_text.done", **self._place, text=part["text"], logprobs=logprobs),
             self._event("response.content_part.done", **self._place, part=part),
-            self._event("response.output_item.done", output_index=0, item=self._item(status, [part])),
+            self._event("response.output_item.done", output_index=0, item=item),
             self._event(final, response=response),
         ]
 
@@ -74,14 +74,8 @@ class ResponseEvents:
             self._event("error", **told),
         ]
 
-    def _item(self, status: str, content: list[Json]) -> Json:
-        return {
-            "id": self._turn.item_id,
-            "type": "message",
-            "role": "assistant",
-            "status": status,
-            "content": content,
-        }
+    def _begun_item(self) -> Json:
+        return item_object(Item(self._turn.item_id, "assistant", ()), "in_progress")
 
     def _event(self, name: str, **fields: object) -> bytes:
         number, self._sequence_number = self._sequence_number, self._sequence_number + 1

@@ -135,6 +135,9 @@ class TestStreaming:
         assert names[-1] == f"response.{final.status}"
         deltas = "".join(event.delta for event in events if event.type == "response.output_text.delta")
         assert deltas == final.output_text == events[-4].text
+        begun, done = events[2].item, events[-2].item
+        assert (begun.id, begun.status, begun.content) == (done.id, "in_progress", [])
+        assert [done] == final.output and [events[-3].part] == done.content
         assert extension(final)["output_token_ids"]
         assert openai_client.responses.retrieve(final.id).output_text == deltas
 
