@@ -44,9 +44,7 @@ def error_of(error: Exception) -> Json:
     if isinstance(error, WarmturnError):
         return error_object(str(error), kind=error.type, code=error.code, param=error.param)
     _log.error("a request failed", exc_info=error)
-    return error_object(
-        "The server failed on this request; its log says why.", kind="server_error", code="server_error"
-    )
+    return _UNFORESEEN
 
 
 def reply(status: int, error: Json, headers: Mapping[str, str] | None = None) -> JsonReply:
@@ -108,7 +106,4 @@ async def _http(request: Request, error: Exception) -> Response:
 async def _unforeseen(_: Request, error: Exception) -> Response:
     """Starlette raises it again behind this reply, so the server's log has the traceback."""
     del error
-    return reply(
-        500,
-        error_object("The server failed on this request; its log says why.", kind="server_error", code="server_error"),
-    )
+    return reply(500, _UNFORESEEN)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Final
+from typing import Final, Self
 
 _MEDIA_TYPES: Final = {
     "html": "text/html; charset=utf-8",
@@ -22,10 +22,11 @@ _MEDIA_TYPES: Final = {
 class PageFile:
     content: bytes
     media_type: str
+    etag: str
 
-    @property
-    def etag(self) -> str:
-        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+    @classmethod
+    def of(cls, content: bytes, media_type: str) -> Self:
+        return cls(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
 
 @cache
@@ -40,5 +41,5 @@ def _walk(folder: Traversable, prefix: str) -> list[tuple[str, PageFile]]:
         if entry.is_dir():
             found += _walk(entry, f"{prefix}{entry.name}/")
         elif media_type := _MEDIA_TYPES.get(entry.name.rpartition(".")[2]):
-            found.append((prefix + entry.name, PageFile(entry.read_bytes(), media_type)))
+            found.append((prefix + entry.name, PageFile.of(entry.read_bytes(), media_type)))
     return found
