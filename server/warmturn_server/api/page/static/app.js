@@ -12,16 +12,11 @@ import { Samples } from "./samples.js";
 
 api.onKeyNeeded(askForKey);
 
-const composer = new Composer(say, () => chat.stop());
+const composer = new Composer((text) => chat.say(text), () => chat.stop());
 const conversations = new Conversations();
 const chat = new Chat(composer, spoken, fork);
 const samples = new Samples();
 const figures = new Figures(samples);
-
-function say(text) {
-  location.hash.startsWith("#/figures") && (location.hash = "#/");
-  chat.say(text);
-}
 
 /** A turn ended: its conversation gets an address of its own, without loading it again. */
 function spoken(conversation) {

@@ -1,6 +1,7 @@
 /** One chart: a heading, uPlot's canvas, and the same values as a table for everybody who does not see the canvas. */
 
 import { colour, el } from "./dom.js";
+import { spelled } from "./words.js";
 
 const HEIGHT = 160;
 const TIME_AXIS = 26;
@@ -96,7 +97,7 @@ export class Chart {
       const value = column.value(row, name) ?? null;
       return el("td", {}, el("data", { value: value ?? "" }, column.text(value)));
     });
-    return el("tr", { "data-name": name }, el("th", { scope: "row" }, swatch, name.replaceAll("_", " ")), ...cells);
+    return el("tr", { "data-name": name }, el("th", { scope: "row" }, swatch, spelled(name)), ...cells);
   }
 }
 

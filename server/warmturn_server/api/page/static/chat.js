@@ -44,7 +44,6 @@ export class Chat {
     const unspoken = this.createdHere && left && !this.turns.some((turn) => turn.itemId);
     this.#clear(null);
     if (unspoken) await api.remove(`v1/conversations/${left.id}`).catch(() => {});
-    return unspoken;
   }
 
   stop() {
@@ -52,10 +51,7 @@ export class Chat {
   }
 
   async say(text) {
-    const turn = new TurnView(text, this.actions);
-    this.turns.push(turn);
-    this.list.append(turn.element);
-    await this.#run(turn);
+    await this.#run(this.#append(text));
   }
 
   async again() {
