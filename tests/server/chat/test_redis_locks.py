@@ -1,10 +1,12 @@
 """Leases over servers: one holder at a time, and a stale one cannot commit."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import redis
 from tests.server.chat.making import append, conversation, turn
 from tests.support.redis_server import RedisServer
 
@@ -130,8 +132,7 @@ async def test_a_caller_who_goes_away_while_it_is_taken_leaves_no_lease(servers:
     raise AssertionError("nobody ever released it")
 
 
-async def test_a_redis_that_is_away_refuses_and_blocks_nobody(servers: list[Log], tmp_path: object) -> None:
-    del tmp_path
+async def test_a_redis_that_is_away_refuses_and_blocks_nobody(servers: list[Log]) -> None:
     ticks = 0
 
     async def tick() -> None:
@@ -142,10 +143,6 @@ async def test_a_redis_that_is_away_refuses_and_blocks_nobody(servers: list[Log]
 
     class Away(RedisLog):
         def _call(self, *_: object, **__: object) -> object:
-            import time
-
-            import redis
-
             time.sleep(0.1)
             raise redis.ConnectionError("away")
 

@@ -1,7 +1,6 @@
 """Warming knows a conversation's ids of record, and never waits."""
 
 from concurrent.futures import Future
-from pathlib import Path
 
 import pytest
 from tests.server.chat.driver import Chat
@@ -9,11 +8,6 @@ from tests.server.chat.driver import Chat
 from warmturn_server.chat import ConversationId
 from warmturn_server.engine import Held
 from warmturn_server.errors import NotFound
-
-
-@pytest.fixture
-def chat(tmp_path: Path) -> Chat:
-    return Chat(tmp_path)
 
 
 async def test_the_ids_that_the_next_turn_goes_on_from(chat: Chat) -> None:
