@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from warmturn.cli.options import ApiKey, AsJson, connect
-from warmturn.cli.signals import ending_on_signals
+from warmturn.cli.signals import ending_for_sure
 from warmturn.client import Client
 from warmturn.console import answer_json, styled_console
 from warmturn.demo.result import DemoResult
@@ -33,7 +33,7 @@ def demo(
     Exits 1 when a promise broke. With --url the server is not killed. With --json stdout is one JSON document.
     """
     view = View(styled_console(stderr=as_json))
-    with ending_on_signals():
+    with ending_for_sure():
         result = _on_own_server(model, view) if url is None else _on_other_server(url, api_key, view)
     view.verdict(result)
     if as_json:

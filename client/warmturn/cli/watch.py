@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from warmturn.cli.options import ApiKey, Url, connect
-from warmturn.cli.signals import ending_on_signals
+from warmturn.cli.signals import ending_for_sure
 from warmturn.console import answer_json, styled_console
 from warmturn.watch.lines import json_line
 from warmturn.watch.view import Screen
@@ -63,7 +63,7 @@ def _tell(watcher: Watcher, console: Console, as_json: bool) -> None:
 def _redraw(watcher: Watcher, console: Console, interval: float) -> None:
     """On a screen of its own, as `top` does; what was last seen stays when it is left."""
     screen = Screen(watcher)
-    with ending_on_signals(), suppress(KeyboardInterrupt), _drawn(screen, console) as live:
+    with ending_for_sure(), suppress(KeyboardInterrupt), _drawn(screen, console) as live:
         while True:
             _wait(interval, live, screen)
             watcher.ask()
