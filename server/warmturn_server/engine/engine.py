@@ -19,7 +19,7 @@ from .admission import RESIDENT, Admission
 from .control import Controls, ControlTurn
 from .cost_model import CostModel
 from .detokenizer import Detokenizer
-from .generation import Generation
+from .generation import Courier, Generation
 from .loop import EngineLoop, EngineObserver
 from .model_runner import ModelRunner
 from .report import Generated, TokenDelta, TokenLogprobs
@@ -70,6 +70,7 @@ class Engine:
         self._controls = controls
         self._max_waiting = max_waiting
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._courier = Courier()
         self._loop = EngineLoop(
             runner,
             self._admission,
@@ -105,7 +106,7 @@ class Engine:
 
         Raises `ContextLengthExceeded` or `InvalidRequest` if it can never run, `Overloaded` if too many wait.
         """
-        generation = Generation(asyncio.get_running_loop())
+        generation = Generation(asyncio.get_running_loop(), self._courier)
         sequence = self._accept(request, generation.push)
         generation.on_cancel(partial(self._inbox.put, partial(self._loop.cancel, sequence)))
         return generation
@@ -231,9 +232,12 @@ class Engine:
     def _run(self) -> None:
         while not self._stopping:
             self._loop.admit()
+            self._courier.deliver()
             self._read_inbox()
+            self._courier.deliver()
             self._loop.step()
         self._loop.end(Overloaded("the server is shutting down; try again"))
+        self._courier.deliver()
 
     def _read_inbox(self) -> None:
         """Do what others asked for; wait for it when there is nothing to run."""
