@@ -22,6 +22,7 @@ class FileHashes:
     def __init__(self, memory: Path) -> None:
         self._memory = memory
         self._known: dict[str, list[object]] = {}
+        self._changed = False
         with contextlib.suppress(OSError, ValueError):
             known = json.loads(memory.read_text())
             self._known = known if isinstance(known, dict) else {}
@@ -31,6 +32,7 @@ class FileHashes:
         digest = hashlib.sha256()
         for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
             digest.update(path.name.encode() + b"\0" + bytes.fromhex(self._of_file(path)))
+        self._remember()
         return digest.hexdigest()
 
     def _of_file(self, path: Path) -> str:
@@ -42,16 +44,19 @@ class FileHashes:
             computed = hashlib.file_digest(file, "sha256").hexdigest()
         if _identity(path) == identity and time.time_ns() - path.stat().st_ctime_ns > _SETTLED_NS:
             self._known[str(path.resolve())] = [*identity, computed]
-            self._remember()
+            self._changed = True
         return computed
 
     def _remember(self) -> None:
         """Losing it costs time only."""
+        if not self._changed:
+            return
         with contextlib.suppress(OSError):
             self._memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             unfinished = self._memory.with_suffix(f".{os.getpid()}.part")
             unfinished.write_text(json.dumps(self._known))
             unfinished.replace(self._memory)
+            self._changed = False
 
 
 def _identity(path: Path) -> list[object]:
