@@ -13,23 +13,17 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from random import Random
 
 from pydantic import ByteSize
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from tests.benchmarks.held_out import Prompt, hold_dialogues, print_counts, say
 
-from warmturn_server import bundled
 from warmturn_server.build import build_engine
-from warmturn_server.bundled.data import dialogue
-from warmturn_server.engine import Engine, Generated, GenerationRequest, ReuseMode, SamplingParams
+from warmturn_server.bundled.data import Turn
+from warmturn_server.engine import Engine, ReuseMode
 from warmturn_server.settings import Settings
 
-TURNS = 30
-FACTS = 10
-GREEDY = SamplingParams(max_tokens=40, temperature=0.0)
-Message = dict[str, str]
+COUNTED = ("turns", "tokens", "reused tokens", "state and full differ", "disk and resident differ")
 
 
 def main() -> int:
@@ -37,22 +31,33 @@ def main() -> int:
     parser.add_argument("--dialogues", type=int, default=20)
     dialogues = parser.parse_args().dialogues
     figures = {dtype: compare(dtype, dialogues) for dtype in ("float32", "bfloat16")}
-    names = ["turns", "tokens", "reused tokens", "state and full differ", "disk and resident differ"]
-    print("  ".join(["dtype".rjust(8), *names]))
-    for dtype, counts in figures.items():
-        print("  ".join([dtype.rjust(8), *(str(counts[name]).rjust(len(name)) for name in names)]))
+    print_counts(figures, COUNTED)
     print(json.dumps(figures))
     exact = figures["float32"]["state and full differ"] == 0
     return 0 if exact and not any(counts["disk and resident differ"] for counts in figures.values()) else 1
 
 
 def compare(dtype: str, dialogues: int) -> Counter[str]:
-    """Counts over `dialogues` of `TURNS` turns each."""
+    """One engine keeps each dialogue in memory, the other has to read it back from disk before every turn."""
     counts: Counter[str] = Counter()
-    tokenizer = AutoTokenizer.from_pretrained(bundled.path())
+
+    def answer(prompt: Prompt, _: Turn) -> str:
+        evicted.flush()
+        evicted.evict_residents()
+        full, kept, read_back = (
+            say(resident, prompt, ReuseMode.PROMPT),
+            say(resident, prompt, ReuseMode.STATE),
+            say(evicted, prompt, ReuseMode.STATE),
+        )
+        counts["turns"] += 1
+        counts["tokens"] += len(full.token_ids)
+        counts["reused tokens"] += kept.report.cached_tokens
+        counts["state and full differ"] += kept.token_ids != full.token_ids
+        counts["disk and resident differ"] += read_back.token_ids != kept.token_ids
+        return kept.text
+
     with running_engine(dtype) as resident, running_engine(dtype) as evicted:
-        for seed in range(dialogues):
-            converse(resident, evicted, tokenizer, Random(seed), counts)
+        hold_dialogues(dialogues, answer)
     return counts
 
 
@@ -66,34 +71,6 @@ def running_engine(dtype: str) -> Iterator[Engine]:
             yield engine
         finally:
             engine.close()
-
-
-def converse(
-    resident: Engine, evicted: Engine, tokenizer: PreTrainedTokenizerBase, rng: Random, counts: Counter[str]
-) -> None:
-    """One engine keeps the dialogue in memory, the other has to read it back from disk before every turn."""
-    messages: list[Message] = []
-    for turn in islice(dialogue(rng, "held_out", FACTS), TURNS):
-        messages.append({"role": "user", "content": turn.user})
-        text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-        prompt = tokenizer.encode(text, add_special_tokens=False)
-        evicted.flush()
-        evicted.evict_residents()
-        full, kept, read_back = (
-            say(resident, prompt, ReuseMode.PROMPT),
-            say(resident, prompt, ReuseMode.STATE),
-            say(evicted, prompt, ReuseMode.STATE),
-        )
-        counts["turns"] += 1
-        counts["tokens"] += len(full.token_ids)
-        counts["reused tokens"] += kept.report.cached_tokens
-        counts["state and full differ"] += kept.token_ids != full.token_ids
-        counts["disk and resident differ"] += read_back.token_ids != kept.token_ids
-        messages.append({"role": "assistant", "content": kept.text})
-
-
-def say(engine: Engine, prompt: list[int], mode: ReuseMode) -> Generated:
-    return engine.generate(GenerationRequest(tuple(prompt), GREEDY, reuse=mode))
 
 
 if __name__ == "__main__":

@@ -12,18 +12,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from pathlib import Path
-from random import Random
 
 from pydantic import ByteSize, SecretStr
-from tests.benchmarks.answers_compared import FACTS, TURNS, Message, say
+from tests.benchmarks.held_out import Prompt, hold_dialogues, print_counts, say
 from tests.support.redis_server import RedisServer
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from warmturn_server import bundled
 from warmturn_server.build import build_engine
-from warmturn_server.bundled.data import dialogue
+from warmturn_server.bundled.data import Turn
 from warmturn_server.engine import Engine, ReuseMode
 from warmturn_server.kvcache import PrefixCache
 from warmturn_server.settings import Settings
@@ -37,19 +33,29 @@ def main() -> None:
     dialogues = parser.parse_args().dialogues
     PrefixCache.restore_seconds = lambda *_: 0.0  # type: ignore[method-assign]  # the question is not what is faster
     figures = {dtype: compare(dtype, dialogues) for dtype in ("float32", "bfloat16")}
-    print("  ".join(["dtype".rjust(8), *COUNTED]))
-    for dtype, counts in figures.items():
-        print("  ".join([dtype.rjust(8), *(str(counts[name]).rjust(len(name)) for name in COUNTED)]))
+    print_counts(figures, COUNTED)
     print(json.dumps(figures))
 
 
 def compare(dtype: str, dialogues: int) -> Counter[str]:
-    """Counts over `dialogues` of `TURNS` turns each."""
+    """Both engines go on from what the exact one said."""
     counts: Counter[str] = Counter()
-    tokenizer = AutoTokenizer.from_pretrained(bundled.path())
+
+    def answer(prompt: Prompt, turn: Turn) -> str:
+        rounded.flush()
+        rounded.evict_residents()
+        kept, fetched = say(exact, prompt, ReuseMode.STATE), say(rounded, prompt, ReuseMode.STATE)
+        counts["turns"] += 1
+        counts["tokens"] += len(kept.token_ids)
+        counts["tokens from redis"] += fetched.report.cached_by_tier["redis"]
+        counts["turns that differ"] += fetched.token_ids != kept.token_ids
+        counts["recalls"] += bool(turn.asked)
+        counts["right exactly"] += bool(turn.asked) and kept.text.strip() == turn.assistant
+        counts["right in int8"] += bool(turn.asked) and fetched.text.strip() == turn.assistant
+        return kept.text
+
     with engines(dtype) as (exact, rounded):
-        for seed in range(dialogues):
-            converse(exact, rounded, tokenizer, Random(seed), counts)
+        hold_dialogues(dialogues, answer)
     return counts
 
 
@@ -67,28 +73,6 @@ def engines(dtype: str) -> Iterator[tuple[Engine, Engine]]:
             made[-1].start()
             stack.callback(made[-1].close)
         yield made[0], made[1]
-
-
-def converse(
-    exact: Engine, rounded: Engine, tokenizer: PreTrainedTokenizerBase, rng: Random, counts: Counter[str]
-) -> None:
-    """Both go on from what the exact one said."""
-    messages: list[Message] = []
-    for turn in islice(dialogue(rng, "held_out", FACTS), TURNS):
-        messages.append({"role": "user", "content": turn.user})
-        text = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-        prompt = tokenizer.encode(text, add_special_tokens=False)
-        rounded.flush()
-        rounded.evict_residents()
-        kept, fetched = say(exact, prompt, ReuseMode.STATE), say(rounded, prompt, ReuseMode.STATE)
-        counts["turns"] += 1
-        counts["tokens"] += len(kept.token_ids)
-        counts["tokens from redis"] += fetched.report.cached_by_tier["redis"]
-        counts["turns that differ"] += fetched.token_ids != kept.token_ids
-        counts["recalls"] += bool(turn.asked)
-        counts["right exactly"] += bool(turn.asked) and kept.text.strip() == turn.assistant
-        counts["right in int8"] += bool(turn.asked) and fetched.text.strip() == turn.assistant
-        messages.append({"role": "assistant", "content": kept.text})
 
 
 if __name__ == "__main__":
