@@ -26,6 +26,7 @@ from .model_runner import ModelRunner, Work
 from .report import Finish, FinishReason, TokenDelta, TokenLogprobs, TurnReport
 from .request import ReuseMode
 from .residents import Resident, Residents
+from .sampler import most_likely
 from .savings import MeasuredSavings
 from .scheduler import Scheduler
 from .sequence import Sequence, now
@@ -201,7 +202,7 @@ class EngineLoop:
                 self._cost_model.observe(step[0][1], contexts[0], forward_seconds)
             logits = self._watched(step, work, contexts, logits)
             done = [sequence for (sequence, _), item in zip(step, work, strict=True) if item.wants_logits]
-            best = logits.argmax(dim=-1).tolist()
+            best = most_likely(logits)
             for index, sequence in enumerate(done):
                 if sequence.sampler.needs_only_best:
                     self._tell(sequence, best[index], None)
