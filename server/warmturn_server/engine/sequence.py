@@ -127,7 +127,8 @@ class Sequence:
             if self._detokenizer.stopped:
                 reason = "stop"
             elif self.num_output_tokens >= self.max_new_tokens:
-                text, reason = text + self._detokenizer.finish(), "length"
+                text += self._detokenizer.finish()
+                reason = "stop" if self._detokenizer.stopped else "length"
         if self.request.reuse is ReuseMode.NOTHING:
             self.kv.length = 0
         return TokenDelta(text, (token_id,), () if logprobs is None else (logprobs,)), reason

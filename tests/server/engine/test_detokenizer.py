@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.tokenizer import TOKENIZER_SIZE, tiny_tokenizer
 
+from warmturn_server.engine import GenerationRequest, SamplingParams
 from warmturn_server.engine.detokenizer import Detokenizer
+from warmturn_server.engine.sequence import Sequence
 
 TOKENIZER = tiny_tokenizer()
 IDS = st.lists(st.integers(0, TOKENIZER_SIZE - 1), max_size=40)
@@ -26,16 +28,44 @@ def byte_ids(text: str) -> list[int]:
     return [alphabet[character] for piece, _ in encoded for character in piece]
 
 
+def id_of(token: str) -> int:
+    token_id = TOKENIZER.token_to_id(token)
+    assert token_id is not None, f"the tokenizer built here has no {token!r}"
+    return token_id
+
+
 def whole(token_ids: list[int]) -> str:
     return TOKENIZER.decode(token_ids, skip_special_tokens=True)
 
 
 @given(IDS)
 def test_the_pieces_add_up_to_the_whole_text(token_ids: list[int]) -> None:
-    """Up to the last token that ends a character: what begins an unfinished one is left out."""
-    texts = [whole(token_ids[:count]) for count in range(len(token_ids) + 1)]
-    finished = [text for text in texts if not text.endswith("�")]
-    assert "".join(stream(token_ids)) == finished[-1]
+    """But for an unfinished character at its end."""
+    assert "".join(stream(token_ids)) == whole(token_ids).rstrip("�")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (("jÃ",), "j"),
+        (("ĠæĹ¥æ",), " 日"),
+        (("ĠæĹ¥æ", "ľ"), " 日"),
+        (("ĠæĹ¥æ", "ľ", "¬"), " 日本"),
+        (("ðŁĳ©â", "ðŁĳ©â"), "👩�👩"),
+        (("jÃ", "<|im_end|>"), "j"),
+    ],
+)
+def test_whole_characters_beside_an_unfinished_one_are_not_lost(tokens: tuple[str, ...], expected: str) -> None:
+    """One token may hold the end of one character and the beginning of the next."""
+    assert "".join(stream([id_of(token) for token in tokens])) == expected
+
+
+@pytest.mark.parametrize(("stop", "expected"), [("日", (" ", "stop")), ("日本", (" 日", "length"))])
+def test_a_reply_cut_at_its_limit_within_a_character(stop: str, expected: tuple[str, str]) -> None:
+    request = GenerationRequest((1,), SamplingParams(stop=(stop,)))
+    sequence = Sequence(request, 1, Detokenizer(TOKENIZER, (stop,)), frozenset(), lambda _: None)
+    delta, reason = sequence.accept(id_of("ĠæĹ¥æ"), None, 0.0)
+    assert (delta.text, reason) == expected
 
 
 @given(READABLE)
