@@ -92,6 +92,7 @@ class Lookback:
 def look_back(queries: Queries, snapshot: KVSnapshot, request: LookbackRequest) -> Lookback:
     """Weigh the saved keys with the queries kept. `snapshot` holds every position that has a query, and all before."""
     groups = _groups_of_keys(request, queries.stop).to(snapshot.device)
+    owned = (groups > 0) & (groups < request.num_groups)
     over_layers = torch.zeros(queries.stop - queries.first, queries.stop, device=snapshot.device)
     shares = torch.zeros(
         len(queries.scoring), len(over_layers), request.num_groups + 2, dtype=torch.float64, device=snapshot.device
@@ -101,7 +102,7 @@ def look_back(queries: Queries, snapshot: KVSnapshot, request: LookbackRequest) 
         weights, sinks = _weights(queries, snapshot.keys(layer)[:, : queries.stop], layer, scoring)
         shares[layer].index_add_(1, groups, weights.double())
         shares[layer, :, -1] = sinks
-        tops.append(next(_top(weights.mean(0, keepdim=True), _owned(groups, request), TOP_OF_LAYER)))
+        tops.append(next(_top(weights.mean(0, keepdim=True), owned, TOP_OF_LAYER)))
         depths.append(_at_depth(weights, shares[layer], groups, request))
         over_layers += weights / len(queries.scoring)
     return Lookback(
@@ -109,7 +110,7 @@ def look_back(queries: Queries, snapshot: KVSnapshot, request: LookbackRequest) 
         tuple(
             Look(queries.first + number, row, top, tuple(depth[number] for depth in depths))
             for number, (row, top) in enumerate(
-                zip(_rows(shares.mean(0)), _top(over_layers, _owned(groups, request), TOP_OF_LOOK), strict=True)
+                zip(_rows(shares.mean(0)), _top(over_layers, owned, TOP_OF_LOOK), strict=True)
             )
         ),
     )
@@ -133,11 +134,6 @@ def _weights(queries: Queries, keys: torch.Tensor, layer: int, scoring: Scoring)
         pieces.append(attention_weights(some, keys, mask, scoring).mean(0))
     weights = torch.cat(pieces)
     return weights[:, : keys.shape[1]], weights[:, keys.shape[1] :].sum(1)
-
-
-def _owned(groups: torch.Tensor, request: LookbackRequest) -> torch.Tensor:
-    """Keys that belong to a prompt group other than 0."""
-    return (groups > 0) & (groups < request.num_groups)
 
 
 def _top(weights: torch.Tensor, wanted: torch.Tensor, count: int) -> Iterator[tuple[Seen, ...]]:

@@ -32,10 +32,6 @@ class NoiseFloor:
         return max(median(self._seen), self._least) if len(self._seen) >= _ENOUGH else None
 
     @property
-    def num_seen(self) -> int:
-        return len(self._seen)
-
-    @property
     def wants_more(self) -> bool:
         """Whether the next audit should recompute twice although nothing is suspicious."""
         return len(self._seen) < _ENOUGH or self._audits_since >= _AGAIN_EVERY
