@@ -257,8 +257,7 @@ class Metrics:
         with self._lock:
             now = time.monotonic()
             turns = list(self._turns_seen)
-            recent = [turn for turn in turns if turn.ended >= now - _RECENT_SECONDS]
-            return {
+            counted: dict[str, object] = {
                 "instance": self._instance,
                 "uptime_seconds": round(now - self._started, 3),
                 "totals": {
@@ -272,10 +271,14 @@ class Metrics:
                 "misses": dict(self._by_reason),
                 "conversation_turns": dict(self._by_held),
                 "saved_seconds": dict(self._saved_seconds),
-                "by_reuse": _by_reuse(turns),
-                "recent": {"seconds": _RECENT_SECONDS, "by_reuse": _by_reuse(recent)},
-                **self.controls.snapshot(),
             }
+        recent = [turn for turn in turns if turn.ended >= now - _RECENT_SECONDS]
+        return {
+            **counted,
+            "by_reuse": _by_reuse(turns),
+            "recent": {"seconds": _RECENT_SECONDS, "by_reuse": _by_reuse(recent)},
+            **self.controls.snapshot(),
+        }
 
     def _save_seconds(self, source: str, seconds: float) -> None:
         self._saved_seconds[source] += seconds
