@@ -87,8 +87,9 @@ class Admission:
         if sequence.replaced:
             self._forego(sequence, source, match)
             source, match = (Source(), PrefixMatch()) if sequence.replaced else (source, match)
-        taken_over = 0 if sequence.reuse_limit is not None else self._taken_over(source)
-        if not self._residents.make_room(reserved - taken_over, keep=source.idle):
+        taken_over = _taken_over(source, sequence)
+        more = reserved - (taken_over.buffer.num_bytes if taken_over else 0)
+        if not self._residents.make_room(more, keep=source.idle):
             source = Source()
             if not self._residents.make_room(reserved):
                 return None
@@ -137,13 +138,10 @@ class Admission:
                     best = Source(common, None, other.kv)
         return best
 
-    def _taken_over(self, source: Source) -> int:
-        return source.idle.buffer.num_bytes if source.idle and _goes_on(source, source.idle) else 0
-
     def _begin(self, source: Source, sequence: Sequence) -> KVBuffer:
         """The idle buffer itself if the sequence only goes on from it, else a copy of the common part."""
-        if source.idle is not None and _goes_on(source, source.idle) and sequence.reuse_limit is None:
-            buffer = self._residents.take(source.idle)
+        if (taken_over := _taken_over(source, sequence)) is not None:
+            buffer = self._residents.take(taken_over)
         else:
             buffer = self._runner.buffer()
             if source.buffer is not None:
@@ -192,6 +190,10 @@ def _reusable(sequence: Sequence) -> int:
     return most if sequence.reuse_limit is None else min(most, sequence.reuse_limit)
 
 
-def _goes_on(source: Source, idle: Resident) -> bool:
-    """Truncating a buffer that is still being saved would tear its blocks, so only whole ones are taken over."""
-    return source.num_tokens == len(idle.token_ids)
+def _taken_over(source: Source, sequence: Sequence) -> Resident | None:
+    """The idle buffer that the sequence goes on with itself; a replay leaves all of them as they are.
+
+    Truncating a buffer that is still being saved would tear its blocks, so only whole ones are taken over.
+    """
+    goes_on = source.idle is not None and source.num_tokens == len(source.idle.token_ids)
+    return source.idle if goes_on and sequence.reuse_limit is None else None
