@@ -10,6 +10,7 @@ from tests.support.models import TinyModels
 from tests.support.reference import Reference
 
 from warmturn_server.engine import Engine
+from warmturn_server.kvcache import PrefixCache
 
 StartEngine = Callable[..., Engine]
 
@@ -35,3 +36,9 @@ def start_engine(tiny_models: TinyModels, tmp_path: Path) -> Iterator[StartEngin
             return engines.enter_context(running_engine(model or tiny_models(), tmp_path / "data", **settings))
 
         yield start
+
+
+@pytest.fixture
+def restoring_always_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny models recompute faster than any clock can tell; what is tested here is what restoring brings."""
+    monkeypatch.setattr(PrefixCache, "restore_seconds", lambda *_: 0.0)

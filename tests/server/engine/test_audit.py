@@ -17,16 +17,10 @@ from tests.support.reference import random_ids
 from warmturn_server.engine import Engine, Generated, MissReason, ModelRunner
 from warmturn_server.engine.attention import Chunk
 from warmturn_server.engine.file_hashes import FileHashes
-from warmturn_server.kvcache import PrefixCache
 
 FIRST, SECOND, THIRD = (random_ids(random.Random(seed), count) for seed, count in ((1, 60), (2, 10), (3, 10)))
 REPLY = 8
-pytestmark = pytest.mark.usefixtures("_restoring_always_wins")
-
-
-@pytest.fixture
-def _restoring_always_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PrefixCache, "restore_seconds", lambda *_: 0.0)
+pytestmark = pytest.mark.usefixtures("restoring_always_wins")
 
 
 @pytest.fixture(params=["float32", "bfloat16"])

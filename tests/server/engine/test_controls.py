@@ -184,12 +184,12 @@ def test_a_seed_draws_the_same_turns_again(tiny_models: TinyModels, tmp_path: Pa
     assert any(first) and not all(first)
 
 
+@pytest.mark.usefixtures("restoring_always_wins")
 def test_no_replay_runs_while_a_turns_state_is_on_its_way(
     tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is ready to run then, and yet somebody waits."""
     monkeypatch.setattr(background, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(PrefixCache, "restore_seconds", lambda *_: 0.0)
     arrived, go_on, restore = threading.Event(), threading.Event(), PrefixCache.restore
 
     def slow(self: PrefixCache, *given: Any) -> Restored:

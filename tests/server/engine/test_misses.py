@@ -15,20 +15,12 @@ from tests.support.models import TinyModels
 from tests.support.reference import random_ids
 
 from warmturn_server.engine import Engine, GenerationRequest, Miss, MissReason, Reading, Rewrite
-from warmturn_server.kvcache import PrefixCache
 
 PROMPT = random_ids(random.Random(1), 60)
 SECOND = random_ids(random.Random(2), 10)
 REPLY = 8
 KNOWN = len(PROMPT) + REPLY - 1
-
-
-@pytest.fixture
-def _restoring_always_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PrefixCache, "restore_seconds", lambda *_: 0.0)
-
-
-pytestmark = pytest.mark.usefixtures("_restoring_always_wins")
+pytestmark = pytest.mark.usefixtures("restoring_always_wins")
 
 
 def next_turn(engine: Engine) -> Miss | None:

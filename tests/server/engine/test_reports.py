@@ -14,7 +14,6 @@ from tests.support.reference import Reference, Turn, random_ids
 from tests.support.steps import Steps
 
 from warmturn_server.engine import Engine, Generated, MissReason, ReuseMode
-from warmturn_server.kvcache import PrefixCache
 
 FIELDS = {
     "reuse",
@@ -35,9 +34,7 @@ FIELDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _restoring_always_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PrefixCache, "restore_seconds", lambda *_: 0.0)
+pytestmark = pytest.mark.usefixtures("restoring_always_wins")
 
 
 @pytest.fixture(scope="module")
