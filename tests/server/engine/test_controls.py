@@ -171,6 +171,18 @@ def test_what_was_deleted_is_not_computed_again(tiny_models: TinyModels, tmp_pat
 
 
 @pytest.mark.usefixtures("_never_idle")
+def test_a_control_turn_that_only_shares_what_is_kept_still_waits(tiny_models: TinyModels, tmp_path: Path) -> None:
+    with controlled(tiny_models(), tmp_path) as engine:
+        two_turns(engine)
+        engine.forget("", PROMPT + OTHER, keep_tokens=len(PROMPT))
+        engine.forget("somebody else", PROMPT)
+        assert engine.num_controls_waiting == 1
+        engine.forget("", PROMPT + OTHER, keep_tokens=len(PROMPT) - 1)
+        assert engine.num_controls_waiting == 0
+        assert controls_of(engine)["controls"]["dropped"] == {"deleted": 1}
+
+
+@pytest.mark.usefixtures("_never_idle")
 def test_a_seed_draws_the_same_turns_again(tiny_models: TinyModels, tmp_path: Path) -> None:
     def drawn(folder: str, seed: int) -> list[bool]:
         settings = {"control_rate": 0.5, "control_seed": seed}
