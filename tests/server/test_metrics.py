@@ -1,7 +1,13 @@
 """What `/v1/stats` says while turns run."""
 
+from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+from tests.server.chat.fake_engine import report_on
+
+from warmturn_server import metrics as module
+from warmturn_server.engine import GenerationRequest
 from warmturn_server.metrics import Metrics
 
 
@@ -21,3 +27,14 @@ def test_a_running_turn_shows_in_the_token_totals() -> None:
     metrics.token(0.01)
     metrics.step(2, 1 + 16, 0.1, 0.1)
     assert (totals(metrics)["tokens_prefilled"], totals(metrics)["tokens_generated"]) == (56, 4)
+
+
+def test_recent_turns_are_those_of_the_last_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    metrics = Metrics()
+    for clock.now in (1000.0, 1001.0, 1060.5):
+        metrics.turn_finished(report_on(GenerationRequest((1, 2))), 3, "stop")
+    shown = cast(dict[str, Any], metrics.snapshot())
+    assert shown["uptime_seconds"] == 60.5
+    assert (shown["by_reuse"]["state"]["turns"], shown["recent"]["by_reuse"]["state"]["turns"]) == (3, 2)
