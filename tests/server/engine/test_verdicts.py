@@ -104,3 +104,14 @@ def test_bad_state_cannot_raise_the_floor() -> None:
         audit = Audit(watch(seed, 0.5), reused=True, floor=floor)
         assert conclude(audit, scratch=watch(-seed - 1, 0.01), again=watch(-seed - 2, 0.01))[1] is Result.BREACH
     assert floor.value is not None and floor.value < 0.02 * TOLERATED
+
+
+def test_the_floor_goes_on_learning_now_and_then() -> None:
+    floor = learned(0.01)
+    asked = []
+    for seed in range(1, 40):
+        audit = Audit(watch(seed, 0.005), reused=True, floor=floor)
+        replays, result = conclude(audit, scratch=watch(100 + seed, 0.005), again=watch(200 + seed, 0.005))
+        assert result is Result.CLEAN
+        asked.append(Replay.AGAIN in replays)
+    assert [number for number, twice in enumerate(asked) if twice] == [16, 32]
