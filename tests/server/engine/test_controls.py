@@ -141,6 +141,15 @@ def test_a_replay_gives_its_memory_back_as_soon_as_a_turn_needs_it(
 
 
 @pytest.mark.usefixtures("_never_idle")
+def test_a_replay_waits_until_the_machine_was_quiet_for_a_while(tiny_models: TinyModels, tmp_path: Path) -> None:
+    with controlled(tiny_models(), tmp_path) as engine:
+        two_turns(engine)
+        engine.evict_residents()  # goes through the engine's inbox, and so behind the turn's end
+        assert engine._loop.background_due_in() == pytest.approx(background.QUIET_SECONDS, abs=60)
+        assert engine._loop._background.sequences == []
+
+
+@pytest.mark.usefixtures("_never_idle")
 def test_the_backlog_is_bounded_and_what_it_drops_is_counted(tiny_models: TinyModels, tmp_path: Path) -> None:
     with controlled(tiny_models(), tmp_path) as engine:
         history = PROMPT + say(engine, PROMPT).token_ids
