@@ -131,7 +131,7 @@ class Admission:
         best = Source(longest, idle, idle.buffer) if idle else Source()
         for other in running:
             request = other.request
-            usable = not (other.restoring or other.tainted or request.is_replay)
+            usable = not (other.restoring or request.is_replay)
             if request.tenant == tenant and request.reuse is ReuseMode.STATE and usable:
                 computed = np.asarray(other.token_ids[: other.kv.length], dtype=np.int64)
                 if (common := common_prefix(computed, ids)) > best.num_tokens:

@@ -263,20 +263,20 @@ class EngineLoop:
     def keep(self, sequence: Sequence) -> None:
         """Leave a finished turn's state in memory, and have it saved."""
         buffer, request = sequence.kv, sequence.request
-        if request.reuse is not ReuseMode.STATE or buffer.length == 0 or request.is_replay or sequence.tainted:
+        if request.reuse is not ReuseMode.STATE or buffer.length == 0 or request.is_replay:
             return
         computed = sequence.token_ids[: buffer.length]
         self._saver.save(request.tenant, computed, buffer.snapshot())
         self._residents.keep(Resident(request.tenant, np.asarray(computed, dtype=np.int64), buffer))
 
     def breached(self, turn: ControlTurn, verdict: Verdict) -> None:
-        """Saved state gave wrong logits: nothing of it, nor what was computed from it, is used or kept any more."""
+        """Saved state gave wrong logits: nothing of it, nor what was computed from it, is used or kept any more.
+
+        Audits run only while no turn does, so none has begun from it and still goes on.
+        """
         tenant = turn.request.tenant
         num_blocks = self._cache.quarantine(tenant, turn.token_ids)
         related = self._residents.drop_related(tenant, turn.token_ids)
-        for sequence in self._scheduler.running:
-            if sequence.request.tenant == tenant and _related(sequence, turn.token_ids):
-                sequence.tainted = sequence.tainted or sequence.restoring or sequence.prefix.num_tokens > 0
         for chain in (turn.token_ids, *(tuple(ids.tolist()) for ids in related)):
             self._saver.forget(tenant, chain, 0, lambda: None)
         self._background.forget(tenant, turn.token_ids, "quarantined")
@@ -298,8 +298,3 @@ def _work(sequence: Sequence, count: int) -> Work:
     if sequence.control is not None:
         rows = sequence.control.watch.rows(sequence.kv.length, count - wants_logits)
     return Work(sequence.kv, sequence.pending(count), wants_logits, sequence.queries, rows)
-
-
-def _related(sequence: Sequence, token_ids: Ids[int]) -> bool:
-    """Whether they begin with the same token, and so may share state."""
-    return bool(token_ids) and sequence.token_ids[0] == token_ids[0]

@@ -68,8 +68,6 @@ class Sequence:
         self.restoring = False
         self.cancelled = False
         self.control: Control | None = None
-        self.tainted = False
-        """Began from state that proved to be bad: what it computes is not kept."""
         self.timeline = Timeline(request.arrived)
         self.turn_in_line = 0.0
         self._detokenizer = detokenizer
