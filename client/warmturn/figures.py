@@ -3,6 +3,7 @@
 from warmturn.wire import TurnReport
 
 _UNITS = ("B", "KiB", "MiB", "GiB")
+_UNKNOWN = "?"
 
 
 def milliseconds(ms: float) -> str:
@@ -18,6 +19,14 @@ def byte_size(size: float) -> str:
         size /= 1024
         unit += 1
     return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
+
+
+def known_count(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:,}"
+
+
+def known_size(value: float | None) -> str:
+    return _UNKNOWN if value is None else byte_size(value)
 
 
 def times(factor: float) -> str:

@@ -16,12 +16,9 @@ class Transport:
         self, base_url: str, api_key: str | None, timeout: float, transport: httpx.BaseTransport | None = None
     ) -> None:
         self.base_url = checked_url(base_url)
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        headers = authorization(api_key)
         limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
-        try:
-            self._http = httpx.Client(base_url=self.base_url, headers=headers, timeout=limits, transport=transport)
-        except UnicodeEncodeError as error:
-            raise SettingsError("the API key holds characters that a header cannot carry") from error
+        self._http = httpx.Client(base_url=self.base_url, headers=headers, timeout=limits, transport=transport)
 
     def get(self, path: str, params: Params | None = None) -> dict[str, Any]:
         return self._json("GET", path, params=params)
@@ -91,6 +88,14 @@ def checked_url(base_url: str) -> str:
     if url.scheme not in ("http", "https") or not url.host:
         raise SettingsError(f"{base_url!r} is no address of a server; it looks like http://127.0.0.1:8000")
     return base_url.rstrip("/").removesuffix("/v1")
+
+
+def authorization(api_key: str | None) -> dict[str, str]:
+    if not api_key:
+        return {}
+    if not api_key.isascii():
+        raise SettingsError("the API key holds characters that a header cannot carry")
+    return {"Authorization": f"Bearer {api_key}"}
 
 
 def json_object(response: httpx.Response) -> dict[str, Any]:

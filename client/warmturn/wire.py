@@ -14,6 +14,8 @@ from warmturn.lookback import Lookback, parse_lookback
 Json = Mapping[str, Any]
 ReuseMode = Literal["state", "prompt", "nothing"]
 REUSE_MODES: tuple[ReuseMode, ...] = ("state", "prompt", "nothing")
+TIERS = ("resident", "ram", "disk", "redis")
+"""Nearest first."""
 
 _T = TypeVar("_T")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from warmturn.bench.figures import ModeFigures, mode_figures
 from warmturn.bench.machine import machine
-from warmturn.bench.memory import share_in_memory, small_memory
+from warmturn.bench.memory import small_memory
 from warmturn.bench.options import Options
 from warmturn.bench.plan import Plan
 from warmturn.bench.recording import Recording
@@ -91,9 +91,10 @@ class Bench:
         sizes = await measure_sizes(self._target, context)
         self._scripts = scripts = self._write(sizes)
         plan = self._options.plan(scripts)
-        self._note_cut_short(plan, context)
+        first = [scripts.script(number) for number in range(plan.conversations or plan.together)]
+        self._note_cut_short(first, context)
         if self._options.kind.small_memory and self._options.trace is None:
-            await self._shrink_memory([scripts.script(number) for number in range(plan.conversations or plan.together)])
+            await self._shrink_memory(first)
         self._view.expect(None if plan.num_turns is None else plan.num_turns * len(self._modes))
         return plan
 
@@ -114,10 +115,9 @@ class Bench:
             self._notes.append(f"Left out: {traced.left_out} conversations that do not fit into the model's context.")
         return traced
 
-    def _note_cut_short(self, plan: Plan, context: int) -> None:
+    def _note_cut_short(self, scripts: list[Script], context: int) -> None:
         """What was asked for and cannot be done is said; a context that holds nothing at all is refused."""
-        assert self._scripts is not None
-        lengths = [len(self._scripts.script(number).turns) for number in range(plan.conversations or plan.together)]
+        lengths = [len(script.turns) for script in scripts]
         if not any(lengths):
             raise SettingsError(f"not one turn fits into the model's context of {context:,} tokens")
         if self._options.trace is None and (short := sum(turns < self._options.num_turns for turns in lengths)):
@@ -132,12 +132,13 @@ class Bench:
             self._notes.append("How many conversations fit into memory is up to this server's own settings.")
             return
         bytes_per_token = ((await self._target.figures()) or {})["kv_bytes_per_token"]
-        flags = small_memory(scripts, self._options.num_clients, bytes_per_token)
-        share = share_in_memory(flags, scripts, bytes_per_token)
-        self._notes.append(f"The server's memory holds {share:.0%} of the conversations' state; the rest is on disk.")
+        memory = small_memory(scripts, self._options.num_clients)
+        self._notes.append(
+            f"The server's memory holds {memory.share:.0%} of the conversations' state; the rest is on disk."
+        )
         await self._target.close()
         self._server.kill()
-        self._server.options += flags
+        self._server.options += memory.flags(bytes_per_token)
         self._start_server()
         await self._connect()
 

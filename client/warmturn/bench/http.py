@@ -7,10 +7,9 @@ from typing import Any
 
 import httpx
 
-from warmturn.errors import SettingsError
 from warmturn.sse import SSEParser
 from warmturn.stream import json_event
-from warmturn.transport import api_error, checked_url, json_object, translated
+from warmturn.transport import api_error, authorization, checked_url, json_object, translated
 
 _TIMEOUT = httpx.Timeout(600.0, connect=5.0)
 _NO_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
@@ -26,13 +25,8 @@ class Event:
 class Http:
     def __init__(self, base_url: str, api_key: str | None) -> None:
         self.base_url = checked_url(base_url)
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        try:
-            self._client = httpx.AsyncClient(
-                base_url=self.base_url, headers=headers, timeout=_TIMEOUT, limits=_NO_LIMITS
-            )
-        except UnicodeEncodeError as error:
-            raise SettingsError("the API key holds characters that a header cannot carry") from error
+        headers = authorization(api_key)
+        self._client = httpx.AsyncClient(base_url=self.base_url, headers=headers, timeout=_TIMEOUT, limits=_NO_LIMITS)
 
     async def get(self, path: str) -> Json:
         return await self._json("GET", path)

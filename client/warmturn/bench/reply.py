@@ -18,7 +18,6 @@ class Reply:
     output_tokens: int | None = None
     cached_tokens: int | None = None
     cached_by_tier: dict[str, int] | None = None
-    reuse: str | None = None
     saved_ms: float | None = None
     miss: str | None = None
 

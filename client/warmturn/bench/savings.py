@@ -64,9 +64,8 @@ def interval(made: Sequence[Pair], seed: int) -> Interval | None:
     if len(totals) < LEAST_CONVERSATIONS:
         return None
     rng = Random(f"{seed} bootstrap")
-    drawn = sorted(
-        sum(rng.choices(totals, k=len(totals))) for _ in range(min(_RESAMPLES, max(_DRAWS // len(totals), 100)))
-    )
+    resamples = min(_RESAMPLES, max(_DRAWS // len(totals), 100))
+    drawn = [sum(rng.choices(totals, k=len(totals))) for _ in range(resamples)]
     return Interval(percentile(drawn, 2.5) or 0.0, percentile(drawn, 97.5) or 0.0)
 
 

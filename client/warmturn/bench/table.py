@@ -9,7 +9,7 @@ from rich.table import Table
 from warmturn.bench.figures import ModeFigures, Saved
 from warmturn.bench.percentiles import PERCENTS, percentile
 from warmturn.bench.result import BenchResult
-from warmturn.figures import milliseconds, times
+from warmturn.figures import known_count, milliseconds, times
 
 _STYLES = {"state": "green", "prompt": "yellow", "nothing": "red"}
 _UNKNOWN = "?"
@@ -107,8 +107,8 @@ def _rows(result: BenchResult) -> Iterator[Row]:
     yield "output tokens a second", lambda figures: _number(figures.output_tokens_per_second)
     target = f"{result.circumstances.goodput_ttft_ms:g} ms"
     yield f"first text within {target}", lambda figures: _share(figures.good_turns, figures.turns + figures.errors)
-    yield "prompt tokens", lambda figures: _count(figures.prompt_tokens)
-    yield "of them reused", lambda figures: _count(figures.cached_tokens)
+    yield "prompt tokens", lambda figures: known_count(figures.prompt_tokens)
+    yield "of them reused", lambda figures: known_count(figures.cached_tokens)
     yield "seconds saved, measured", lambda figures: _number(figures.saved.measured)
 
 
@@ -124,10 +124,6 @@ def _percentile(values: Callable[[ModeFigures], Sequence[float]], percent: float
 
 def _number(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{value:,.1f}"
-
-
-def _count(value: int | None) -> str:
-    return _UNKNOWN if value is None else f"{value:,}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -85,7 +85,6 @@ class WarmturnDialogue:
             output_tokens=turn.output_tokens,
             cached_tokens=report.cached_tokens,
             cached_by_tier=report.cached_by_tier,
-            reuse=report.reuse,
             saved_ms=report.saved_ms,
             miss=report.miss.reason if report.miss else None,
         )

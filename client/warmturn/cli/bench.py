@@ -105,8 +105,7 @@ def bench(
         folder.prepare(report)
     with ending_on_signals(), ExitStack() as stack:
         server = _own_server(options, stack)
-        settings = load_settings({"url": url, "api_key": api_key}, os.environ, config_file())
-        key = settings.api_key if server is None else None
+        key = None if server else load_settings({"api_key": api_key}, os.environ, config_file()).api_key
         running = Bench(options, server, key, _command(), View(styled_console(stderr=True)))
         result = running.run()
     if report is not None:

@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any, Final
 
-from warmturn.watch.sample import Sample, figure_at
+from warmturn.statistics import figure_at
+from warmturn.watch.sample import Sample
 from warmturn.wire import REUSE_MODES
 
 _WHOLE: Final = (

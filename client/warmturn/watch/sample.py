@@ -4,13 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from warmturn.statistics import figure_at
+
 Figures = Mapping[str, Any]
-
-
-def figure_at(figures: object, *path: str) -> Any:
-    for name in path:
-        figures = figures.get(name) if isinstance(figures, dict) else None
-    return figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from rich.segment import Segment
 from rich.text import Text
 
 from warmturn.console import visible
-from warmturn.figures import byte_size, milliseconds
-from warmturn.watch.sample import Sample, figure_at
+from warmturn.figures import byte_size, known_count, known_size, milliseconds
+from warmturn.statistics import AUDIT_RESULTS, figure_at
+from warmturn.watch.sample import Sample
 from warmturn.watch.sparkline import sparkline
 from warmturn.watch.watcher import Watcher
-from warmturn.wire import REUSE_MODES
+from warmturn.wire import REUSE_MODES, TIERS
 
 _STYLES = {
     "state": "green",
@@ -26,8 +27,6 @@ _STYLES = {
     "redis": "magenta",
     "computed": "dim",
 }
-_NEAREST_FIRST = ("resident", "ram", "disk", "redis")
-_RESULTS = ("clean", "breach", "inconclusive")
 _LABEL = 10
 _BAR = 24
 _WIDE_ENOUGH_FOR_LINES = 44
@@ -93,15 +92,15 @@ def _work(watcher: Watcher, sample: Sample) -> Text:
     latest = watcher.samples[-1]
     if latest.figures is None:
         return Text(f"no answer since {_clock(sample.time)}; trying again ({visible(latest.error)})", style="bold red")
-    running, waiting = (_number(figure_at(sample.figures, name)) for name in ("running", "waiting"))
-    done = _number(figure_at(sample.figures, "totals", "turns"))
+    running, waiting = (known_count(figure_at(sample.figures, name)) for name in ("running", "waiting"))
+    done = known_count(figure_at(sample.figures, "totals", "turns"))
     text = Text(f"{running} running, {waiting} waiting · {_rate(sample.rates.turns)} turns/s · {done} done")
     return text.append(f" · {watcher.note}" if watcher.note else "", style="yellow")
 
 
 def _ttft(sample: Sample, mode: str, past: str) -> Text:
     p50, p95 = (_ms(sample.recent(mode, "ttft_ms", name)) for name in ("p50", "p95"))
-    figures = f"{p50:>9}{p95:>9}{_number(sample.recent(mode, 'turns')):>6}"
+    figures = f"{p50:>9}{p95:>9}{known_count(sample.recent(mode, 'turns')):>6}"
     return Text.assemble((f"{mode:<{_LABEL}}", "bold"), figures, (past, _STYLES[mode]))
 
 
@@ -110,18 +109,18 @@ def _reuse(sample: Sample, *, ascii_only: bool) -> Iterator[Text]:
     shares = sample.hit_shares()
     reused = "–" if not shares else f"{1 - shares.get('computed', 0.0):.0%}"
     text = Text.assemble((f"{'reused':<{_LABEL}}", "bold"), f"{reused:>9}  ")
-    for source in (*_NEAREST_FIRST, "computed"):
+    for source in (*TIERS, "computed"):
         mark = "#" if ascii_only else ("░" if source == "computed" else "█")
         text.append(mark * round(_BAR * shares.get(source, 0.0)), style=_STYLES[source])
     yield text
-    named = (f"{shares[source]:.0%} {source}" for source in (*_NEAREST_FIRST, "computed") if source in shares)
+    named = (f"{shares[source]:.0%} {source}" for source in (*TIERS, "computed") if source in shares)
     yield Text(" " * _LABEL + " · ".join(named), style="dim")
 
 
 def _tiers(sample: Sample) -> Iterator[Text]:
     yield Text(f"{'tier':<{_LABEL}}{'held':>11}{'of':>11}  reads at", style="dim")
     for name, tier in _counts(sample, "tiers"):
-        held, budget = (_size(figure_at(tier, part)) for part in ("bytes", "budget_bytes"))
+        held, budget = (known_size(figure_at(tier, part)) for part in ("bytes", "budget_bytes"))
         speed = figure_at(tier, "bytes_per_second")
         rate = "–" if speed is None else f"{byte_size(speed)}/s"
         off = figure_at(tier, "available") is False
@@ -140,11 +139,11 @@ def _checks(sample: Sample) -> Iterator[Text]:
         bounds = saved.get("ci95")
         between = f" (95%: {_seconds(bounds[0])} to {_seconds(bounds[1])})" if bounds else ""
         told.append(f"{_seconds(saved['value'])} by control turns{between}")
-    if audits and any(audits.get(result) for result in _RESULTS):
-        told.append("audits " + ", ".join(f"{audits.get(result, 0):,} {result}" for result in _RESULTS))
+    if audits and any(audits.get(result) for result in AUDIT_RESULTS):
+        told.append("audits " + ", ".join(f"{audits.get(result, 0):,} {result}" for result in AUDIT_RESULTS))
     if told:
         breached = audits and audits.get("breach")
-        yield Text.assemble(("checked   ", "bold"), (" · ".join(told), "bold red" if breached else ""))
+        yield Text.assemble((f"{'checked':<{_LABEL}}", "bold"), (" · ".join(told), "bold red" if breached else ""))
 
 
 def _named(label: str, parts: Iterable[str]) -> Text:
@@ -170,14 +169,6 @@ def _rate(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 9.95 or value == 0 else f"{value:.1f}"
-
-
-def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:,}"
-
-
-def _size(value: float | None) -> str:
-    return "?" if value is None else byte_size(value)
 
 
 def _duration(seconds: float) -> str:

@@ -9,8 +9,8 @@ from warmturn.bench.report.axes import Area, Axis, as_count, as_percent, frame, 
 from warmturn.bench.report.scale import Linear, counting, shares
 from warmturn.bench.report.svg import element, tooltip
 from warmturn.bench.sample import Sample
+from warmturn.wire import TIERS
 
-TIERS = ("resident", "ram", "disk", "redis")
 COMPUTED, REUSED = "computed", "reused"
 _BINS = 32
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 from warmturn.bench.recording import TierMoment
 from warmturn.bench.report.axes import Area, Axis, LineEnd, frame, in_bytes, in_seconds, marked, names_at_ends, picture
 from warmturn.bench.report.scale import Linear, bytes_from_zero, exactly
-from warmturn.bench.report.sources import TIERS
 from warmturn.bench.report.svg import element, line_path
 from warmturn.figures import byte_size
+from warmturn.wire import TIERS
 
 
 def tier_bytes(area: Area, moments: Sequence[TierMoment], kills: Sequence[float]) -> str:
