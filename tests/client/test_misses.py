@@ -10,6 +10,9 @@ from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
 from tests.support.talk import Talk, checked
 
+from warmturn.misses import miss_lines
+from warmturn.wire import LoggedTurn, Miss, Reading, Rewrite, TurnReport
+
 
 @pytest.fixture
 def server(start_server: StartServer, tiny_models: TinyModels) -> ServerProcess:
@@ -46,6 +49,28 @@ def test_a_rewritten_history_is_shown_with_both_texts_also_after_a_restart(
     (entry,) = json.loads(command("show", talk.id, "--misses", "--json").ok())
     assert (entry["turn"], entry["response"]) == (2, said.id)
     assert entry["miss"]["rewrite"]["got"] == now
+
+
+def test_a_miss_says_where_it_was_and_what_it_cost() -> None:
+    miss = Miss(512, "recompute_faster", 691, 830.2, 1900.0, "disk", "9f2c51d07ab3e418")
+    place = "block 9f2c51d07ab3e418 in disk, would have taken longer to restore"
+    assert lines_of(miss) == [
+        f"turn 3: reuse stopped at token 512 of 1,204: recompute faster ({place})",
+        "  691 tokens computed again, about 830 ms instead of 1.90 s of restoring",
+    ]
+    assert lines_of(Miss(512, "evicted", 691))[1] == "  691 tokens computed again"
+
+
+def test_texts_that_part_within_a_character_or_at_the_end_are_shown() -> None:
+    rewrite = Rewrite(5, Reading(7, None, "a\n", "b"), Reading(None, None, "a\n", ""))
+    assert lines_of(Miss(5, "history_rewritten", rewrite=rewrite))[-2:] == [
+        "  was  id 7 (part of a character): a\\n|b",
+        "  now  the end: a\\n|",
+    ]
+
+
+def lines_of(miss: Miss) -> list[str]:
+    return list(miss_lines(3, LoggedTurn("resp_1", 0, TurnReport("state", 1204, 512, 692, miss=miss))))
 
 
 def test_what_is_deleted_is_no_longer_quoted(server: ServerProcess) -> None:

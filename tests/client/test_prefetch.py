@@ -64,6 +64,13 @@ def test_resuming_warms_that_conversation() -> None:
     assert asked.paths == ["/v1/conversations/conv_7/warm"]
 
 
+def test_naming_the_latest_to_resume_warms_the_newest_few() -> None:
+    listed = [{"id": f"conv_{number}", "created_at": 1} for number in range(5)]
+    asked = Asked(httpx.Response(200, json={"data": listed, "has_more": False, **WARMED}))
+    assert len(ChatSession(asked.client).recent()) == 5
+    assert asked.paths[1:] == [f"/v1/conversations/conv_{number}/warm" for number in range(3)]
+
+
 def test_listing_warms_the_newest_few_on_a_real_server(command: Command, shared_server: ServerProcess) -> None:
     with shared_server.client() as http:
         for number in range(5):

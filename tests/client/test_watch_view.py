@@ -102,6 +102,11 @@ def test_a_restart_is_said() -> None:
     assert watcher.samples[-1].rates == Rates()
 
 
+def test_another_server_is_not_taken_for_a_restart() -> None:
+    watcher = watched(figures(10.0, 100), figures(500.0, 9000, instance="two"))
+    assert "another server answers since " in shown(watcher)[1]
+
+
 def test_a_server_that_is_away_is_said_and_its_last_figures_stay() -> None:
     watcher = watched(figures(), 503)
     assert "no answer since" in shown(watcher)[1]

@@ -20,6 +20,7 @@ class FakeServer:
         self.usage = usage
         self.fail: Callable[[int], int | None] = lambda _: None
         self.asked: list[Json] = []
+        self.deleted: list[str] = []
         self.seconds = 0.0
         self.report: Json = {"reuse": "prompt", "prompt_tokens": 50, "cached_tokens": 0, "prefilled_tokens": 50}
         self.url = ""
@@ -44,6 +45,7 @@ class FakeServer:
                 self._json({"object": "list", "data": [fake.model]} if self.path == "/v1/models" else {})
 
             def do_DELETE(self) -> None:
+                fake.deleted.append(self.path)
                 self._json({"deleted": True})
 
             def do_POST(self) -> None:

@@ -11,7 +11,8 @@ from tests.client.bench.making import recording, sample
 
 from warmturn.bench.arrivals import poisson_arrivals
 from warmturn.bench.percentiles import percentile, percentiles
-from warmturn.bench.sample import Sample
+from warmturn.bench.reply import Reply
+from warmturn.bench.sample import Asked, Sample
 from warmturn.bench.savings import Pair, interval, pairs, saved_over_time
 from warmturn.bench.scenario import SCENARIOS, Lengths
 
@@ -55,6 +56,13 @@ def test_lengths_are_lognormal_within_bounds() -> None:
 def test_every_scenario_has_a_sentence_for_people() -> None:
     assert set(SCENARIOS) == {"chat", "long", "agent", "idle", "restart"}
     assert all(scenario.about.endswith(".") for scenario in SCENARIOS.values())
+
+
+def test_times_count_from_when_a_turn_was_due_and_not_from_when_it_was_sent() -> None:
+    asked = Asked("state", 0, 0, 0, due=2.0, sent=5.0)
+    timed = Sample.of(asked, Reply("hi", (106.0, 106.25), ended=107.0), began=100.0)
+    assert (timed.ttft_ms, timed.e2e_ms, timed.itl_ms, timed.ended) == (4000.0, 5000.0, (250.0,), 7.0)
+    assert Sample.of(asked, Reply("", (), ended=107.0), began=100.0).ttft_ms == 5000.0
 
 
 def test_only_turns_answered_both_ways_are_pairs() -> None:

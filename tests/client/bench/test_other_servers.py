@@ -101,12 +101,26 @@ def test_a_server_that_fails_at_once_is_told_in_one_line(command: Command) -> No
     assert done.stderr.splitlines()[-1].startswith("warmturn: the server failed at the first turn (refused (500))")
 
 
-def test_a_server_that_only_says_that_it_recomputes_is_found_out(command: Command) -> None:
+def test_modes_take_turns_and_what_they_made_is_deleted(command: Command) -> None:
+    fake = FakeServer(owned_by="warmturn")
+    with fake.running() as url:
+        run(command, url, "--modes", "state,prompt", "--clients", "1", "--conversations", "3", "--turns", "1")
+    warm_up = 2
+    first, second = played = [turn["reuse"] for turn in fake.turns()[warm_up : warm_up + 2]]
+    assert set(played) == {"state", "prompt"}
+    assert [turn["reuse"] for turn in fake.turns()[warm_up:]] == [first, second, second, first, first, second]
+    assert fake.deleted == ["/v1/conversations/conv_1"] * (warm_up + 6)
+
+
+@pytest.mark.parametrize("truth", [{"cached_tokens": 40}, {"reuse": "state"}])
+def test_a_server_that_only_says_that_it_recomputes_is_found_out(command: Command, truth: dict[str, Any]) -> None:
     fake = FakeServer(owned_by="warmturn")
     warm_up = 4
+    honest = dict(fake.report)
 
     def lie(number: int) -> None:
-        fake.report["cached_tokens"] = 40 if number > warm_up and fake.turns()[-1]["reuse"] == "prompt" else 0
+        fake.report |= honest
+        fake.report |= truth if number > warm_up and fake.turns()[-1]["reuse"] == "prompt" else {}
 
     fake.fail = lie
     with fake.running() as url:
