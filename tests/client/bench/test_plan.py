@@ -61,6 +61,13 @@ def test_a_conversation_never_outgrows_the_context(name: str, context: int) -> N
         assert script.tokens <= context
 
 
+def test_conversations_in_rounds_go_on_until_the_time_is_up_or_the_context_is_full() -> None:
+    options = Options(scenario="idle", duration=1.0)
+    script = ScenarioScripts(options.kind, options.num_turns, 1, SIZES).script(0)
+    assert len(script.turns) > options.kind.turns
+    assert script.tokens > 0.8 * SIZES.context_tokens
+
+
 def test_a_closed_loop_has_so_many_turns_under_way_and_no_more() -> None:
     under_way = most = 0
 

@@ -70,6 +70,7 @@ def test_failed_turns_are_counted_by_kind_and_in_no_other_figure() -> None:
     state = found.modes["state"]
     assert (state.turns, state.errors, state.errors_by_kind) == (30, 3, {"busy (503)": 2, "timeout": 1})
     assert len(state.ttft_ms) == 30
+    assert state.as_dict()["goodput"]["share"] == 0.909, "30 of 33: a turn that failed was not answered in time"
     assert found.failed
     assert "Failed in mode state: 2 turns, busy (503)." in shown(found)
 

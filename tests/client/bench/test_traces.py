@@ -117,6 +117,11 @@ def test_what_does_not_fit_is_left_out_and_counted(tmp_path: Path) -> None:
         TraceScripts(path, None, 1, Sizes(1.5, 8, 64))
 
 
+def test_no_more_turns_are_played_than_asked_for(tmp_path: Path) -> None:
+    path = lines(tmp_path / "t.jsonl", *MOONCAKE)
+    assert [len(TraceScripts(path, turns, 1, SIZES).script(0).turns) for turns in (1, 2, 9)] == [1, 2, 3]
+
+
 def test_a_conversation_played_again_begins_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     path.write_text(json.dumps([SHAREGPT]))
