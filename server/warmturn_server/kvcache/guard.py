@@ -74,6 +74,8 @@ class GuardedTier:
         if not self._try(lambda: self._remove(keys), False) and self._probe:
             with self._lock:
                 self._owed.update(islice(keys, MOST_OWED - len(self._owed)))
+            if self.available:  # back since it failed
+                self._try(self._remove_owed, None)
 
     def evicted(self, key: BlockKey) -> bool:
         return self._tier.evicted(key)
@@ -143,12 +145,19 @@ class GuardedTier:
         while not self._closed.wait(self._pause_seconds):
             try:
                 probe()
-                self._remove_owed()
+                while not self._switched_on():
+                    self._remove_owed()
             except TierUnavailable:
                 continue
             except Exception:
                 _log.exception("asking whether tier %s is back failed", self.name)
                 continue
             _log.warning("tier %s is back", self.name)
-            self._off_until = 0.0
             return
+
+    def _switched_on(self) -> bool:
+        """Not while anything is owed: what comes to be owed after this finds the tier available."""
+        with self._lock:
+            if not self._owed:
+                self._off_until = 0.0
+            return not self._owed

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pytest
 from tests.support.state import Tally
@@ -103,6 +103,51 @@ def test_what_was_to_be_removed_meanwhile_is_gone_before_anybody_reads_it() -> N
     tier.broken = False
     until(lambda: guarded.available)
     assert guarded.get_many([KEY, OTHER]) == {OTHER: b"other"}
+
+
+def test_what_is_to_be_removed_while_the_tier_comes_back_is_removed_too() -> None:
+    class Slow(Sick):
+        """Removing takes until it is let through."""
+
+        removing, through = threading.Event(), threading.Event()
+
+        def remove_many(self, keys: Collection[BlockKey]) -> None:
+            self.removing.set()
+            assert self.through.wait(10)
+            super().remove_many(keys)
+
+    tier = Slow()
+    guarded = GuardedTier(tier, Tally(), pause_seconds=0.01, probe=tier.probe)
+    guarded.put_many({KEY: b"block", OTHER: b"other"})
+    tier.broken = True
+    guarded.get_many([KEY])
+    guarded.remove_many([KEY])
+    tier.broken = False
+    assert tier.removing.wait(10)
+    guarded.remove_many([OTHER])
+    tier.through.set()
+    until(lambda: guarded.available)
+    assert guarded.get_many([KEY, OTHER]) == {}
+
+
+def test_what_was_refused_just_before_the_tier_came_back_is_removed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    tier = Sick()
+    guarded = GuardedTier(tier, Tally(), pause_seconds=0.01, probe=tier.probe)
+    guarded.put_many({KEY: b"block"})
+    tier.broken = True
+    guarded.get_many([KEY])
+    attempt = guarded._try
+
+    def and_then_back(call: Callable[[], bool], otherwise: bool) -> bool:
+        done = attempt(call, otherwise)
+        tier.broken = False
+        until(lambda: guarded.available)
+        return done
+
+    with monkeypatch.context() as racing:
+        racing.setattr(guarded, "_try", and_then_back)
+        guarded.remove_many([KEY])
+    assert guarded.get_many([KEY]) == {}
 
 
 def test_a_tier_that_is_full_is_still_read_from() -> None:
