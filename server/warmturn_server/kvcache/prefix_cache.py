@@ -177,12 +177,14 @@ class PrefixCache:
         for piece in self._reader.pieces(lacking):
             if not keep_on():
                 break
+                if not tier.writable:
+                    continue
             blocks = {s.key: self._codec.encode(s, token_ids[s.start : s.stop], snapshot) for s in piece}
             for tier, has in held.items():
                 mine: Mapping[BlockKey, Block] = {key: block for key, block in blocks.items() if key not in has}
                 tier.put_many(mine)
                 written += sum(map(len, mine.values()))
-                if tier.available:
+                if tier.writable:  # or it may have refused them, and still have others under these keys
                     self._quarantine.vouch(tier.name, root, mine)
         return written
 

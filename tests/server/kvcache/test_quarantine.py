@@ -1,5 +1,6 @@
 """What gave wrong answers is neither read nor written again, until it was computed anew."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.state import (
@@ -15,7 +16,7 @@ from tests.support.state import (
     token_ids,
 )
 
-from warmturn_server.kvcache import KVBuffer, MissReason, PrefixCache
+from warmturn_server.kvcache import Block, BlockKey, KVBuffer, MissReason, PrefixCache, RamTier, TierFull
 
 COUNT = 5 * BLOCK_SIZE + 1
 
@@ -85,3 +86,21 @@ def test_each_tier_is_trusted_for_what_it_was_given_itself(tmp_path: Path) -> No
     assert contents(restored(cache, token_ids(COUNT))) == contents(good)
     near.remove_many([span.key for span in cache.match("", token_ids(COUNT)).spans])
     assert cache.match("", token_ids(COUNT)).num_tokens == 0, "the disk still has the bad ones"
+
+
+def test_a_tier_that_took_nothing_new_is_not_trusted_for_it() -> None:
+    class Filling(RamTier):
+        full = False
+
+        def put_many(self, blocks: Mapping[BlockKey, Block]) -> None:
+            if self.full:
+                raise TierFull("no room")
+            super().put_many(blocks)
+
+    tier = Filling(2**20)
+    cache = cache_over(tier)
+    cache.save("", token_ids(COUNT), filled_buffer(COUNT, seed=1).snapshot(), always)
+    cache.quarantine("", token_ids(COUNT))
+    tier.full = True
+    cache.save("", token_ids(COUNT), filled_buffer(COUNT, seed=2).snapshot(), always)
+    assert cache.match("", token_ids(COUNT)).num_tokens == 0, "it still has the bad ones"
