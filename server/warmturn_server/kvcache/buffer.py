@@ -67,7 +67,7 @@ class KVBuffer:
         self.length = num_tokens
 
     def write(self, start: int, num_tokens: int, payload: memoryview) -> None:
-        """Put a block's bytes (see `KVSnapshot.read`) in place at tokens `[start, start + num_tokens)`."""
+        """Put a block's bytes (see `KVSnapshot.read_into`) in place at tokens `[start, start + num_tokens)`."""
         offset = 0
         for slab, tensor in zip(self.layout.slabs, self._slabs, strict=True):
             count = slab.rows * num_tokens * slab.dim

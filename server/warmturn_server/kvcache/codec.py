@@ -1,10 +1,11 @@
 """A block as bytes: a versioned header, the payload, a checksum over both. Nothing in it is ever executed.
 
     magic and version   8 bytes   b"WARMKV" and a big-endian 16-bit version
-    lengths             12 bytes  header (32 bits), payload (64 bits), big-endian
+    lengths             16 bytes  layout (32 bits), tokens (32 bits), payload (64 bits), big-endian
     key, fingerprint    32 + 32 bytes
-    layout              `header` bytes of UTF-8: dtype and shape of every layer
-    token ids           counted in the 32 bits before them, 64 bits each, little-endian
+    layout              UTF-8: dtype and shape of every layer
+    token ids           64 bits each, little-endian
+    zeros               up to the next multiple of 64 bytes
     payload             K and V as `KVSnapshot.read_into` lays them out
     checksum            16 bytes  XXH3-128 of everything before it
 
@@ -74,7 +75,7 @@ class BlockCodec:
             _MAGIC, FORMAT_VERSION, len(layout), span.num_tokens, payload_bytes, span.key, self.fingerprint
         )
         start = self._start(span.num_tokens)
-        block = bytearray(start + payload_bytes + _CHECKSUM_BYTES)
+        block = bytearray(self.num_bytes(span.num_tokens))
         block[: len(head) + len(layout) + len(ids)] = head + layout + ids
         snapshot.read_into(span.start, span.stop, memoryview(block)[start : start + payload_bytes])
         return self.sealed(block)
@@ -90,14 +91,13 @@ class BlockCodec:
             raise CorruptBlock("not a block")
         if version != FORMAT_VERSION or fingerprint != self.fingerprint:
             raise ForeignBlock("written by another model or version")
-        start = _FIXED.size + layout_bytes + num_tokens * 8
-        if bytes(block[_FIXED.size : _FIXED.size + layout_bytes]) != self.layout.encode():
+        ids = _FIXED.size + layout_bytes
+        if bytes(block[_FIXED.size : ids]) != self.layout.encode():
             raise ForeignBlock("written with another layout")
         if key != span.key or num_tokens != span.num_tokens:
             raise CorruptBlock("another block's bytes")
-        if bytes(block[start - num_tokens * 8 : start]) != np.asarray(token_ids, dtype="<i8").tobytes():
+        if bytes(block[ids : ids + num_tokens * 8]) != np.asarray(token_ids, dtype="<i8").tobytes():
             raise CorruptBlock("other token ids under the same key")
-        start += -start % 64
-        if payload_bytes != num_tokens * self.bytes_per_token or len(block) != start + payload_bytes + _CHECKSUM_BYTES:
+        if payload_bytes != num_tokens * self.bytes_per_token or len(block) != self.num_bytes(num_tokens):
             raise CorruptBlock("payload of another size")
-        return block[start : start + payload_bytes]
+        return block[self._start(num_tokens) : -_CHECKSUM_BYTES]
