@@ -11,8 +11,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -82,30 +80,23 @@ class RedisLink:
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.nodes
         )
 
-    def client(
-        self,
-        *,
-        timeout_seconds: float,
-        connect_timeout_seconds: float | None = None,
-        max_connections: int | None = None,
-        retries: int = 0,
-    ) -> RedisClient:
+    def client(self, *, timeout_seconds: float, max_connections: int | None = None) -> RedisClient:
         """A client with a pool of its own, bytes in and out.
 
-        `timeout_seconds` is for each read or write of the socket, not for a whole command; `retries` is how often a
-        command is tried again after a broken connection (whoever wants it must bear that it may run twice). Only a
-        cluster's client connects here already, and raises `redis.RedisError` when it cannot.
+        `timeout_seconds` is for connecting and for each read or write of the socket, not for a whole command. No
+        command is tried again by itself, or it might run twice. Only a cluster's client connects here already, and
+        raises `redis.RedisError` when it cannot.
         """
-        common = self._common(timeout_seconds, connect_timeout_seconds or timeout_seconds, max_connections)
+        common = self._common(timeout_seconds, max_connections)
         login: dict[str, Any] = {"username": self.username, "password": self.password}
-        retry = Retry(NoBackoff(), retries, (RedisConnectionError, RedisTimeoutError))
+        retry = Retry(NoBackoff(), 0)
         if self.kind == "cluster":
             nodes = [ClusterNode(host, port) for host, port in self.nodes]  # type: ignore[no-untyped-call]
             return redis.RedisCluster(startup_nodes=nodes, retry=retry, **common, **login)
         login["db"] = self.db
         if self.kind == "sentinel":
             own = {name: self.options.get(f"sentinel_{name}") for name in ("username", "password")}
-            of_sentinels = {**common, **own, "retry": Retry(NoBackoff(), 0)}
+            of_sentinels = {**common, **own, "retry": retry}
             watch = Sentinel(list(self.nodes), sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
             master: redis.Redis = watch.master_for(  # type: ignore[no-untyped-call]
                 self.options["service"], retry=retry, **common, **login
@@ -116,11 +107,11 @@ class RedisLink:
         host, port = self.nodes[0]
         return redis.Redis(host, port, retry=retry, **common, **login)
 
-    def _common(self, timeout: float, connect_timeout: float, max_connections: int | None) -> dict[str, Any]:
+    def _common(self, timeout: float, max_connections: int | None) -> dict[str, Any]:
         """RESP2 and no extras of newer servers: the same few commands everywhere, so that an ACL can be short."""
         common: dict[str, Any] = {
             "socket_timeout": timeout,
-            "socket_connect_timeout": connect_timeout,
+            "socket_connect_timeout": timeout,
             "socket_read_size": _READ_BYTES,
             "max_connections": max_connections,
             "protocol": 2,

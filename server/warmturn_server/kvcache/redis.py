@@ -22,6 +22,7 @@ from redis.exceptions import (
 
 from ..errors import StartRefused
 from ..redis_link import RedisClient
+from .bandwidth import Bandwidth
 from .codec import CorruptBlock
 from .keys import BlockKey
 from .packing import Packing, Plain
@@ -33,7 +34,6 @@ COMMANDS = ("ping", "exists", "expire", "getrange", "set", "unlink")
 """What an ACL user needs; `info` besides, to show the memory limit."""
 COMMANDS_OF_A_CLUSTER = ("command", "cluster|slots")
 _REMEMBERED = 100_000
-_WEIGHT_OF_NEWEST = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class RedisTier:
         self._pipelines = RedisPipelines(connect, self._name)
         self._lock = threading.Lock()
         self._known: OrderedDict[BlockKey, bool] = OrderedDict()
-        self._seconds_per_byte: float | None = None
+        self._wire = Bandwidth()
         self._maxmemory: int | None = None
 
     def contains(self, keys: Sequence[BlockKey]) -> list[bool]:
@@ -83,7 +83,7 @@ class RedisTier:
             keys, lambda pipe, key: (pipe.getrange(self._name(key), 0, most), self._renew(pipe, key))
         )
         values = {key: _value(replies[key][0]) for key in keys}
-        self._observe(sum(map(len, values.values())), time.perf_counter() - began)
+        self._wire.observe(sum(map(len, values.values())), time.perf_counter() - began)
         self._note((key, bool(value)) for key, value in values.items())
         return {key: self._opened(key, value) for key, value in values.items() if value}
 
@@ -178,8 +178,8 @@ class RedisTier:
         return pipe.expire(self._name(key), self._ttl_seconds)
 
     def _closed(self, key: BlockKey, block: Block) -> bytearray:
-        speed = 1 / self._seconds_per_byte if self._seconds_per_byte else None
-        packing = self._packing if self._packing.worthwhile(speed) else self._packings[Plain.code]
+        worthwhile = self._packing.worthwhile(self._wire.bytes_per_second)
+        packing = self._packing if worthwhile else self._packings[Plain.code]
         return self._seal.close(key, packing.code, len(block), packing.pack(block))
 
     def _opened(self, key: BlockKey, value: bytes) -> Block:
@@ -201,11 +201,6 @@ class RedisTier:
                     self._known.move_to_end(key)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-
-    def _observe(self, num_bytes: int, seconds: float) -> None:
-        if num_bytes:
-            newest, before = seconds / num_bytes, self._seconds_per_byte
-            self._seconds_per_byte = newest if before is None else before + _WEIGHT_OF_NEWEST * (newest - before)
 
 
 def _of_a_cluster() -> str:
