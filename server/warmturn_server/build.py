@@ -153,8 +153,7 @@ def open_log(settings: Settings) -> Log:
             "--log redis needs the address of the Redis that keeps the conversations: --redis, or --log-redis if the "
             "log has one of its own"
         )
-    secret = settings.redis_secret.get_secret_value() if settings.redis_secret else ""
-    return open_shared_log(url.get_secret_value(), secret.encode())
+    return open_shared_log(url.get_secret_value(), _redis_secret(settings))
 
 
 def load_tokenizer(loaded: LoadedModel) -> PreTrainedTokenizerBase:
@@ -198,7 +197,7 @@ def fingerprint(
         layout=runner.layout.describe(),
         block_size=settings.block_size,
         runtime=runtime_name(runner.device),
-        precision="int8" if settings.redis and settings.kv_codec == "int8" else "exact",
+        precision="exact" if _lossless(settings) else "int8",
     )
 
 
@@ -216,14 +215,18 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
 
 
 def _controls(settings: Settings, runner: ModelRunner, metrics: Metrics) -> Controls:
-    mode = ControlMode(settings.control_mode)
+    mode, rate, seed = ControlMode(settings.control_mode), settings.control_rate, settings.control_seed
     sketch = LogitSketch(runner.vocab_size, runner.device)
-    rate, seed, lossless = (
-        settings.control_rate,
-        settings.control_seed,
-        not (settings.redis and settings.kv_codec == "int8"),
-    )
-    return Controls(mode, rate, seed, sketch, metrics.controls, lossless=lossless)
+    return Controls(mode, rate, seed, sketch, metrics.controls, lossless=_lossless(settings))
+
+
+def _lossless(settings: Settings) -> bool:
+    """Whether what comes back from the tiers is what was saved, to the last bit."""
+    return not (settings.redis and settings.kv_codec == "int8")
+
+
+def _redis_secret(settings: Settings) -> bytes:
+    return settings.redis_secret.get_secret_value().encode() if settings.redis_secret else b""
 
 
 def _prefix_cache(
@@ -262,7 +265,7 @@ def _redis_tier(
     metrics: Metrics,
 ) -> GuardedTier:
     """Refused where only the operator can help; a Redis that is down is waited for in the background."""
-    secret = settings.redis_secret.get_secret_value().encode() if settings.redis_secret else b""
+    secret = _redis_secret(settings)
     if not secret:
         _log.warning("state in Redis is not signed: whoever can write there is trusted; set WARMTURN_REDIS_SECRET")
     zstd = Zstd(layout.dtype.itemsize)

@@ -1,4 +1,4 @@
-"""Every metric's name, in one file, and the sums that `/v1/stats` shows to people."""
+"""Every metric's name but those in `metrics_controls.py`, and the sums that `/v1/stats` shows to people."""
 
 from __future__ import annotations
 

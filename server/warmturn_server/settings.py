@@ -1,4 +1,4 @@
-"""Every setting of the server, read once at start. Only `build.py` sees this class: all else is handed values."""
+"""Every setting of the server, read once at start. Only `serve.py` and `build.py` see it: all else gets values."""
 
 from __future__ import annotations
 

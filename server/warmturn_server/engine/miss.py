@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..kvcache import Gap, MissReason, reusable_tokens
+from ..kvcache import Gap, MissReason, PrefillSeconds, reusable_tokens
 from .request import GenerationRequest, ReuseMode, Rewrite
-
-PrefillSeconds = Callable[[int, int], float | None]
-"""Expected time to compute so many tokens after so many others."""
 
 _BLOCK_DIGITS = 16
 

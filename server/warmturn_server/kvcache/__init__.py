@@ -4,7 +4,7 @@ from .bandwidth import Bandwidth
 from .buffer import KVBuffer, KVSnapshot, round_up
 from .codec import BlockCodec, CorruptBlock, ForeignBlock
 from .disk import DiskTier
-from .far import FarTier, Patience
+from .far import FarTier, Patience, PrefillSeconds
 from .fingerprint import Fingerprint, FingerprintDigest
 from .gap import Gap, MissReason
 from .guard import GuardedTier
@@ -46,6 +46,7 @@ __all__ = [
     "Packing",
     "Patience",
     "Plain",
+    "PrefillSeconds",
     "PrefixCache",
     "PrefixMatch",
     "RamTier",

@@ -20,6 +20,9 @@ _READ_AHEAD = 2
 
 _T = TypeVar("_T")
 
+PrefillSeconds = Callable[[int, int], float | None]
+"""Expected time to compute so many tokens after so many others."""
+
 
 class Late(Exception):
     """There was no answer in the time that it was worth waiting for."""
@@ -29,14 +32,13 @@ class Late(Exception):
 class Patience:
     """How long a turn may still wait: no longer than `wait_seconds` more than computing what it got would have taken.
 
-    `compute_seconds(tokens, context)` is the expected time of a prefill. So whatever a store does, the turn is late by
-    `wait_seconds` at most. A look-up alone gets `lookup_seconds`.
+    So whatever a store does, the turn is late by `wait_seconds` at most. A look-up alone gets `lookup_seconds`.
     """
 
     start: int
     wait_seconds: float
     lookup_seconds: float
-    compute_seconds: Callable[[int, int], float | None]
+    compute_seconds: PrefillSeconds
     began: float = field(default_factory=time.perf_counter)
 
     def left(self, length: int) -> float:

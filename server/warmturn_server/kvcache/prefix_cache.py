@@ -12,7 +12,7 @@ from .bandwidth import Bandwidth
 from .block_reader import BlockReader, Piece
 from .buffer import KVBuffer, KVSnapshot
 from .codec import BlockCodec
-from .far import FarTier, Late, Patience
+from .far import FarTier, Late, Patience, PrefillSeconds
 from .fingerprint import FingerprintDigest
 from .gap import Gap, MissReason
 from .guard import GuardedTier
@@ -24,9 +24,6 @@ from .tier import Block
 WAIT_SECONDS = 0.075
 """How much later than by recomputing a turn may be answered because a tier over the network lets it wait."""
 _LOOKUP_SHARE = 2 / 3
-
-PrefillSeconds = Callable[[int, int], float | None]
-"""Expected time to compute so many tokens after so many others."""
 
 
 class PrefixCache:
@@ -83,11 +80,12 @@ class PrefixCache:
 
     def restore_seconds(self, match: PrefixMatch) -> float:
         """How long bringing the match back is expected to take."""
-        return sum(self.bandwidth[name].seconds(num_bytes) for name, num_bytes in self._bytes_by_tier(match).items())
+        tokens, bytes_per_token = match.tokens_by_tier, self._codec.bytes_per_token
+        return sum(self.bandwidth[name].seconds(count * bytes_per_token) for name, count in tokens.items())
 
     def passed_over(self, match: PrefixMatch) -> None:
         """The match was not restored, for the time that it was expected to take."""
-        for name in self._bytes_by_tier(match):
+        for name in match.tokens_by_tier:
             self.bandwidth[name].doubt()
 
     def restore(
@@ -145,10 +143,9 @@ class PrefixCache:
 
     def quarantine(self, tenant: str, token_ids: Sequence[int]) -> int:
         """Trust nothing of this chain any more; the number of its blocks. Returns at once: `forget` removes them."""
-        spans = blocks_of(chain_seed(tenant, self.fingerprint), token_ids, self.block_size)
         if (root := self._root(tenant, token_ids)) is not None:
             self._quarantine.distrust(root)
-        return len(spans)
+        return math.ceil(len(token_ids) / self.block_size)
 
     def save(
         self,
@@ -177,11 +174,11 @@ class PrefixCache:
         for piece in self._reader.pieces(lacking):
             if not keep_on():
                 break
-                if not tier.writable:
-                    continue
             blocks = {s.key: self._codec.encode(s, token_ids[s.start : s.stop], snapshot) for s in piece}
             for tier, has in held.items():
                 mine: Mapping[BlockKey, Block] = {key: block for key, block in blocks.items() if key not in has}
+                if not tier.writable:
+                    continue
                 tier.put_many(mine)
                 written += sum(map(len, mine.values()))
                 if tier.writable:  # or it may have refused them, and still have others under these keys
@@ -247,12 +244,6 @@ class PrefixCache:
         for tier in reversed(self.near):
             held = [tier if has else other for has, other in zip(tier.contains(keys), held, strict=True)]
         return held
-
-    def _bytes_by_tier(self, match: PrefixMatch) -> Counter[str]:
-        num_bytes: Counter[str] = Counter()
-        for span, tier in zip(match.spans, match.tiers, strict=True):
-            num_bytes[tier.name] += span.num_tokens * self._codec.bytes_per_token
-        return num_bytes
 
     def _sound_in(self, tier: GuardedTier, root: BlockKey | None, keys: Sequence[BlockKey]) -> set[BlockKey]:
         """Those of the keys that the tier holds, and that may be used from there."""

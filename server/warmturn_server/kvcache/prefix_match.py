@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,13 @@ class PrefixMatch:
     @property
     def num_tokens(self) -> int:
         return self.spans[-1].stop if self.spans else 0
+
+    @property
+    def tokens_by_tier(self) -> Counter[str]:
+        tokens: Counter[str] = Counter()
+        for span, tier in zip(self.spans, self.tiers, strict=True):
+            tokens[tier.name] += span.num_tokens
+        return tokens
 
     def beyond(self, num_tokens: int) -> PrefixMatch:
         """The part of the match that holds more than the first `num_tokens`."""

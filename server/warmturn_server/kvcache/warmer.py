@@ -6,7 +6,6 @@ import logging
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -103,11 +102,9 @@ class Warmer:
             self._observer.warmed(name, num_tokens)
 
     def _held(self, match: PrefixMatch) -> Held:
-        tokens = Counter({tier.name: 0 for tier in self._cache.tiers})
-        for span, tier in zip(match.spans, match.tiers, strict=True):
-            tokens[tier.name] += span.num_tokens
+        tokens = {tier.name: 0 for tier in self._cache.tiers} | match.tokens_by_tier
         is_far = any(tier is not self._cache.tiers[0] for tier in match.tiers)
-        return Held("started" if is_far else "warm" if match.spans else "nothing_saved", dict(tokens))
+        return Held("started" if is_far else "warm" if match.spans else "nothing_saved", tokens)
 
     def _rest(self) -> bool:
         """As long as the piece before took."""
