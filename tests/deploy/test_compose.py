@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from tests.deploy.conftest import DEPLOY, ROOT, Yaml
+from tests.server.chat.test_redis_store import RIGHTS
 
+from warmturn_server.kvcache.redis import COMMANDS, COMMANDS_OF_A_CLUSTER
 from warmturn_server.settings import Settings
 
 
@@ -113,7 +115,15 @@ def test_the_readme_names_every_service_and_variable(compose: Yaml) -> None:
     for variable in re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()):
         assert variable in readme
     for name in services(compose):
-        assert f"`{name}`" in readme or name.startswith("warmturn-"), name
+        assert f"`{name}`" in readme, name
+
+
+def test_the_readme_grants_the_rights_that_suffice() -> None:
+    readme = (DEPLOY / "README.md").read_text()
+    tier, log = re.findall(r"ACL SETUSER warmturn on >PASSWORD (.*(?:\n {6}.*)*)", readme)
+    assert tier.split() == ["~warmturn:*", *(f"+{command}" for command in COMMANDS)]
+    assert log.split() == RIGHTS.split()
+    assert " ".join(f"+{command}" for command in COMMANDS_OF_A_CLUSTER) in readme
 
 
 def test_secrets_of_the_reader_are_not_committed() -> None:

@@ -54,6 +54,16 @@ def test_a_change_of_equal_size_and_time_is_seen(folder: Path, memory: Path) -> 
     assert FileHashes(memory).of(folder, PATTERNS) != before
 
 
+def test_a_change_behind_a_link_is_seen(folder: Path, memory: Path) -> None:
+    """Hubs keep their files elsewhere and link to them."""
+    path, target = folder / "a.safetensors", folder / "blob"
+    path.rename(target)
+    path.symlink_to(target)
+    before = FileHashes(memory).of(folder, PATTERNS)
+    target.write_bytes(b"x" * 101)
+    assert FileHashes(memory).of(folder, PATTERNS) != before
+
+
 def test_what_changed_just_now_is_not_remembered(folder: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_hashes, "_SETTLED_NS", 10**12)
     FileHashes(memory).of(folder, PATTERNS)

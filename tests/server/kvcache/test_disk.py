@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,18 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     path.symlink_to(secret)
     assert disk(tmp_path / "blocks").num_blocks == 0
     put(tier, 1)
+    assert secret.read_bytes() == b"secret"
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    tier = disk(tmp_path / "blocks")
+    put(tier, 1)
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    path = files(tmp_path)[0]
+    path.with_suffix(f".{threading.get_ident()}.part").symlink_to(secret)
+    with pytest.raises(TierUnavailable):
+        put(tier, 1)
     assert secret.read_bytes() == b"secret"
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from tests.support.state import (
@@ -12,6 +13,7 @@ from tests.support.state import (
     always,
     cache_over,
     contents,
+    disk,
     filled_buffer,
     ram,
     token_ids,
@@ -79,12 +81,12 @@ def test_what_decides_who_may_begin_asks_no_network(far: Far) -> None:
     assert far.asked_by == []
 
 
-def test_everything_is_found_and_brought_by_threads_that_nobody_else_waits_for(far: Far) -> None:
-    near = ram()
-    buffer, reason = restore(cache_over(near, far), patience())
+def test_everything_is_found_and_brought_by_threads_that_nobody_else_waits_for(far: Far, tmp_path: Path) -> None:
+    near, on_disk = ram(), disk(tmp_path)
+    buffer, reason = restore(cache_over(near, on_disk, far), patience())
     assert (buffer.length, reason) == (NUM_TOKENS, None)
     assert all(name.startswith("warmturn-redis") for name in far.asked_by)
-    assert near.num_blocks == 41, "it stays near"
+    assert (near.num_blocks, on_disk.num_blocks) == (41, 0), "it stays near; the disk gets it when the turn is saved"
 
 
 def test_a_look_up_without_an_answer_is_given_up_and_the_tier_is_off(far: Far) -> None:

@@ -214,6 +214,26 @@ def test_saving_again_writes_only_what_is_new(tier: Tier) -> None:
     assert 0 < cache.save("", token_ids(12), whole.snapshot(), always) < first
 
 
+def test_saving_stops_between_two_pieces_and_the_tail_is_written_first() -> None:
+    tier, ids = ram(), token_ids(40 * BLOCK_SIZE)
+    cache, answers = cache_over(tier), iter([True, False])
+    cache.save("", ids, filled_buffer(len(ids)).snapshot(), lambda: next(answers))
+    spans = blocks_of(chain_seed("", DIGEST), ids, BLOCK_SIZE)
+    assert tier.contains([span.key for span in spans]) == [False] * 24 + [True] * 16
+
+
+def test_a_restore_that_ended_early_says_nothing_about_speed() -> None:
+    tier, ids = ram(), token_ids(LONGEST)
+    cache = cache_over(tier)
+    save(cache, LONGEST)
+    match = cache.match("", ids)
+    tier.remove_many([match.spans[1].key])
+    assert cache.restore(match, ids, KVBuffer(LAYOUT, CPU, LONGEST)).tokens_by_tier == {"ram": BLOCK_SIZE}
+    assert cache.bandwidth["ram"].bytes_per_second is None
+    restore(cache, ids)
+    assert cache.bandwidth["ram"].bytes_per_second is not None
+
+
 def test_reading_a_block_does_not_change_it(tier: Tier) -> None:
     """A sequence that goes on in its own buffer must not write into the saved prefix."""
     cache = cache_over(tier)

@@ -103,6 +103,19 @@ def test_a_network_that_hangs_keeps_nothing_from_being_saved_here(snapshot: KVSn
     assert gate.num_blocks == 3 * (MAX_WAITING_FAR + 5 - tally.dropped)
 
 
+def test_what_waits_for_saving_while_its_chain_is_quarantined_is_not_saved(snapshot: KVSnapshot) -> None:
+    gate = Gate()
+    cache = cache_over(gate)
+    saver = Saver(cache, Tally())
+    saver.save("other", token_ids(9), snapshot)
+    saver.save("", token_ids(9), snapshot)
+    cache.quarantine("", token_ids(9))
+    gate.open.set()
+    saver.flush()
+    assert [cache.match(tenant, token_ids(9)).num_tokens for tenant in ("other", "")] == [9, 0]
+    saver.close()
+
+
 def test_what_is_forgotten_goes_from_the_farthest_tier_first(snapshot: KVSnapshot) -> None:
     """Or what is still far could be brought near again behind the forgetting."""
     order: list[str] = []
@@ -116,11 +129,11 @@ def test_what_is_forgotten_goes_from_the_farthest_tier_first(snapshot: KVSnapsho
             order.append(self.name)
             super().remove_many(keys)
 
-    near, far = Watched("ram", "memory"), Watched("redis", "network")
-    saver, done = Saver(cache_over(near, far), Tally()), threading.Event()
+    near, disk, far = Watched("ram", "memory"), Watched("disk", "disk"), Watched("redis", "network")
+    saver, done = Saver(cache_over(near, disk, far), Tally()), threading.Event()
     saver.save("", token_ids(9), snapshot)
     saver.forget("", token_ids(9), 0, done.set)
     assert done.wait(10)
-    assert order == ["redis", "ram"]
-    assert (near.num_blocks, far.num_blocks) == (0, 0)
+    assert order == ["redis", "disk", "ram"]
+    assert (near.num_blocks, disk.num_blocks, far.num_blocks) == (0, 0, 0)
     saver.close()

@@ -8,6 +8,7 @@ import pytest
 from tests.support.state import (
     BLOCK_SIZE,
     CPU,
+    DIGEST,
     LAYOUT,
     Tally,
     always,
@@ -37,9 +38,7 @@ class Gate(DiskTier):
     """A disk that has read what it was asked for, but does not say so until it is let through."""
 
     def __init__(self, root: Path) -> None:
-        tier = disk(root)
-        super().__init__(root, bytes.fromhex(tier._folder.name), 2**20)  # type: ignore[arg-type]
-        self._folder = tier._folder
+        super().__init__(root, DIGEST, 2**20)
         self.reading = threading.Event()
         self.open = threading.Event()
 
