@@ -171,8 +171,7 @@ class Metrics:
         self._tokens_generated += 1
         self._tokens_of_step += 1
 
-    def restored(self, tier: str, seconds: float, num_tokens: int) -> None:
-        del num_tokens
+    def restored(self, tier: str, seconds: float) -> None:
         self._restore.labels(tier).observe(seconds)
 
     def step(self, num_sequences: int, num_tokens: int, forward_seconds: float, seconds: float) -> None:

@@ -47,7 +47,7 @@ class EngineObserver(Protocol):
 
     def conversation_continued(self, held_in: str) -> None: ...
 
-    def restored(self, tier: str, seconds: float, num_tokens: int) -> None: ...
+    def restored(self, tier: str, seconds: float) -> None: ...
 
     def step(self, num_sequences: int, num_tokens: int, forward_seconds: float, seconds: float) -> None: ...
 
@@ -184,7 +184,7 @@ class EngineLoop:
         sequence.prefix.restore_seconds = restored.expected_seconds or sequence.prefix.restore_seconds
         for tier, num_tokens in restored.tokens_by_tier.items():
             sequence.prefix.tokens_by_tier[tier] = num_tokens
-            self._observer.restored(tier, restored.seconds_by_tier[tier], num_tokens)
+            self._observer.restored(tier, restored.seconds_by_tier[tier])
         if sequence.cancelled:
             self._finish(sequence, "cancelled", TokenDelta())
 

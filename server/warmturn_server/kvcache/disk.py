@@ -59,7 +59,7 @@ class DiskTier:
                 if error.errno not in _OF_ONE_FILE:
                     raise TierUnavailable(f"reading {path.name}: {error}") from error
                 self._drop([key])
-        self._touch(found)
+        self.used(list(found))
         return found
 
     def put_many(self, blocks: Mapping[BlockKey, Block]) -> None:
@@ -80,6 +80,15 @@ class DiskTier:
         with self._lock:
             known = [key for key in keys if self._index.discard(key)]
         self._drop(known)
+
+    def used(self, keys: Sequence[BlockKey]) -> None:
+        """In the files' times too, which a restart goes by."""
+        with self._lock:
+            paths = [self._paths[key] for key in reversed(keys) if key in self._index]
+            self._index.touch_chain(keys)
+        for path in paths:
+            with contextlib.suppress(OSError):
+                os.utime(path)
 
     def evicted(self, key: BlockKey) -> bool:
         return self._index.was_evicted(key)
@@ -105,16 +114,6 @@ class DiskTier:
     def _path(self, key: BlockKey) -> Path:
         name = key.hex()
         return self._folder / name[:2] / f"{name}{_SUFFIX}"
-
-    def _touch(self, found: Collection[BlockKey]) -> None:
-        with self._lock:
-            used = [self._paths[key] for key in found if key in self._index]
-            for key in reversed(list(found)):  # the head of a chain is of use to more conversations than its tail
-                if key in self._index:
-                    self._index.touch(key)
-        for path in reversed(used):
-            with contextlib.suppress(OSError):
-                os.utime(path)
 
     def _drop(self, keys: Collection[BlockKey]) -> None:
         with self._lock:

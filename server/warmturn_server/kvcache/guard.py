@@ -30,8 +30,8 @@ class GuardedTier:
     """Passes calls on to a tier; once it fails, answers for it as if it were empty until the pause is over.
 
     With `probe`, which raises `TierUnavailable` while the tier is unwell, it is on again only when that succeeds. It is
-    asked once every pause on a thread of its own, so that no turn has to find out; what was to be removed meanwhile is
-    removed then, before anybody can read it. A tier that is merely full is still read from.
+    asked once every pause on a thread of its own, so that no turn has to find out. What was to be removed meanwhile is
+    removed first of all, before anybody can read it. A tier that is merely full is still read from.
 
     The one place where a tier's failure is turned into a miss.
     """
@@ -71,11 +71,14 @@ class GuardedTier:
             self._try(lambda: self._tier.put_many(blocks), None)
 
     def remove_many(self, keys: Collection[BlockKey]) -> None:
-        if not self._try(lambda: self._remove(keys), False) and self._probe:
+        if not self._try(lambda: self._remove(keys), False):
             with self._lock:
                 self._owed.update(islice(keys, MOST_OWED - len(self._owed)))
             if self.available:  # back since it failed
                 self._try(self._remove_owed, None)
+
+    def used(self, keys: Sequence[BlockKey]) -> None:
+        self._try(lambda: self._tier.used(keys), None)
 
     def evicted(self, key: BlockKey) -> bool:
         return self._tier.evicted(key)
@@ -121,6 +124,8 @@ class GuardedTier:
         if not self.available:
             return otherwise
         try:
+            if self._owed and self._probe is None:  # the pause is over, and nobody asked beforehand
+                self._remove_owed()
             return call()
         except TierFull as error:
             self._full_until = time.monotonic() + self._pause_seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from .keys import BlockKey
 
@@ -24,8 +25,11 @@ class LRUIndex:
     def __len__(self) -> int:
         return len(self._sizes)
 
-    def touch(self, key: BlockKey) -> None:
-        self._sizes.move_to_end(key)
+    def touch_chain(self, keys: Sequence[BlockKey]) -> None:
+        """Note blocks as used, the first of them last: a chain's head is of use to more conversations than its tail."""
+        for key in reversed(keys):
+            if key in self._sizes:
+                self._sizes.move_to_end(key)
 
     def add(self, key: BlockKey, num_bytes: int) -> list[BlockKey]:
         """Note a block as newest; returns the keys that must leave for it, oldest first."""

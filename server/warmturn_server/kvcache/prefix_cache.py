@@ -170,6 +170,8 @@ class PrefixCache:
         keys = [span.key for span in spans]
         held = {tier: self._sound_in(tier, root, keys) for tier in into}
         lacking = [span for span in reversed(spans) if any(span.key not in has for has in held.values())]
+        for tier in held:
+            tier.used(keys)  # or its head might have to leave for its tail
         written = 0
         for piece in self._reader.pieces(lacking):
             if not keep_on():
@@ -183,6 +185,8 @@ class PrefixCache:
                 written += sum(map(len, mine.values()))
                 if tier.writable:  # or it may have refused them, and still have others under these keys
                     self._quarantine.vouch(tier.name, root, mine)
+        for tier in held:
+            tier.used(keys)
         return written
 
     def promote(self, match: PrefixMatch, token_ids: Sequence[int], keep_on: Callable[[], bool]) -> Counter[str]:

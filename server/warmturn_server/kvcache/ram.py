@@ -28,8 +28,7 @@ class RamTier:
     def get_many(self, keys: Sequence[BlockKey]) -> dict[BlockKey, Block]:
         with self._lock:
             found = {key: self._blocks[key] for key in keys if key in self._blocks}
-            for key in reversed(found):  # the head of a chain is of use to more conversations than its tail
-                self._index.touch(key)
+            self._index.touch_chain(list(found))
             return found
 
     def put_many(self, blocks: Mapping[BlockKey, Block]) -> None:
@@ -46,6 +45,10 @@ class RamTier:
             for key in keys:
                 if self._index.discard(key):
                     del self._blocks[key]
+
+    def used(self, keys: Sequence[BlockKey]) -> None:
+        with self._lock:
+            self._index.touch_chain(keys)
 
     def evicted(self, key: BlockKey) -> bool:
         return self._index.was_evicted(key)

@@ -104,6 +104,9 @@ class RedisTier:
         for key in keys:
             _sound(replies[key][0])
 
+    def used(self, keys: Sequence[BlockKey]) -> None:
+        """Nothing to do: whoever saves asks what is there, and that renews it."""
+
     def evicted(self, key: BlockKey) -> bool:
         """Whether this server knew the block to be there, and it was gone when last asked for."""
         return self._known.get(key) is False

@@ -45,6 +45,10 @@ class Tier(Protocol):
         """Forget these blocks; unknown keys are fine."""
         ...
 
+    def used(self, keys: Sequence[BlockKey]) -> None:
+        """These are one chain, head first, that was of use: its head shall be the last of them to leave."""
+        ...
+
     def evicted(self, key: BlockKey) -> bool:
         """Whether this block was here lately and had to make room."""
         ...

@@ -105,6 +105,19 @@ def test_what_was_to_be_removed_meanwhile_is_gone_before_anybody_reads_it() -> N
     assert guarded.get_many([KEY, OTHER]) == {OTHER: b"other"}
 
 
+def test_without_a_probe_it_is_gone_when_the_pause_is_over() -> None:
+    tier = Flaky()
+    guarded = GuardedTier(tier, Tally(), pause_seconds=0.05)
+    guarded.put_many({KEY: b"block", OTHER: b"other"})
+    tier.broken = True
+    guarded.get_many([KEY])
+    guarded.remove_many([KEY])
+    assert tier.contains([KEY]) == [True]
+    tier.broken = False
+    until(lambda: guarded.available)
+    assert guarded.contains([KEY, OTHER]) == [False, True]
+
+
 def test_what_is_to_be_removed_while_the_tier_comes_back_is_removed_too() -> None:
     class Slow(Sick):
         """Removing takes until it is let through."""

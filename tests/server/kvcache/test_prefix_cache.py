@@ -141,6 +141,31 @@ def test_under_pressure_a_conversation_keeps_its_head() -> None:
     assert contents(restored) == contents(saved, 0, restored.length)
 
 
+def test_a_conversation_that_goes_on_keeps_its_head_however_long_it_is(tmp_path: Path) -> None:
+    """In every tier that it is saved to, though it was read from one of them only, and in pieces."""
+    tiers = ram(), disk(tmp_path)
+    cache = cache_over(*tiers)
+    save(cache, 40 * BLOCK_SIZE)
+    restore(cache, token_ids(40 * BLOCK_SIZE))
+    save(cache, 50 * BLOCK_SIZE)
+    keys = [span.key for span in cache.match("", token_ids(50 * BLOCK_SIZE)).spans]
+    for tier in tiers:
+        assert list(tier._index._sizes) == list(reversed(keys))
+
+
+def test_a_conversation_that_goes_on_makes_others_leave_and_not_itself() -> None:
+    """Though it was the first to be saved."""
+    measure = ram()
+    save(cache_over(measure), 10 * BLOCK_SIZE)
+    room = ram(2 * measure.num_bytes)
+    cache = cache_over(room)
+    save(cache, 10 * BLOCK_SIZE)
+    cache.save("", token_ids(10 * BLOCK_SIZE, first=1000), filled_buffer(10 * BLOCK_SIZE).snapshot(), always)
+    assert room.num_bytes == room.budget_bytes
+    save(cache, 15 * BLOCK_SIZE)
+    assert cache.match("", token_ids(15 * BLOCK_SIZE)).num_tokens == 15 * BLOCK_SIZE
+
+
 def test_what_disk_gave_is_in_ram_the_next_time(tmp_path: Path) -> None:
     save(cache_over(disk(tmp_path)), LONGEST)
     cache = cache_over(ram(), disk(tmp_path))

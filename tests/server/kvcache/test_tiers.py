@@ -148,6 +148,14 @@ def test_of_a_chain_read_together_the_tail_leaves_first(bounded: Tier) -> None:
 
 
 @BOUNDED
+def test_of_a_chain_used_together_the_tail_leaves_first(bounded: Tier) -> None:
+    put(bounded, *range(10))
+    bounded.used([key(2), key(0), key(77), key(1)])
+    put(bounded, *range(10, 18))
+    assert held(bounded) == {0, 2, *range(10, 18)}
+
+
+@BOUNDED
 def test_what_comes_back_is_no_longer_called_evicted(bounded: Tier) -> None:
     put(bounded, *range(11))
     put(bounded, 0)
