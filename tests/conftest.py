@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from safetensors.torch import load_file, save_file
 from tests.support.models import END_OF_TEXT, IM_END, TinyModels
 from tests.support.redis_server import RedisServer
@@ -16,6 +17,10 @@ StartServer = Callable[..., ServerProcess]
 
 # Run in the background of a script, tests inherit that Ctrl-C is ignored, and so would the programs they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("warmturn", deadline=None)
+settings.load_profile("warmturn")
 
 
 @pytest.fixture(scope="session")

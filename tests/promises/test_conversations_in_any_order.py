@@ -163,7 +163,6 @@ def test_conversations_in_any_order(tiny_models: TinyModels, architecture: str) 
     machine.settings = settings(
         max_examples=20,
         stateful_step_count=16,
-        deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )

@@ -1,7 +1,7 @@
 """Which characters and which tokens of a prompt belong to which message, whatever the template does to them."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.server.chat.tokenizers_of_other_kinds import composes, lowercases, puts_a_space_first
 from tests.support.templates import TEMPLATES
@@ -146,7 +146,6 @@ def test_a_time_that_went_on_is_no_doubt_but_other_words_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["chatml", "strips_thinking", "composes", "puts_a_space_first", "lowercases"])
-@settings(deadline=None)
 @given(
     said=st.lists(
         st.tuples(st.sampled_from(["user", "assistant"]), st.text(alphabet="abt he日é😀\n<>|", max_size=25)), max_size=6

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.server.chat.tokenizers_of_other_kinds import composes, lowercases, puts_a_space_first
 from tests.support.models import IM_END
@@ -73,7 +73,6 @@ sampled_ids = st.lists(st.integers(len(SPECIAL_TOKENS), TOKENIZER_SIZE + 10), ma
 """Whatever a random model may choose, half characters and ids without a token included."""
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=20), sampled_ids, st.booleans()), min_size=1, max_size=6))
 def test_a_conversation_that_goes_on_keeps_every_id(turns: list[tuple[str, list[int], bool]]) -> None:
     dialogue = Dialogue()
@@ -181,7 +180,6 @@ histories = st.lists(st.tuples(roles, texts), max_size=5)
 
 
 @pytest.mark.parametrize("name", ["chatml", "composes", "puts_a_space_first"])
-@settings(deadline=None)
 @given(said=histories, seed=st.integers(0, 9), edited=histories, common=st.integers(0, 5), cut=st.integers(0, 40))
 def test_after_any_edit_the_ids_say_exactly_the_new_text(
     name: str, said: list[tuple[str, str]], seed: int, edited: list[tuple[str, str]], common: int, cut: int
@@ -201,7 +199,6 @@ def test_after_any_edit_the_ids_say_exactly_the_new_text(
         assert decoded(tokenizer, transcript) == after
 
 
-@settings(deadline=None)
 @given(said=histories, changed=texts)
 def test_an_edited_message_keeps_everything_before_it(said: list[tuple[str, str]], changed: str) -> None:
     text = render(said)
@@ -214,7 +211,6 @@ def render(messages: list[tuple[str, str]]) -> str:
     return "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in messages)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=10), st.text(alphabet="the cat", max_size=10)), min_size=1, max_size=4))
 def test_a_tokenizer_that_changes_text_loses_reuse_and_nothing_else(turns: list[tuple[str, str]]) -> None:
     tokenizer = TOKENIZERS["lowercases"]
