@@ -45,9 +45,10 @@ class Conversations:
         """Oldest first."""
         return map(parse_item, self._pages(f"{_path(conversation_id)}/items", "asc"))
 
-    def turns(self, conversation_id: str) -> Iterator[LoggedTurn]:
-        """The reports of its answered turns, oldest first."""
-        return map(parse_logged_turn, self._pages(f"{_path(conversation_id)}/turns", "asc"))
+    def turns(self, conversation_id: str, *, newest_first: bool = False) -> Iterator[LoggedTurn]:
+        """The reports of its answered turns."""
+        order = "desc" if newest_first else "asc"
+        return map(parse_logged_turn, self._pages(f"{_path(conversation_id)}/turns", order))
 
     def delete_item(self, conversation_id: str, item_id: str) -> Conversation:
         return parse_conversation(self._transport.delete(f"{_path(conversation_id)}/items/{item_id}"))

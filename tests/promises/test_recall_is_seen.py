@@ -66,7 +66,7 @@ class Answer(NamedTuple):
         return [self.lookback["sources"][look["by_layer"][layer]["source"]]["turn"] for look in self.value_looks()]
 
     def finds_the_very_token(self, layer: int) -> bool:
-        """The token most looked at is the one that is then said, or the one before it."""
+        """The token most looked at is the one that is then said."""
         texts = {int(position): token["text"] for position, token in self.lookback["tokens"].items()}
         favourites = [(look["text"], look["by_layer"][layer]["position"]) for look in self.value_looks()]
         return all(texts[position] == text for text, position in favourites)
@@ -74,7 +74,7 @@ class Answer(NamedTuple):
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Answer]]:
-    """Everything is told, with chat in between; the server is killed; then everything is asked."""
+    """Everything is told, with chat in between; the server is started anew; then everything is asked."""
     with ServerProcess(bundled.path(), tmp_path_factory.mktemp("recall") / "data") as server:
         with server.client() as http:
             talk = Talk.begin(http)

@@ -89,8 +89,10 @@ class ChatSession:
 
     def look_back(self) -> Lookback | None:
         """What the conversation's last reply looked at; None where there is none, or the server cannot tell."""
-        turns = [] if self.conversation is None else list(self.client.conversations.turns(self.conversation.id))
-        return self.client.look_back(turns[-1].id) if turns else None
+        if self.conversation is None:
+            return None
+        last = next(self.client.conversations.turns(self.conversation.id, newest_first=True), None)
+        return self.client.look_back(last.id) if last else None
 
     def items(self) -> list[Item]:
         return [] if self.conversation is None else list(self.client.conversations.items(self.conversation.id))

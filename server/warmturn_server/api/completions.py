@@ -19,7 +19,7 @@ from .completions_wire import (
     finish_reason,
     usage_chunk_object,
 )
-from .errors import error_of
+from .errors import error_in_stream
 from .extras import extras
 from .json import Json, JsonReply
 from .logprobs import logprob_objects
@@ -61,7 +61,7 @@ async def _chunks(body: CreateCompletion, turn: RunningTurn, tokenizer: TextToke
         if body.wants_usage:
             yield data_event({**usage_chunk_object(turn), **report})
     except Exception as error:
-        yield data_event({"error": error_of(error)})
+        yield data_event({"error": error_in_stream(turn.id, error)})
     yield DONE
 
 

@@ -47,6 +47,13 @@ def error_of(error: Exception) -> Json:
     return _UNFORESEEN
 
 
+def error_in_stream(turn_id: str, error: Exception) -> Json:
+    """The same for a turn whose reply has begun: no status in the access log would tell of it."""
+    if isinstance(error, WarmturnError):
+        _log.error("turn %s failed: %s", turn_id, error)
+    return error_of(error)
+
+
 def reply(status: int, error: Json, headers: Mapping[str, str] | None = None) -> JsonReply:
     return JsonReply({"error": error}, status, headers=dict(headers or {}))
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from ..chat import Item, RunningTurn, TextTokenizer
-from ..errors import WarmturnError
-from .errors import error_of
+from .errors import error_in_stream
 from .json import Json
 from .logprobs import logprob_objects
 from .messages import item_object, output_part
 from .responses_wire import failed_response, finished_response, running_response
 from .sse import named_event
-
-_log = logging.getLogger(__name__)
 
 
 class ResponseEvents:
@@ -65,9 +61,7 @@ class ResponseEvents:
 
     def _failure(self, error: Exception) -> list[bytes]:
         """Both forms: some clients look for the error event, others for the response's end."""
-        shape = error_of(error)
-        if isinstance(error, WarmturnError):
-            _log.error("turn %s failed: %s", self._turn.id, error)
+        shape = error_in_stream(self._turn.id, error)
         told = {"code": shape["code"], "message": shape["message"], "param": shape["param"]}
         return [
             self._event("response.failed", response=failed_response(self._turn, shape)),

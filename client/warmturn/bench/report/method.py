@@ -24,8 +24,8 @@ def _sentences(result: BenchResult) -> Iterator[str]:
             "computed and was not, by the server's own report, counts as failed."
         )
     yield (
-        f"{there.warm_up_turns} turns before the first one warmed the server up and are counted nowhere. They left "
-        "the state of the shared system prompt behind, as in any server that has run for a minute."
+        f"{there.warm_up_turns} turns before the first one warmed the server up and are counted nowhere. After them "
+        "the state of a system prompt that conversations share is there, as in any server that has run for a minute."
     )
     yield _clock(there.load)
     yield (
