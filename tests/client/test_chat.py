@@ -1,5 +1,6 @@
 """`warmturn chat` against a real server: through a pipe, and at a terminal with a keyboard."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -101,6 +102,21 @@ def test_reuse_is_switched_and_said(command: Command) -> None:
     assert "this chat: 1 turns, 0 of" in done.stderr
     assert "unknown command /nonsense" in done.stderr
     assert done.code == 0
+
+
+def test_lookback_shows_what_the_last_answer_looked_at(command: Command) -> None:
+    done = command("chat", *GREEDY, stdin="/lookback\nblue whale\nred fox\n/lookback\n/lookback 1\n/lookback 9\n")
+    none_yet, *shown = done.stderr.split("what the 6 tokens of the answer looked at, ")
+    assert "there is no answer yet" in none_yet
+    assert [lines.partition(":")[0] for lines in shown] == ["all layers", "layer 1 alone"]
+    for lines in shown:
+        turns, _, _ = lines.partition("the tokens that looked back")
+        shares = [float(share) for share in re.findall(r" ([\d.]+)% ", turns)]
+        assert sum(shares) == pytest.approx(100, abs=0.5)
+        assert re.search(r"turn 1 +you +blue whale", turns)
+        assert re.search(r"turn 2 +you +red fox", turns)
+    assert "there is no layer '9'; they count from 0 to 2" in done.stderr
+    assert command("chat", "-c", stdin="/lookback\n").stderr.count("red fox") == 1
 
 
 def test_an_error_ends_a_piped_chat(command: Command) -> None:

@@ -63,8 +63,12 @@ class Setting:
             time.sleep(0.05)
 
     def await_reuse(self) -> None:
-        """State is kept in Redis and comes from there again: one turn may rightly be computed, not all can."""
-        for _ in range(10):
+        """State is kept in Redis and comes from there again.
+
+        A few turns may rightly be computed: what a busy machine measured just after the fault is believed a tenth less
+        with each of them.
+        """
+        for _ in range(30):
             talk = self.talk_that_only_redis_holds()
             report = self.say(talk, "And now?").report
             if report["cached_by_tier"]["redis"] > 0:
