@@ -75,7 +75,7 @@ class Metrics:
         )
         self._overhead = Histogram(
             "warmturn_step_overhead_seconds",
-            "Of a step, what is not the forward pass",
+            "From one step's end to the next one's, what is not the forward pass",
             buckets=_STEP_SECONDS,
             registry=new,
         )

@@ -13,7 +13,7 @@ REPLY_TOKENS = 128
 
 
 def measure_http_overhead(model: Path, data_dir: Path) -> list[dict[str, float | int | str | None]]:
-    """From the server's own metrics: time between tokens of a sequence, less the forward pass in between."""
+    """From the server's own metrics: from one step's end to the next one's, what is not the forward pass."""
     threads = str(os.cpu_count() or 1)
     with ServerProcess(model, data_dir, "--dtype", "bfloat16", "--threads", threads) as server:
         with ThreadPoolExecutor(STREAMS) as pool:
@@ -22,16 +22,14 @@ def measure_http_overhead(model: Path, data_dir: Path) -> list[dict[str, float |
             list(pool.map(_stream, [server.base_url] * STREAMS))
         after = _sums(server.base_url)
     gained = {name: after[name] - before[name] for name in after}
-    between = gained["inter_token_latency_seconds_sum"] / gained["inter_token_latency_seconds_count"]
-    forward = gained["forward_seconds_sum"] / gained["forward_seconds_count"]
-    inside = gained["step_overhead_seconds_sum"] / gained["step_overhead_seconds_count"]
+    steps = gained["step_overhead_seconds_count"]
     return [
         {
             "streams": STREAMS,
-            "between tokens": round(between * 1000, 2),
-            "forward": round(forward * 1000, 2),
-            "sampling and detokenising": round(inside * 1000, 3),
-            "all bookkeeping": round((between - forward) * 1000, 2),
+            "steps": int(steps),
+            "sequences a step": round(gained["step_sequences_sum"] / steps, 2),
+            "forward": round(1000 * gained["forward_seconds_sum"] / steps, 2),
+            "all bookkeeping": round(1000 * gained["step_overhead_seconds_sum"] / steps, 3),
         }
     ]
 
@@ -53,6 +51,5 @@ def _stream(base_url: str) -> None:
 def _sums(base_url: str) -> dict[str, float]:
     text = httpx.get(f"{base_url}/metrics").text
     return {
-        match[1]: float(match[2])
-        for match in re.finditer(r"^warmturn_(\w+_seconds_(?:sum|count)) (\S+)$", text, re.MULTILINE)
+        match[1]: float(match[2]) for match in re.finditer(r"^warmturn_(\w+_(?:sum|count)) (\S+)$", text, re.MULTILINE)
     }

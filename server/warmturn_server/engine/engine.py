@@ -242,6 +242,7 @@ class Engine:
     def _read_inbox(self) -> None:
         """Do what others asked for; wait for it when there is nothing to run."""
         if not self._loop.has_work:
+            self._loop.rest()
             try:
                 self._do(self._inbox.get(timeout=self._loop.background_due_in()))
             except queue.Empty:

@@ -49,7 +49,8 @@ class EngineObserver(Protocol):
 
     def restored(self, tier: str, seconds: float) -> None: ...
 
-    def step(self, num_sequences: int, num_tokens: int, forward_seconds: float, seconds: float) -> None: ...
+    def step(self, num_sequences: int, num_tokens: int, forward_seconds: float, seconds: float) -> None:
+        """`seconds`: since the last step was over, or since this one began if nothing was to be done before."""
 
 
 class EngineLoop:
@@ -87,6 +88,8 @@ class EngineLoop:
         self._background = Background(
             runner, admission, residents, controls, scheduler.prefill_budget, new_replay, self
         )
+        self._step_ended: float | None = None
+        """When the last step was over, if the next one follows on it."""
         self._restorers = ThreadPoolExecutor(_RESTORING_THREADS, "warmturn-restorer")
 
     def shutdown(self) -> None:
@@ -112,6 +115,10 @@ class EngineLoop:
             self._step(step)
         elif self.background_due_in() == 0.0:
             self._background.step()
+
+    def rest(self) -> None:
+        """There is nothing to do: the time until the next step is not spent on any."""
+        self._step_ended = None
 
     def background_due_in(self) -> float | None:
         """Seconds of quiet until a control turn may be computed again; None while none may."""
@@ -213,7 +220,8 @@ class EngineLoop:
             for sequence, _ in step:
                 self._give_up(sequence, error)
             return
-        self._observer.step(len(step), sum(count for _, count in step), forward_seconds, now() - began)
+        since, self._step_ended = self._step_ended or began, now()
+        self._observer.step(len(step), sum(count for _, count in step), forward_seconds, self._step_ended - since)
 
     def _watched(
         self, step: list[tuple[Sequence, int]], work: list[Work], starts: list[int], logits: torch.Tensor
