@@ -48,6 +48,7 @@ class Balancer:
             except httpx.TransportError:
                 pass
             time.sleep(0.05)
+        self._end()
         raise AssertionError(f"haproxy was not ready:\n{self._output.read_text()}")
 
     def __enter__(self) -> Self:
@@ -62,5 +63,8 @@ class Balancer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._process.kill()
         self._process.wait()

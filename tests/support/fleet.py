@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,15 +32,15 @@ class Fleet:
         return ServerProcess(self._model, self._folder / name / "data", *log, *self._options, environment=environment)
 
     def __enter__(self) -> Self:
-        self.redis.start()
-        for server in self.servers:
-            server.start()
+        with ExitStack() as started:
+            started.enter_context(self.redis)
+            for server in self.servers:
+                started.enter_context(server)
+            self._running = started.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for server in self.servers:
-            server.__exit__(kind, error, at)
-        self.redis.__exit__(kind, error, at)
+        self._running.__exit__(kind, error, at)
 
 
 def say_when_free(talk: Talk, text: str) -> Said:

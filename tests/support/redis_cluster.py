@@ -22,25 +22,29 @@ class RedisCluster:
         self.nodes = [RedisServer(folder / str(n), "--cluster-enabled", "yes") for n in range(size)]
         for node in self.nodes:
             node.port = _port_with_a_bus()
-        self._running = ExitStack()
 
     @property
     def url(self) -> str:
         return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
     def __enter__(self) -> Self:
-        for number, node in enumerate(self.nodes):
-            self._running.enter_context(node)
-            share = range(number * _SLOTS // len(self.nodes), (number + 1) * _SLOTS // len(self.nodes))
-            _cluster(node, "ADDSLOTS", *share)
-            _cluster(node, "SET-CONFIG-EPOCH", number + 1)
+        with ExitStack() as started:
+            for number, node in enumerate(self.nodes):
+                started.enter_context(node)
+                share = range(number * _SLOTS // len(self.nodes), (number + 1) * _SLOTS // len(self.nodes))
+                _cluster(node, "ADDSLOTS", *share)
+                _cluster(node, "SET-CONFIG-EPOCH", number + 1)
+            self._meet()
+            self._running = started.pop_all()
+        return self
+
+    def _meet(self) -> None:
         for node in self.nodes[1:]:
             _cluster(self.nodes[0], "MEET", "127.0.0.1", node.port)
         deadline = time.monotonic() + _SECONDS
         while not all(self._knows_all(node) for node in self.nodes):
             assert time.monotonic() < deadline, "the cluster did not come together"
             time.sleep(0.05)
-        return self
 
     def _knows_all(self, node: RedisServer) -> bool:
         info = _cluster(node, "INFO")

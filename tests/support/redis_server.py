@@ -73,6 +73,7 @@ class RedisServer:
                 return
             except redis.ConnectionError:  # not listening yet, or still reading its append-only file
                 time.sleep(0.02)
+        self.kill()
         raise AssertionError(f"redis-server was not ready:\n{(self.folder / 'redis.txt').read_text()}")
 
     def pause(self) -> None:
