@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ByteSize
-from tests.support.controls import await_that, num_audits
+from tests.support.controls import num_audits
+from tests.support.waiting import wait_until
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from warmturn_server import bundled
@@ -141,7 +142,7 @@ def say(engine: Engine, prompt: list[int]) -> None:
     before = num_audits(engine)
     report = engine.generate(GenerationRequest(tuple(prompt), GREEDY)).report
     if report.control is not None:
-        await_that(lambda: num_audits(engine) > before)
+        wait_until(lambda: num_audits(engine) > before, "the audit did not come to an end", seconds=120)
 
 
 def on_engine_thread(engine: Engine, call: Callable[[], None]) -> None:

@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from tests.client.command import WARMTURN, Command, environment
 from tests.client.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, Terminal
 from tests.support.server import ServerProcess
+from tests.support.waiting import wait_until
 
 from warmturn import Client, Item
 
@@ -191,10 +191,7 @@ def test_ctrl_c_stops_the_turn_and_not_the_program(endless_server: ServerProcess
 
 def _wait_until_idle(client: Client) -> None:
     """The server stops computing what nobody reads any more."""
-    deadline = time.monotonic() + 10
-    while client.stats()["running"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not client.stats()["running"], "it still computes", seconds=10)
 
 
 def test_ctrl_c_at_the_prompt_only_clears_it(at_terminal: Terminal) -> None:

@@ -16,6 +16,7 @@ from tests.support.prometheus import Prometheus
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.server import ServerProcess
 from tests.support.talk import Said, Talk, checked
+from tests.support.waiting import wait_until
 
 KEY: Final = "the operator's key"
 LINES: Final = ("And my dog is called Fido.", "What is my cat called?", "And my dog?")
@@ -79,10 +80,8 @@ class Topology:
 
     def await_warm(self, talk: Talk) -> None:
         """Ask for it until it is so."""
-        deadline = time.monotonic() + 30
-        while checked(self.client.post(f"/v1/conversations/{talk.id}/warm"))["status"] != "warm":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        warm = f"/v1/conversations/{talk.id}/warm"
+        wait_until(lambda: checked(self.client.post(warm))["status"] == "warm", "it never was warm")
 
     def await_saved(self) -> None:
         """Until the shared tier has not grown for a while."""

@@ -1,22 +1,21 @@
 """Control turns as operators and clients see them: in the reply, in `/v1/stats`, in `/metrics`."""
 
-import time
 from typing import Any
 
 import httpx
 import pytest
 from tests.conftest import StartServer
 from tests.support.talk import Talk, checked
+from tests.support.waiting import wait_until
 
 
 def stats_after(client: httpx.Client, num_audits: int) -> dict[str, Any]:
-    deadline = time.monotonic() + 120
-    while True:
-        stats = checked(client.get("/v1/stats"))
-        if sum(stats["audits"][result] for result in ("clean", "breach", "inconclusive")) >= num_audits:
-            return stats
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    def stats_by_now() -> dict[str, Any] | None:
+        stats: dict[str, Any] = checked(client.get("/v1/stats"))
+        audits = sum(stats["audits"][result] for result in ("clean", "breach", "inconclusive"))
+        return stats if audits >= num_audits else None
+
+    return wait_until(stats_by_now, "the audits did not come to an end", seconds=120)
 
 
 @pytest.mark.parametrize("mode", ["shadow", "replace"])

@@ -1,6 +1,5 @@
 """When the log in Redis fails, a turn is refused, never lost: nothing is acknowledged that is not stored."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from tests.support.models import TinyModels
 from tests.support.redis_server import DURABLE, RedisServer
 from tests.support.server import ServerProcess
 from tests.support.talk import Json, Talk, checked
+from tests.support.waiting import wait_until
 
 HANGING_SECONDS = 20
 """A request that takes longer hangs: this is no measure of how fast a refusal is."""
@@ -54,10 +54,7 @@ def client(rig: Rig) -> Iterator[httpx.Client]:
 
 
 def await_ready(client: httpx.Client) -> None:
-    deadline = time.monotonic() + 30
-    while client.get("/ready").status_code != 200:
-        assert time.monotonic() < deadline, "it did not recover by itself"
-        time.sleep(0.1)
+    wait_until(lambda: client.get("/ready").status_code == 200, "it did not recover by itself")
 
 
 def assert_refused(reply: httpx.Response) -> None:

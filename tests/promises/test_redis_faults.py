@@ -14,6 +14,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.reference import Reference, assert_greedy
 from tests.support.server import ServerProcess
 from tests.support.talk import Json, Said, Talk, checked, respond
+from tests.support.waiting import wait_until
 
 ONLY_REDIS = ("--block-size", "8", "--kv-memory", "300KiB", "--ram-cache", "0", "--disk-cache", "0")
 ENVIRONMENT = {"WARMTURN_REDIS_WAIT_MS": "900", "WARMTURN_PREFILL_BUDGET": "2"}
@@ -57,10 +58,8 @@ class Setting:
         return tier
 
     def await_tier(self, available: bool) -> None:
-        deadline = time.monotonic() + _SECONDS
-        while self.redis_tier()["available"] is not available:
-            assert time.monotonic() < deadline, f"the tier never became available={available}"
-            time.sleep(0.05)
+        never = f"the tier never became available={available}"
+        wait_until(lambda: self.redis_tier()["available"] is available, never, _SECONDS)
 
     def await_reuse(self) -> None:
         """State is kept in Redis and comes from there again.

@@ -10,6 +10,7 @@ from tests.support.models import TinyModels
 from tests.support.reference import Reference, assert_greedy
 from tests.support.server import ServerProcess
 from tests.support.talk import Json, Talk, checked, respond
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +78,7 @@ def test_deleting_at_one_server_removes_the_state_at_all(fleet: Fleet, clients: 
     saved = settled_state(fleet.servers[1]) - before
     assert saved
     assert clients[0].delete(f"/v1/conversations/{talk.id}").status_code == 200
-    deadline = time.monotonic() + 30
-    while saved & state_on_disk(fleet.servers[1]):
-        assert time.monotonic() < deadline, "state of a deleted conversation is left"
-        time.sleep(0.05)
+    wait_until(lambda: not saved & state_on_disk(fleet.servers[1]), "state of a deleted conversation is left")
 
 
 def test_a_conversation_is_busy_at_every_server(clients: list[httpx.Client]) -> None:

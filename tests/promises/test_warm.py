@@ -1,10 +1,9 @@
 """A conversation that is warmed before its next turn finds its state near, and says the same."""
 
-import time
-
 import httpx
 from tests.conftest import StartServer
 from tests.support.talk import Json, Talk, checked
+from tests.support.waiting import wait_until
 
 LINES = ("My cat is called Mirelo and my dog is called Fido.", "What is my cat called?", "And my dog?")
 
@@ -14,11 +13,11 @@ def warm(client: httpx.Client, conversation_id: str) -> Json:
 
 
 def wait_until_warm(client: httpx.Client, conversation_id: str) -> Json:
-    deadline = time.monotonic() + 30
-    while (warming := warm(client, conversation_id))["status"] != "warm":
-        assert time.monotonic() < deadline, warming
-        time.sleep(0.05)
-    return warming
+    def warmed() -> Json | None:
+        warming = warm(client, conversation_id)
+        return warming if warming["status"] == "warm" else None
+
+    return wait_until(warmed, "it never was warm")
 
 
 def held(client: httpx.Client) -> Json:

@@ -2,17 +2,16 @@
 
 import random
 import socket
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_until
 
 _SLOTS = 16_384
 _BUS = 10_000
-_SECONDS = 30
 
 
 class RedisCluster:
@@ -41,10 +40,7 @@ class RedisCluster:
     def _meet(self) -> None:
         for node in self.nodes[1:]:
             _cluster(self.nodes[0], "MEET", "127.0.0.1", node.port)
-        deadline = time.monotonic() + _SECONDS
-        while not all(self._knows_all(node) for node in self.nodes):
-            assert time.monotonic() < deadline, "the cluster did not come together"
-            time.sleep(0.05)
+        wait_until(lambda: all(map(self._knows_all, self.nodes)), "the cluster did not come together")
 
     def _knows_all(self, node: RedisServer) -> bool:
         info = _cluster(node, "INFO")

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.controls import audited, await_that, controls_of
+from tests.support.controls import audited, controls_of
 from tests.support.engines import greedy, running_engine
 from tests.support.models import TinyModels
 from tests.support.reference import random_ids
 from tests.support.steps import Steps
+from tests.support.waiting import wait_until
 
 from warmturn_server.engine import Engine, Generated, TokenDelta, background
 from warmturn_server.engine.control import MAX_BACKLOG
@@ -94,7 +95,7 @@ def test_real_work_goes_first_and_never_shares_a_step_with_a_replay(
         two_turns(engine)
         steps = Steps(monkeypatch)
         steps.hold()
-        await_that(lambda: bool(engine._loop._background.sequences))
+        wait_until(lambda: engine._loop._background.sequences, "no control turn began")
         deltas = asked(engine, OTHER)
         steps.go_on()
         assert num_tokens(deltas) == REPLY
@@ -133,7 +134,7 @@ def test_a_replay_gives_its_memory_back_as_soon_as_a_turn_needs_it(
         two_turns(engine)
         steps = Steps(monkeypatch)
         steps.hold()
-        await_that(lambda: bool(engine._loop._background.sequences))
+        wait_until(lambda: engine._loop._background.sequences, "no control turn began")
         deltas = asked(engine, random_ids(random.Random(9), 250))
         steps.go_on()
         assert num_tokens(deltas) == REPLY

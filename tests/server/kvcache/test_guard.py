@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pytest
 from tests.support.state import Tally
+from tests.support.waiting import wait_until
 
 from warmturn_server.kvcache import Block, BlockKey, GuardedTier, TierFull, TierUnavailable
 from warmturn_server.kvcache.ram import RamTier
@@ -71,11 +72,8 @@ class Sick(Flaky):
             raise TierUnavailable("still gone")
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+def await_available(guarded: GuardedTier) -> None:
+    wait_until(lambda: guarded.available, "the tier never came back")
 
 
 def test_with_a_probe_it_stays_off_until_that_succeeds_and_no_caller_has_to_find_out() -> None:
@@ -89,7 +87,7 @@ def test_with_a_probe_it_stays_off_until_that_succeeds_and_no_caller_has_to_find
         assert guarded.get_many([KEY]) == {}
     assert (tier.calls, tally.failures) == (1, ["ram"])
     tier.broken = False
-    until(lambda: guarded.available)
+    await_available(guarded)
     assert guarded.get_many([KEY]) == {KEY: b"block"}
 
 
@@ -101,7 +99,7 @@ def test_what_was_to_be_removed_meanwhile_is_gone_before_anybody_reads_it() -> N
     guarded.get_many([KEY])
     guarded.remove_many([KEY])
     tier.broken = False
-    until(lambda: guarded.available)
+    await_available(guarded)
     assert guarded.get_many([KEY, OTHER]) == {OTHER: b"other"}
 
 
@@ -114,7 +112,7 @@ def test_without_a_probe_it_is_gone_when_the_pause_is_over() -> None:
     guarded.remove_many([KEY])
     assert tier.contains([KEY]) == [True]
     tier.broken = False
-    until(lambda: guarded.available)
+    await_available(guarded)
     assert guarded.contains([KEY, OTHER]) == [False, True]
 
 
@@ -139,7 +137,7 @@ def test_what_is_to_be_removed_while_the_tier_comes_back_is_removed_too() -> Non
     assert tier.removing.wait(10)
     guarded.remove_many([OTHER])
     tier.through.set()
-    until(lambda: guarded.available)
+    await_available(guarded)
     assert guarded.get_many([KEY, OTHER]) == {}
 
 
@@ -154,7 +152,7 @@ def test_what_was_refused_just_before_the_tier_came_back_is_removed_too(monkeypa
     def and_then_back(call: Callable[[], bool], otherwise: bool) -> bool:
         done = attempt(call, otherwise)
         tier.broken = False
-        until(lambda: guarded.available)
+        await_available(guarded)
         return done
 
     with monkeypatch.context() as racing:

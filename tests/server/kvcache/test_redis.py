@@ -16,6 +16,7 @@ from tests.support.programs import program
 from tests.support.redis_cluster import RedisCluster, Sentinel
 from tests.support.redis_server import RedisServer
 from tests.support.state import Tally, redis_tier
+from tests.support.waiting import wait_until
 
 from warmturn_server.errors import StartRefused
 from warmturn_server.kvcache import FarTier, GuardedTier, Patience, RedisTier, TierFull, TierUnavailable
@@ -81,10 +82,7 @@ def test_a_redis_that_is_full_says_so_and_still_gives_what_it_has(tmp_path: Path
 def test_a_replica_takes_nothing_and_gives_what_it_has(tmp_path: Path, redis_server: RedisServer) -> None:
     put(redis_tier(redis_server.url), 1)
     with RedisServer(tmp_path / "replica", "--replicaof", "127.0.0.1", str(redis_server.port)) as replica:
-        deadline = time.monotonic() + 30
-        while not names(replica):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: names(replica), "nothing came to the replica")
         tier = redis_tier(replica.url)
         assert tier.get_many([key(1)]) == {key(1): block(1)}
         with pytest.raises(TierFull):
