@@ -11,9 +11,9 @@ from typing import Final, cast
 
 import jinja2
 from tokenizers import Tokenizer
-from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from ..engine import TokenStream
 from ..errors import InvalidRequest, ModelRefused
 from .items import ChatMessage
 
@@ -76,10 +76,13 @@ class TextTokenizer:
         It is the visible text, decoded as the engine does it, with the special tokens put back where they stood: what
         a template will write. Bytes at the end that are no whole character stand for nothing.
         """
-        stream = _Stream(self._backend, before[-_DECODE_CONTEXT:])
+        stream = TokenStream(self._backend, before[-_DECODE_CONTEXT:])
         text, ends = "", array("q")
         for number, token_id in enumerate(token_ids):
-            piece = stream.step(token_id) + self._special.get(token_id, "")
+            piece = stream.step(token_id)
+            if number == len(token_ids) - 1:
+                piece += stream.finish()
+            piece += self._special.get(token_id, "")
             if piece:
                 text += piece
                 ends.extend([len(text)] * (number + 1 - len(ends)))
@@ -132,18 +135,3 @@ def _ends_from_offsets(text: str, offsets: Sequence[int]) -> tuple[int, ...]:
             end = offset
         ends[number] = end
     return tuple(ends)
-
-
-class _Stream:
-    """The tokenizer's incremental decoder, going on where it cannot decode."""
-
-    def __init__(self, backend: Tokenizer, context: Sequence[int]) -> None:
-        self._backend = backend
-        self._stream = DecodeStream(ids=list(context), skip_special_tokens=True)
-
-    def step(self, token_id: int) -> str:
-        try:
-            return self._stream.step(self._backend, token_id) or ""
-        except Exception:  # a bare one, where byte-fallback pieces do not fit together
-            self._stream = DecodeStream(skip_special_tokens=True)
-            return self._stream.step(self._backend, token_id) or ""

@@ -18,6 +18,7 @@ from .queries import MAX_LOOKS
 from .report import Finish, FinishReason, Generated, TokenDelta, TokenLogprobs, TurnReport
 from .request import GenerationRequest, Reading, ReuseMode, Rewrite, SamplingParams
 from .residents import Residents
+from .token_stream import TokenStream
 
 __all__ = [
     "MAX_LOOKS",
@@ -55,6 +56,7 @@ __all__ = [
     "Seen",
     "TokenDelta",
     "TokenLogprobs",
+    "TokenStream",
     "TurnReport",
     "Verdict",
     "Work",

@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer
-from tokenizers.decoders import DecodeStream
 
-_UNFINISHED = "\N{REPLACEMENT CHARACTER}"
+from .token_stream import TokenStream
 
 
 class Detokenizer:
     """Text of one sequence's output: never half a character, never any part of a stop string."""
 
     def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
-        self._tokenizer = tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
-        self._latest: list[int] = []
-        self._open: list[int] = []
+        self._stream = TokenStream(tokenizer)
         self._stop = [text for text in stop if text]
         self._held = ""
         self.stopped = False
 
     def add(self, token_id: int) -> str:
         """Text that this token makes certain; empty while a character or a stop string is undecided."""
-        return self._visible(self._decode(token_id))
+        return self._visible(self._stream.step(token_id))
 
     def finish(self) -> str:
         """What was held back for a character or a stop string that did not come; `stopped` if a stop string did."""
-        text = self._visible(self._whole_characters())
-        held, self._held, self._open = self._held, "", []
+        text = self._visible(self._stream.finish())
+        held, self._held = self._held, ""
         return text + held
 
     def _visible(self, text: str) -> str:
@@ -44,24 +40,6 @@ class Detokenizer:
         undecided = max((_overlap(self._held, text) for text in self._stop), default=0)
         text, self._held = self._held[: len(self._held) - undecided], self._held[len(self._held) - undecided :]
         return text
-
-    def _decode(self, token_id: int) -> str:
-        self._open.append(token_id)
-        try:
-            text = self._stream.step(self._tokenizer, token_id)
-        except Exception:  # tokenizers raises a bare Exception where byte-fallback pieces do not fit together
-            self._stream = DecodeStream(skip_special_tokens=True)
-            self._latest, self._open = [], [token_id]
-            text = self._stream.step(self._tokenizer, token_id)
-        if text:
-            self._latest, self._open = self._open, []
-        return text or ""
-
-    def _whole_characters(self) -> str:
-        """What the stream did not give yet, for it ends within a character; decoded after the tokens it gave last."""
-        before = self._tokenizer.decode(self._latest, skip_special_tokens=True)
-        text = self._tokenizer.decode(self._latest + self._open, skip_special_tokens=True).rstrip(_UNFINISHED)
-        return text[len(before) :] if text.startswith(before) else ""
 
 
 def _overlap(text: str, stop: str) -> int:

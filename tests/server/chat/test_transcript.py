@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.server.chat.tokenizers_of_other_kinds import composes, lowercases, puts_a_space_first
 from tests.support.models import IM_END
@@ -73,7 +73,12 @@ sampled_ids = st.lists(st.integers(len(SPECIAL_TOKENS), TOKENIZER_SIZE + 10), ma
 """Whatever a random model may choose, half characters and ids without a token included."""
 
 
+SPACE_AND_A_HALF_CHARACTER = 286
+
+
 @given(st.lists(st.tuples(st.text(max_size=20), sampled_ids, st.booleans()), min_size=1, max_size=6))
+@example([("", [SPACE_AND_A_HALF_CHARACTER], True), ("", [], True)])
+@example([("", [SPACE_AND_A_HALF_CHARACTER], False), ("", [], True)])
 def test_a_conversation_that_goes_on_keeps_every_id(turns: list[tuple[str, list[int], bool]]) -> None:
     dialogue = Dialogue()
     for user, output_ids, ended in turns:
