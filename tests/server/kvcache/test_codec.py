@@ -8,6 +8,7 @@ import xxhash
 from tests.support.state import BLOCK_SIZE, CPU, DIGEST, LAYOUT, codec_of, contents, filled_buffer, token_ids
 
 from warmturn_server.kvcache import BlockSpan, CorruptBlock, ForeignBlock, KVBuffer, KVLayout, LayerShape
+from warmturn_server.kvcache.fingerprint import FORMAT_VERSION
 from warmturn_server.kvcache.keys import blocks_of, chain_seed
 
 CODEC = codec_of()
@@ -52,6 +53,18 @@ def test_every_flipped_byte_is_found(span: BlockSpan) -> None:
                 decode(block, span)
             block[position] ^= flip
     assert decode(block, span)
+
+
+def test_the_bytes_are_those_that_are_described() -> None:
+    """Blocks outlive the code that wrote them: another arrangement needs another version."""
+    layout, payload = LAYOUT.describe().encode(), 4 * LAYOUT.bytes_per_token
+    head = struct.pack(">6sHIIQ", b"WARMKV", FORMAT_VERSION, len(layout), 4, payload) + WHOLE.key + DIGEST
+    head += layout + struct.pack("<4q", *IDS[:4])
+    head += bytes(-len(head) % 64)
+    block = encoded()
+    assert block[: len(head)] == head
+    assert decode(block) == block[len(head) : len(head) + payload]
+    assert block[len(head) + payload :] == xxhash.xxh3_128_digest(block[: len(head) + payload])
 
 
 def test_every_truncation_and_any_excess_is_found() -> None:
