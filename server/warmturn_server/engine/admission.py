@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ContextLengthExceeded
-from ..kvcache import Gap, KVBuffer, MissReason, Patience, PrefixCache, PrefixMatch, reusable_tokens, round_up
+from ..kvcache import KVBuffer, MissReason, Patience, PrefixCache, PrefixMatch, reusable_tokens, round_up
 from .cost_model import CostModel
 from .model_runner import ModelRunner
 from .request import GenerationRequest, ReuseMode
@@ -158,12 +158,8 @@ class Admission:
         beyond = match.beyond(have)
         if beyond.num_tokens <= have:
             return PrefixMatch()
-        compute = self._cost_model.seconds(beyond.num_tokens - have, have)
-        if compute is not None and (restore := self._cache.restore_seconds(beyond)) > compute:
-            self._cache.passed_over(beyond)
-            first, tier = beyond.spans[0], beyond.tiers[0]
-            sequence.prefix.gap = Gap(MissReason.RECOMPUTE_FASTER, first.key, tier.name)
-            sequence.prefix.restore_seconds = restore
+        if passed := self._cache.passed_over(beyond, have, self._cost_model.seconds):
+            sequence.prefix.gap, sequence.prefix.restore_seconds = passed.gap, passed.expected_seconds
             return PrefixMatch()
         return beyond
 

@@ -83,10 +83,20 @@ class PrefixCache:
         tokens, bytes_per_token = match.tokens_by_tier, self._codec.bytes_per_token
         return sum(self.bandwidth[name].seconds(count * bytes_per_token) for name, count in tokens.items())
 
-    def passed_over(self, match: PrefixMatch) -> None:
-        """The match was not restored, for the time that it was expected to take."""
+    def passed_over(self, match: PrefixMatch, num_tokens: int, compute_seconds: PrefillSeconds) -> Restored | None:
+        """What to say of a match that is slower to restore than to compute; None for one that is worth it.
+
+        A turn that has `num_tokens` asks, and leaves the match alone if told so.
+        """
+        if not match.spans:
+            return None
+        expected, compute = self.restore_seconds(match), compute_seconds(match.num_tokens - num_tokens, num_tokens)
+        if compute is None or expected <= compute:
+            return None
         for name in match.tokens_by_tier:
             self.bandwidth[name].doubt()
+        gap = Gap(MissReason.RECOMPUTE_FASTER, match.spans[0].key, match.tiers[0].name)
+        return Restored(gap=gap, expected_seconds=expected)
 
     def restore(
         self, match: PrefixMatch, token_ids: Sequence[int], buffer: KVBuffer, patience: Patience | None = None
@@ -113,12 +123,8 @@ class PrefixCache:
         """Look beyond `buffer` over the network too, and append what is there and worth waiting for."""
         match = self.match_everywhere(tenant, token_ids, lambda: patience.left_for_lookup(buffer.length))
         beyond = match.beyond(buffer.length)
-        if beyond.spans:
-            compute = patience.compute_seconds(beyond.num_tokens - buffer.length, buffer.length)
-            if compute is not None and (expected := self.restore_seconds(beyond)) > compute:
-                self.passed_over(beyond)
-                gap = Gap(MissReason.RECOMPUTE_FASTER, beyond.spans[0].key, beyond.tiers[0].name)
-                return Restored(gap=gap, expected_seconds=expected)
+        if passed := self.passed_over(beyond, buffer.length, patience.compute_seconds):
+            return passed
         restored = self.restore(beyond, token_ids, buffer, patience)
         if restored.gap is None and buffer.length < len(token_ids):
             restored.gap = self.why_missing(match.stopped_by)
