@@ -231,11 +231,9 @@ class Engine:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._loop.admit()
-            self._courier.deliver()
-            self._read_inbox()
-            self._courier.deliver()
-            self._loop.step()
+            for act in (self._loop.admit, self._read_inbox, self._loop.step):
+                act()
+                self._courier.deliver()
         self._loop.end(Overloaded("the server is shutting down; try again"))
         self._courier.deliver()
 
