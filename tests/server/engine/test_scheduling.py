@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 from tests.server.engine.conftest import StartEngine
@@ -46,6 +47,26 @@ def test_whoever_decodes_gets_a_token_in_every_step(engine: Engine, steps: Steps
     prefills = [step for step in steps.seen if any(item.num_tokens > 1 for item in step)]
     assert len(prefills) >= 300 // BUDGET
     assert all(any(item.num_tokens == 1 for item in step) for step in prefills)
+
+
+def test_an_event_loop_is_woken_once_a_step_for_all_its_generations(engine: Engine, steps: Steps) -> None:
+    woken = 0
+
+    async def decode_together() -> list[Generated]:
+        loop = asyncio.get_running_loop()
+        wake = loop.call_soon_threadsafe
+
+        def counted(*args: Any, **more: Any) -> asyncio.Handle:
+            nonlocal woken
+            woken += 1
+            return wake(*args, **more)
+
+        loop.call_soon_threadsafe = counted  # type: ignore[method-assign]
+        return await asyncio.gather(*(collect(engine, greedy(ids(5, seed=n), 20, ReuseMode.PROMPT)) for n in range(6)))
+
+    answers = asyncio.run(decode_together())
+    assert sum(len(answer.token_ids) for answer in answers) == 6 * 20
+    assert woken <= len(steps.seen) < 3 * 20
 
 
 @pytest.mark.parametrize("reuse", ReuseMode)
