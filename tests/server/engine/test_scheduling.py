@@ -49,7 +49,9 @@ def test_whoever_decodes_gets_a_token_in_every_step(engine: Engine, steps: Steps
     assert all(any(item.num_tokens == 1 for item in step) for step in prefills)
 
 
-def test_an_event_loop_is_woken_once_a_step_for_all_its_generations(engine: Engine, steps: Steps) -> None:
+def test_an_event_loop_is_woken_once_a_step_for_all_its_generations(
+    engine: Engine, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
     woken = 0
 
     async def decode_together() -> list[Generated]:
@@ -61,7 +63,7 @@ def test_an_event_loop_is_woken_once_a_step_for_all_its_generations(engine: Engi
             woken += 1
             return wake(*args, **more)
 
-        loop.call_soon_threadsafe = counted  # type: ignore[method-assign]
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
         return await asyncio.gather(*(collect(engine, greedy(ids(5, seed=n), 20, ReuseMode.PROMPT)) for n in range(6)))
 
     answers = asyncio.run(decode_together())
