@@ -74,6 +74,8 @@ class FaultProxy:
         if self._refusing:
             raise ConnectionRefusedError
         redis = socket.create_connection(("127.0.0.1", self._target_port))
+        for connection in (client, redis):  # or a healthy proxy adds the 40 ms that Nagle's algorithm waits for an ACK
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             self._open |= {client, redis}
         threading.Thread(target=self._pump, args=(client, redis, False), daemon=True).start()

@@ -51,7 +51,7 @@ def value(page: Page, panel: str, name: str, column: int) -> float | None:
 def test_every_chart_is_drawn(figures: tuple[Page, dict[str, Any]]) -> None:
     page, _ = figures
     expect(page.locator("#charts canvas")).to_have_count(len(PANELS))
-    page.wait_for_function("document.querySelectorAll('#charts .u-wrap').length > 0")
+    expect(page.locator("#charts .u-wrap").first).to_be_attached()
     for panel in PANELS:
         canvas = page.locator(f"#panel-{panel} canvas")
         assert canvas.evaluate(PAINTED) > 3, f"{panel} is blank"
@@ -116,7 +116,7 @@ def test_figures_follow_the_server(visit: StartVisit, shared_server: ServerProce
 def test_pointing_at_a_chart_shows_the_values_of_that_moment(visit: StartVisit) -> None:
     visitor: Visit = visit()
     page = visitor.open("#/figures")
-    page.wait_for_function("document.querySelector('#panel-requests canvas') !== null")
+    expect(page.locator("#panel-requests canvas")).to_be_attached()
     expect(page.locator("#panel-requests thead td")).to_have_text("now")
     page.locator("#panel-requests .u-over").hover()
     expect(page.locator("#panel-requests thead td")).to_contain_text("at ")
