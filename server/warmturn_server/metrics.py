@@ -162,9 +162,7 @@ class Metrics:
         Gauge("warmturn_requests_waiting", "Sequences in the queue", registry=self.registry).set_function(
             lambda: engine.num_waiting
         )
-        Gauge(
-            "warmturn_control_backlog", "Control turns that wait for an idle machine", registry=self.registry
-        ).set_function(lambda: engine.num_controls_waiting)
+        self.controls.watch(lambda: engine.num_controls_waiting)
 
     def token(self, seconds_since_last: float) -> None:
         self._inter_token.observe(seconds_since_last)

@@ -72,6 +72,10 @@ class ControlMetrics:
         for reason in _WHY_DROPPED:
             self._dropped.labels(reason)
         self._floor.set(math.nan)
+        self._backlog = Gauge(
+            "warmturn_control_backlog", "Control turns that wait for an idle machine", registry=registry
+        )
+        self._num_waiting: Callable[[], int] = lambda: 0
         self._lock = threading.Lock()
         self._savings = ControlledSavings()
         self._counts: dict[str, Tally[str]] = {"turns": Tally(), "dropped": Tally(), "results": Tally()}
@@ -81,6 +85,11 @@ class ControlMetrics:
         self._num_quarantined = 0
         self._breaches: deque[dict[str, object]] = deque(maxlen=_REMEMBERED_BREACHES)
         self._show_savings()
+
+    def watch(self, num_waiting: Callable[[], int]) -> None:
+        """Show how many control turns wait, beside the counts."""
+        self._num_waiting = num_waiting
+        self._backlog.set_function(num_waiting)
 
     def turn_reused(self, saved_seconds: float) -> None:
         with self._lock:
@@ -134,6 +143,7 @@ class ControlMetrics:
                 "controls": {
                     "turns": counts["turns"],
                     "dropped": counts["dropped"],
+                    "backlog": self._num_waiting(),
                     "cost_seconds": dict(self._cost_seconds),
                     "reused_turns": self._savings.num_reused,
                     "measured_turns": self._savings.num_controls,

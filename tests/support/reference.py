@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from tests.support.models import END_OF_TEXT, IM_END
 from tests.support.tokenizer import SPECIAL_TOKENS, TOKENIZER_SIZE
 from transformers import AutoModelForCausalLM
 
@@ -57,10 +58,10 @@ class Reference:
         return torch.cat(output.attentions)
 
     def greedy(self, prompt: Sequence[int], num_tokens: int) -> tuple[int, ...]:
-        """The reply of `num_tokens`, end tokens ignored; raises `NearTie` where rounding could change it."""
+        """The reply of `num_tokens`, none of them an end token; raises `NearTie` where rounding could change it."""
         token_ids = list(prompt)
         for _ in range(num_tokens):
-            best = self.logits(token_ids)[-1].topk(2)
+            best = self.logits(token_ids)[-1].index_fill(0, torch.tensor((END_OF_TEXT, IM_END)), -torch.inf).topk(2)
             if best.values[0] - best.values[1] < NEAR_TIE:
                 raise NearTie
             token_ids.append(int(best.indices[0]))

@@ -94,7 +94,8 @@ class Admission:
             if not self._residents.make_room(reserved):
                 return None
         sequence.buffer = self._begin(source, sequence)
-        sequence.prefix = Prefix({RESIDENT: source.num_tokens} | {tier.name: 0 for tier in self._cache.tiers})
+        tokens_by_tier = {RESIDENT: source.num_tokens} | {tier.name: 0 for tier in self._cache.tiers}
+        sequence.prefix = Prefix(tokens_by_tier, block_size=self._cache.block_size)
         worthwhile = self._worthwhile(sequence, match, len(prefix))
         self._residents.reserved_bytes += reserved
         covered = max(sequence.kv.length, worthwhile.num_tokens)

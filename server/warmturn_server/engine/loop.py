@@ -211,7 +211,7 @@ class EngineLoop:
             done = [sequence for (sequence, _), item in zip(step, work, strict=True) if item.wants_logits]
             best = most_likely(logits)
             for index, sequence in enumerate(done):
-                if sequence.sampler.needs_only_best:
+                if sequence.sampler.settles_for(best[index]):
                     self._tell(sequence, best[index], None)
                 else:
                     self._tell(sequence, *sequence.sampler.sample(logits[index]))

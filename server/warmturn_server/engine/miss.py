@@ -14,9 +14,9 @@ _BLOCK_DIGITS = 16
 class Miss:
     """Where reuse stopped short of what the conversation had, and why.
 
-    `lost_tokens` had state and were computed again, which took about `cost_ms`; where restoring them was expected to
-    take longer, `restore_ms` says how long. `block` begins as the name of the block's file does. `rewrite` is set
-    where a template changed history, even if reuse stopped before that.
+    `lost_tokens` had state and were computed again, which made the prefill about `cost_ms` longer; where restoring them
+    was expected to take longer, `restore_ms` says how long. `block` begins as the name of the block's file does.
+    `rewrite` is set where a template changed history, even if reuse stopped before that.
     """
 
     at_token: int
@@ -35,14 +35,22 @@ def explain(
     gap: Gap | None,
     restore_seconds: float | None,
     prefill_seconds: PrefillSeconds,
+    block_size: int,
 ) -> Miss | None:
-    """The miss of a turn that reused `cached` prompt tokens; None if it had no more to reuse."""
+    """The miss of a turn that reused `cached` prompt tokens; None if it had no more to reuse.
+
+    A turn that only begins as others did had no state of its own to miss: that a tier lost some is still told.
+    """
     if request.reuse is not ReuseMode.STATE:
         return None
     rewrite = request.rewrite
     if cached < min(request.known_tokens, reusable_tokens(len(request.token_ids))):
         gap = gap or Gap(MissReason.NOT_FOUND)
         at_token = cached
+        if gap.reason is MissReason.NOT_FOUND and rewrite and _share_a_block(cached, rewrite.at_token, block_size):
+            gap = Gap(MissReason.HISTORY_REWRITTEN)
+        if gap.reason is MissReason.NOT_FOUND and not request.goes_on:
+            return None
     elif rewrite is not None:
         gap = Gap(MissReason.HISTORY_REWRITTEN)
         at_token = rewrite.at_token
@@ -53,12 +61,24 @@ def explain(
         at_token,
         gap.reason,
         lost,
-        _ms(prefill_seconds(lost, at_token)),
+        _ms(_cost(at_token, lost, len(request.token_ids), prefill_seconds)),
         _ms(restore_seconds) if gap.reason is MissReason.RECOMPUTE_FASTER else None,
         gap.tier,
         gap.key.hex()[:_BLOCK_DIGITS] if gap.key else None,
         rewrite,
     )
+
+
+def _share_a_block(cached: int, rewritten_at: int, block_size: int) -> bool:
+    """Whether the block after the reused ones is another one only because of the rewriting further on in it."""
+    return cached // block_size == rewritten_at // block_size
+
+
+def _cost(at_token: int, lost: int, num_tokens: int, prefill_seconds: PrefillSeconds) -> float | None:
+    """What the turn's prefill took longer for `lost` tokens: the rest of it was due anyway."""
+    whole = prefill_seconds(num_tokens - at_token, at_token)
+    rest = prefill_seconds(num_tokens - at_token - lost, at_token + lost)
+    return None if whole is None or rest is None else max(whole - rest, 0.0)
 
 
 def _lost(request: GenerationRequest, at_token: int) -> int:

@@ -22,7 +22,11 @@ class ReuseMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How output tokens are chosen and when they end. Temperature 0 is greedy."""
+    """How output tokens are chosen and when they end. Temperature 0 is greedy.
+
+    `ignore_eos`: an end token is never chosen. One in mid-reply has no place in a message's text, so the next turn
+    could not go on from it.
+    """
 
     max_tokens: int | None = None
     temperature: float = 1.0
@@ -78,9 +82,9 @@ class GenerationRequest:
     """One turn's prompt, as token ids.
 
     `tenant` separates saved state and is derived on the server. `known_tokens` is how many leading tokens an earlier
-    turn of this conversation had computed, `rewrite` where the template changed its history; both only explain misses.
-    `goes_on`: an earlier turn of this very conversation was had, here or on another server; it only tells whether the
-    turn came to a server that holds it. `lookback` asks what the output looked at. `arrived` is on the clock of
+    turn had computed, `rewrite` where the template changed this conversation's history; `goes_on`: an earlier turn of
+    this very conversation was had, here or on another server. They explain misses, and tell whether the turn came to a
+    server that holds it. `lookback` asks what the output looked at. `arrived` is on the clock of
     `time.perf_counter`.
     """
 

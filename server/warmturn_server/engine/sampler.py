@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,8 +17,11 @@ _LIKELY_ENOUGH = 512
 class Sampler:
     """Chooses one sequence's tokens. Its randomness is its own, so a seed repeats whatever else runs beside it."""
 
-    def __init__(self, params: SamplingParams, prompt: Sequence[int]) -> None:
+    def __init__(
+        self, params: SamplingParams, prompt: Sequence[int], eos_token_ids: frozenset[int] = frozenset()
+    ) -> None:
         self._params = params
+        self._never = sorted(eos_token_ids) if params.ignore_eos else []
         self._seen = set(prompt) if params.repetition_penalty != 1.0 else set()
         self._counts: Counter[int] = Counter()
         self._generator = torch.Generator()
@@ -26,14 +30,14 @@ class Sampler:
         else:
             self._generator.seed()
 
-    @property
-    def needs_only_best(self) -> bool:
-        """Whether the arg max of the raw logits is all there is to it."""
-        return self._params.greedy and not self._params.penalised and self._params.logprobs is None
+    def settles_for(self, best: int) -> bool:
+        """Whether `best`, the arg max of the raw logits, is all there is to it."""
+        params = self._params
+        return params.greedy and not params.penalised and params.logprobs is None and best not in self._never
 
     def sample(self, logits: torch.Tensor) -> tuple[int, TokenLogprobs | None]:
         """The next token from logits `[vocabulary]` in float32, and its log-probabilities where asked for."""
-        token_id = self._choose(self._penalised(logits))
+        token_id = self._choose(self._penalised(self._possible(logits)))
         logprobs = None if self._params.logprobs is None else _logprobs(logits, token_id, self._params.logprobs)
         return token_id, logprobs
 
@@ -42,6 +46,11 @@ class Sampler:
         if self._params.penalised:
             self._counts[token_id] += 1
             self._seen.add(token_id)
+
+    def _possible(self, logits: torch.Tensor) -> torch.Tensor:
+        if not self._never:
+            return logits
+        return logits.index_fill(0, torch.tensor(self._never, device=logits.device), -math.inf)
 
     def _choose(self, logits: torch.Tensor) -> int:
         params = self._params

@@ -38,6 +38,8 @@ class Prefix:
     gap: Gap | None = None
     restore_seconds: float | None = None
     """How long restoring was expected to take, where it was passed over for that."""
+    block_size: int = 1
+    """In how many tokens at a time the tiers keep state."""
 
     @property
     def num_tokens(self) -> int:
@@ -59,7 +61,7 @@ class Sequence:
         self.token_ids: list[int] = list(request.token_ids)
         self.max_new_tokens = max_new_tokens
         self.sink = sink
-        self.sampler = Sampler(request.sampling, request.token_ids)
+        self.sampler = Sampler(request.sampling, request.token_ids, eos_token_ids)
         self.buffer: KVBuffer | None = None
         self.queries = Queries(request.lookback.first) if request.lookback else None
         self.reuse_limit = request.lookback.first if request.lookback and request.is_replay else None
@@ -71,7 +73,7 @@ class Sequence:
         self.timeline = Timeline(request.arrived)
         self.turn_in_line = 0.0
         self._detokenizer = detokenizer
-        self._eos_token_ids = frozenset() if request.sampling.ignore_eos else eos_token_ids
+        self._eos_token_ids = eos_token_ids
 
     @property
     def kv(self) -> KVBuffer:
@@ -164,7 +166,9 @@ class Sequence:
         if self.replaced:
             return None
         prefix = self.prefix
-        return explain(self.request, prefix.num_tokens, prefix.gap, prefix.restore_seconds, cost_model.seconds)
+        return explain(
+            self.request, prefix.num_tokens, prefix.gap, prefix.restore_seconds, cost_model.seconds, prefix.block_size
+        )
 
     def _num_prefilled(self) -> int:
         """Prompt tokens computed for this turn; a cancelled one may not have come to all of them."""

@@ -14,12 +14,15 @@ from tests.support.faults import flip_highest_exponent_bit, swap_layers, tamper
 from tests.support.models import TinyModels
 from tests.support.reference import random_ids
 
-from warmturn_server.engine import Engine, Generated, MissReason, ModelRunner
+from warmturn_server.engine import Engine, Generated, MissReason, ModelRunner, background
 from warmturn_server.engine.attention import Chunk
 from warmturn_server.engine.file_hashes import FileHashes
 
 FIRST, SECOND, THIRD = (random_ids(random.Random(seed), count) for seed, count in ((1, 60), (2, 10), (3, 10)))
 REPLY = 8
+TURNS = 12
+CLEAN_AUDITS = 1_000
+"""Over both number formats and both kinds of control turns."""
 pytestmark = pytest.mark.usefixtures("restoring_always_wins")
 
 
@@ -121,17 +124,25 @@ def test_a_planted_fault_is_caught_and_what_it_touched_is_gone(
         assert (audits["breach"], audits["clean"]) == (1, 1)
 
 
-def test_sound_state_raises_no_alarm(tiny_models: TinyModels, tmp_path: Path, dtype: str, mode: str) -> None:
-    chance = random.Random(7)
+def test_sound_state_raises_no_alarm(
+    tiny_models: TinyModels, tmp_path: Path, dtype: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Conversations of some turns each, from memory and from disk in turn."""
+    monkeypatch.setattr(background, "QUIET_SECONDS", 0.0)
+    chance, count, number = random.Random(7), 0, CLEAN_AUDITS // 4
     with auditing(tiny_models(), tmp_path, dtype, mode) as engine:
-        history = FIRST + say(engine, FIRST).token_ids
-        for number in range(1, 13):
-            engine.flush()
-            if number % 2:
-                engine.evict_residents()
-            prompt = history + random_ids(chance, chance.randrange(1, 30))
-            history = prompt + say(engine, prompt).token_ids
-            audits = audited(engine, number)
-        assert (audits["clean"], audits["breach"], audits["inconclusive"]) == (12, 0, 0)
-        assert controls_of(engine)["controls"]["turns"] == {mode: 12}
+        while count < number:
+            first = random_ids(chance, len(FIRST))
+            history = first + say(engine, first).token_ids
+            for _ in range(min(number - count, TURNS)):
+                engine.flush()
+                if count % 2:
+                    engine.evict_residents()
+                prompt = history + random_ids(chance, chance.randrange(1, 30))
+                history = prompt + say(engine, prompt).token_ids
+                count += 1
+                audits = audited(engine, count)
+        assert (audits["clean"], audits["breach"], audits["inconclusive"]) == (number, 0, 0)
+        controls = controls_of(engine)["controls"]
+        assert (controls["turns"], controls["backlog"]) == ({mode: number}, 0)
         assert audits["noise_floor"] is not None

@@ -15,6 +15,7 @@ from tests.support.models import TinyModels
 from tests.support.reference import random_ids
 
 from warmturn_server.engine import Engine, GenerationRequest, Miss, MissReason, Reading, Rewrite
+from warmturn_server.engine.miss import explain
 
 PROMPT = random_ids(random.Random(1), 60)
 SECOND = random_ids(random.Random(2), 10)
@@ -121,6 +122,23 @@ def rewritten(at_token: int) -> Rewrite:
     return Rewrite(at_token, KNOWN, was, now)
 
 
+def test_a_new_conversation_that_begins_as_another_did_had_nothing_to_miss(start_engine: StartEngine) -> None:
+    request = greedy((*PROMPT, *SECOND), 2, known_tokens=len(PROMPT))
+    assert start_engine().generate(dataclasses.replace(request, goes_on=False)).report.miss is None
+
+
+def test_what_a_miss_costs_is_what_the_prefill_takes_longer() -> None:
+    """A step costs something whatever is in it, and the turn needs one anyway."""
+    request = greedy((*PROMPT, *SECOND), 2, known_tokens=40)
+
+    def seconds(num_tokens: int, _context: int) -> float:
+        return 0.0 if num_tokens == 0 else 7.0 + num_tokens
+
+    miss = explain(request, 30, None, None, seconds, block_size=8)
+    assert miss is not None
+    assert (miss.lost_tokens, miss.cost_ms) == (10, 10_000)
+
+
 def history_rewritten(at_token: int) -> GenerationRequest:
     request = greedy((*PROMPT[:at_token], 50, *PROMPT[at_token + 1 :]), 2, known_tokens=at_token)
     return dataclasses.replace(request, rewrite=rewritten(at_token))
@@ -134,6 +152,17 @@ def test_history_rewritten(start_engine: StartEngine) -> None:
     assert (miss.at_token, miss.reason, miss.tier, miss.block) == (15, MissReason.HISTORY_REWRITTEN, None, None)
     assert miss.rewrite == rewritten(15)
     assert miss.lost_tokens == len(PROMPT) - 1 - 15, "the rest of the record had no place in this prompt"
+
+
+def test_a_rewriting_within_a_block_is_the_reason_that_a_tier_has_no_such_block(start_engine: StartEngine) -> None:
+    engine = start_engine()
+    engine.generate(greedy(PROMPT, REPLY))
+    engine.flush()
+    engine.evict_residents()
+    miss = engine.generate(history_rewritten(13)).report.miss
+    assert miss is not None
+    assert (miss.at_token, miss.reason, miss.tier, miss.block) == (8, MissReason.HISTORY_REWRITTEN, None, None)
+    assert miss.rewrite == rewritten(13)
 
 
 def test_what_stopped_reuse_before_the_rewriting_is_the_reason(start_engine: StartEngine) -> None:

@@ -1,5 +1,6 @@
 """How tokens are chosen."""
 
+import dataclasses
 import math
 from collections import Counter
 
@@ -167,3 +168,15 @@ def test_as_many_alternatives_as_asked_for_and_there_are(asked: int, given: int)
 
 def test_no_logprobs_unless_asked_for() -> None:
     assert Sampler(SamplingParams(), ()).sample(LOGITS)[1] is None
+
+
+@pytest.mark.parametrize("params", [SamplingParams(temperature=0.0), SamplingParams(top_k=1)], ids=str)
+def test_where_end_tokens_are_ignored_the_best_of_the_others_is_chosen(params: SamplingParams) -> None:
+    ignoring = dataclasses.replace(params, ignore_eos=True)
+    assert Sampler(ignoring, (), frozenset({BEST})).sample(LOGITS)[0] == 4
+    assert Sampler(params, (), frozenset({BEST})).sample(LOGITS)[0] == BEST
+
+
+def test_the_best_is_not_enough_where_it_is_an_end_token_to_be_ignored() -> None:
+    sampler = Sampler(SamplingParams(temperature=0.0, ignore_eos=True), (), frozenset({BEST}))
+    assert [sampler.settles_for(token_id) for token_id in (BEST, 4)] == [False, True]
