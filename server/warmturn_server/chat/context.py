@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ..engine import Rewrite
 from ..errors import InvalidRequest, NotFound
 from .finder import Base, RecordFinder
-from .ids import ConversationId, TurnId
+from .ids import ConversationId, ItemId, TurnId
 from .items import Item, as_messages
 from .outline import Outline
 from .records import RecordPart
@@ -56,12 +57,12 @@ class ContextReader:
         if not items:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
         text = self._transcriber.render(as_messages(request.instructions, items))
-        base, is_own = self._base(request.tenant, before, text, opened.parts if opened else [])
+        base, own = self._base(request.tenant, before, text, opened.parts if opened else [])
         transcript = self._transcriber.transcribe(text, base.record)
         outline = None
         if request.lookback:
             outline = Outline.of(text, transcript.ends, request.instructions, items, self._transcriber.render)
-        edited = not is_own or any(item.id in hidden for item in before[-1].items)
+        edited = own is None or _edited(request, own, base, turns, hidden)
         return TurnContext(
             parent_id=before[-1].id if before else None,
             conversation=conversation,
@@ -69,7 +70,7 @@ class ContextReader:
             text=text,
             transcript=transcript,
             rewrite=None if edited else find_rewrite(base.record, text, transcript, self._transcriber.tokenizer),
-            goes_on=base.turn_id is not None and (is_own or transcript.kept_tokens >= transcript.record_tokens - 1),
+            goes_on=base.turn_id is not None and (own is not None or transcript.rewritten_at is None),
             outline=outline,
         )
 
@@ -81,8 +82,8 @@ class ContextReader:
                 return self._record(tenant, turn, opened.parts).record.token_ids[:-1]
         return ()
 
-    def _base(self, tenant: str, before: list[Turn], text: str, read: list[RecordPart]) -> tuple[Base, bool]:
-        """The record of the last turn that has one, and that it is the conversation's own; else one found by text.
+    def _base(self, tenant: str, before: list[Turn], text: str, read: list[RecordPart]) -> tuple[Base, Turn | None]:
+        """The record of the conversation's last turn that has one, and that turn; else one found by text.
 
         `read`: one that was read along with the turns.
         """
@@ -90,8 +91,8 @@ class ContextReader:
             if turn.reply:
                 base = self._record(tenant, turn, read)
                 if base.turn_id:
-                    return base, True
-        return self._finder.of_text(tenant, text), False
+                    return base, turn
+        return self._finder.of_text(tenant, text), None
 
     def _opened(self, request: TurnRequest) -> Opened | None:
         if request.conversation_id is None:
@@ -125,6 +126,14 @@ class ContextReader:
                 param="previous_response_id",
             )
         return turns
+
+
+def _edited(request: TurnRequest, own: Turn, base: Base, turns: list[Turn], hidden: Collection[ItemId]) -> bool:
+    """Whether it is the user who changed what the turn `own` saw: instructions, or items deleted since."""
+    before = own.reply.instructions if own.reply else None
+    if (before or None) != (request.instructions or None):
+        return True
+    return any(item.id in hidden and item.text.strip() in base.record.text for turn in turns for item in turn.items)
 
 
 def find_conversation(store: ConversationStore, tenant: str, conversation_id: ConversationId) -> Conversation:

@@ -51,7 +51,7 @@ def explain(
             gap = Gap(MissReason.HISTORY_REWRITTEN)
         if gap.reason is MissReason.NOT_FOUND and not request.goes_on:
             return None
-    elif rewrite is not None:
+    elif rewrite is not None and cached <= rewrite.at_token:  # beyond, other turns had said the same
         gap = Gap(MissReason.HISTORY_REWRITTEN)
         at_token = rewrite.at_token
     else:

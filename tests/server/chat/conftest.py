@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.server.chat.driver import Chat
+from tests.server.chat.test_transcript import TOKENIZERS
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import DURABLE, RedisServer
 
@@ -12,6 +13,14 @@ from tests.support.redis_server import DURABLE, RedisServer
 @pytest.fixture
 async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
     chat = Chat(tmp_path)
+    yield chat
+    chat.service.close()
+
+
+@pytest.fixture
+async def thinking(tmp_path: Path) -> AsyncIterator[Chat]:
+    """The template drops what was thought in earlier replies."""
+    chat = Chat(tmp_path, TOKENIZERS["strips_thinking"])
     yield chat
     chat.service.close()
 

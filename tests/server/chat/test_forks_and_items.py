@@ -76,6 +76,36 @@ class TestItems:
         with pytest.raises(NotFound):
             await chat.service.conversations.item("", conversation.id, first.input[0].id)
 
+    @pytest.mark.parametrize("turn", [0, 1, 2])
+    @pytest.mark.parametrize("which", ["question", "answer"])
+    async def test_what_the_user_deletes_no_template_rewrote(self, chat: Chat, turn: int, which: str) -> None:
+        conversation = await chat.new()
+        turns = [await chat.say(text, conversation_id=conversation.id) for text in ("who?", "where?", "how?")]
+        item = (turns[turn].input if which == "question" else turns[turn].output)[0]
+        await chat.service.conversations.delete_item("", conversation.id, item.id)
+        await chat.say("and when?", conversation_id=conversation.id)
+        assert chat.kept < len(chat.engine.requests[-2].token_ids), "it was said before what is left"
+        assert chat.engine.requests[-1].rewrite is None
+
+    async def test_what_a_template_rewrites_is_told_although_something_was_deleted_long_ago(
+        self, thinking: Chat
+    ) -> None:
+        conversation = await thinking.new()
+        first = await thinking.say("who?", conversation_id=conversation.id)
+        await thinking.service.conversations.delete_item("", conversation.id, first.input[0].id)
+        thought = spell("<think>hm</think>there", 1, thinking.tokenizer)
+        await thinking.say("where?", [*thought, IM_END], conversation_id=conversation.id)
+        await thinking.say("how?", conversation_id=conversation.id)
+        rewrite = thinking.engine.requests[-1].rewrite
+        assert rewrite is not None
+        assert rewrite.expected.after.startswith("<think>hm</think>there")
+
+    async def test_other_instructions_are_no_rewriting(self, chat: Chat) -> None:
+        conversation = await chat.new()
+        for instructions in ("be brief", "be kind", None):
+            await chat.say("who?", conversation_id=conversation.id, instructions=instructions)
+            assert chat.engine.requests[-1].rewrite is None
+
     async def test_an_undone_turn_is_as_if_it_had_not_been(self, chat: Chat) -> None:
         conversation = await chat.new()
         await chat.say("who?", [*spell("another", 1), IM_END], conversation_id=conversation.id)

@@ -154,6 +154,14 @@ def test_history_rewritten(start_engine: StartEngine) -> None:
     assert miss.lost_tokens == len(PROMPT) - 1 - 15, "the rest of the record had no place in this prompt"
 
 
+def test_a_rewriting_that_cost_nothing_is_no_miss(start_engine: StartEngine) -> None:
+    """Another conversation had said the very same beyond it."""
+    engine = start_engine()
+    request = history_rewritten(15)
+    engine.generate(dataclasses.replace(request, rewrite=None))
+    assert engine.generate(request).report.miss is None
+
+
 def test_a_rewriting_within_a_block_is_the_reason_that_a_tier_has_no_such_block(start_engine: StartEngine) -> None:
     engine = start_engine()
     engine.generate(greedy(PROMPT, REPLY))
