@@ -20,6 +20,7 @@ from transformers import AttentionInterface
 from ..kvcache import KVBuffer
 from .queries import Queries, Scoring
 
+_HALF = (torch.bfloat16, torch.float16)
 _NAMES = (f"warmturn_{number}" for number in itertools.count())
 
 HONOURED = frozenset({"dropout", "scaling", "sliding_window", "softcap", "s_aux", "is_causal"})
@@ -165,8 +166,8 @@ def _fused(
 
 
 def _mask(chunk: Chunk, query: torch.Tensor, num_keys: int, window: int | None) -> torch.Tensor:
-    """A GPU's kernels for grouped heads take no mask, but know how a chunk stands at the end of its keys."""
-    if query.is_cuda and window is None:
+    """A GPU's fast kernel takes no mask, but knows how a chunk stands at the end of its keys; it has no float32."""
+    if query.is_cuda and query.dtype in _HALF and window is None:
         return causal_lower_right(query.shape[1], num_keys)
     return chunk.mask(window, query.dtype)
 
