@@ -35,6 +35,7 @@ from .engine import (
     calibrate,
     load_model,
 )
+from .engine.device import refuse_more_than_fits
 from .engine.file_hashes import FileHashes
 from .engine.model_loader import first_line, hash_config, runtime_name
 from .errors import ModelRefused, StartRefused
@@ -98,6 +99,7 @@ def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
         max_context=settings.max_context,
     )
     runner = ModelRunner(loaded)
+    refuse_more_than_fits(settings.kv_memory, runner.device)
     tokenizer = load_tokenizer(loaded)
     cache = _prefix_cache(settings, loaded, runner, tokenizer, metrics, link)
     cost_model = CostModel(settings.prefill_budget)

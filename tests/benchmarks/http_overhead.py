@@ -12,10 +12,10 @@ STREAMS = 8
 REPLY_TOKENS = 128
 
 
-def measure_http_overhead(model: Path, data_dir: Path) -> list[dict[str, float | int | str | None]]:
+def measure_http_overhead(model: Path, data_dir: Path, device: str) -> list[dict[str, float | int | str | None]]:
     """From the server's own metrics: from one step's end to the next one's, what is not the forward pass."""
     threads = str(os.cpu_count() or 1)
-    with ServerProcess(model, data_dir, "--dtype", "bfloat16", "--threads", threads) as server:
+    with ServerProcess(model, data_dir, "--device", device, "--dtype", "bfloat16", "--threads", threads) as server:
         with ThreadPoolExecutor(STREAMS) as pool:
             list(pool.map(_stream, [server.base_url] * STREAMS))
             before = _sums(server.base_url)

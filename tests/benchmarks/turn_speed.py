@@ -1,7 +1,8 @@
 """What saved state is worth, measured: `python -m tests.benchmarks.turn_speed`.
 
-A random model of the 135M Llama shape in bfloat16 on this machine's cores. All variants of a row alternate within one
-run; figures are medians. Needs a machine that does nothing else. Ends with one line of JSON.
+A random model of the 135M Llama shape in bfloat16 on this machine's cores, or with `--device cuda` on its GPU. All
+variants of a row alternate within one run; figures are medians. Needs a machine that does nothing else. Ends with one
+line of JSON.
 """
 
 import argparse
@@ -32,14 +33,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model-dir", type=Path, help="keep the random model here between runs")
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--device", default="cpu", help="where the model runs, as for `warmturn serve`")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         model = make_model(given.model_dir or Path(scratch, "model"))
         figures = {
-            "turn": turns(model, Path(scratch), given.repeat),
-            "batch": batching(model, Path(scratch), given.repeat),
-            "saving": saving(model, Path(scratch), given.repeat),
-            "overhead": measure_http_overhead(model, Path(scratch, "http")),
+            "turn": turns(model, Path(scratch), given.repeat, given.device),
+            "batch": batching(model, Path(scratch), given.repeat, given.device),
+            "saving": saving(model, Path(scratch), given.repeat, given.device),
+            "overhead": measure_http_overhead(model, Path(scratch, "http"), given.device),
         }
     print_table("A 64-token turn: time to first token, ms", figures["turn"])
     print_table("Decoding together: tokens per second", figures["batch"])
@@ -48,10 +50,10 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def turns(model: Path, scratch: Path, repeat: int) -> list[Row]:
+def turns(model: Path, scratch: Path, repeat: int, device: str) -> list[Row]:
     """The same new turn on a resident conversation, on one that only the disk has, and computed in full."""
     rows: list[Row] = []
-    with engine_of(model, scratch / "turns", ram_cache=0) as engine:
+    with engine_of(model, scratch / "turns", device, ram_cache=0) as engine:
         for history in HISTORIES:
             base = tokens(history)
             seen: dict[str, list[TurnReport]] = {"resident": [], "disk": [], "prompt": []}
@@ -89,10 +91,10 @@ def bring_back(engine: Engine, base: tuple[int, ...], variant: str) -> None:
         engine.evict_residents()
 
 
-def batching(model: Path, scratch: Path, repeat: int) -> list[Row]:
+def batching(model: Path, scratch: Path, repeat: int, device: str) -> list[Row]:
     """Tokens per second of one conversation alone and of 8 in one batch."""
     rows: list[Row] = []
-    with engine_of(model, scratch / "batch") as engine:
+    with engine_of(model, scratch / "batch", device) as engine:
         for history in (100, 1000):
             bases = [tokens(history) for _ in range(8)]
             for base in bases:
@@ -129,11 +131,11 @@ async def stream(engine: Engine, prompt: tuple[int, ...]) -> TurnReport:
     raise AssertionError("a generation ends with its report")
 
 
-def saving(model: Path, scratch: Path, repeat: int) -> list[Row]:
+def saving(model: Path, scratch: Path, repeat: int, device: str) -> list[Row]:
     """TTFT and time per token with and without tiers to save to, turn after turn of a growing conversation."""
     with (
-        engine_of(model, scratch / "on") as on,
-        engine_of(model, scratch / "off", ram_cache=0, disk_cache=0) as off,
+        engine_of(model, scratch / "on", device) as on,
+        engine_of(model, scratch / "off", device, ram_cache=0, disk_cache=0) as off,
     ):
         seen: dict[str, list[TurnReport]] = {"on": [], "off": []}
         for _ in range(repeat):
@@ -153,11 +155,14 @@ def saving(model: Path, scratch: Path, repeat: int) -> list[Row]:
 
 
 @contextmanager
-def engine_of(model: Path, data_dir: Path, *, ram_cache: int = 2**30, disk_cache: int = 4 * 2**30) -> Iterator[Engine]:
+def engine_of(
+    model: Path, data_dir: Path, device: str, *, ram_cache: int = 2**30, disk_cache: int = 4 * 2**30
+) -> Iterator[Engine]:
     engine = build_engine(
         Settings(
             model=str(model),
             data_dir=data_dir,
+            device=device,
             dtype="bfloat16",
             ram_cache=ByteSize(ram_cache),
             disk_cache=ByteSize(disk_cache),

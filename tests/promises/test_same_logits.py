@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from tests.support.device import DEVICE
 from tests.support.models import SERVED, SLIDING_WINDOW, TinyModels
 from tests.support.reference import Reference, random_ids
 
@@ -31,13 +32,13 @@ def case(request: pytest.FixtureRequest, tiny_models: TinyModels) -> Iterator[Ca
     sequences = [random_ids(random.Random(count), count) for count in lengths]
     reference = Reference(model)
     torch.set_num_threads(1)
-    runner = ModelRunner(load_model(str(model), device="cpu", dtype="float32", max_context=None))
+    runner = ModelRunner(load_model(str(model), device=str(DEVICE), dtype="float32", max_context=None))
     yield Case(runner, sequences, [reference.logits(sequence) for sequence in sequences])
 
 
 def difference(got: torch.Tensor, expected: torch.Tensor) -> float:
     assert got.shape == expected.shape
-    return float((got - expected).abs().max())
+    return float((got.cpu() - expected).abs().max())
 
 
 def test_the_logits_are_large_enough_to_be_compared(case: Case) -> None:

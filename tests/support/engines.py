@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.support.device import DEVICE
+
 from warmturn_server.build import build_engine
 from warmturn_server.engine import Engine, Generated, GenerationRequest, ReuseMode, SamplingParams, TokenDelta
 from warmturn_server.settings import Settings
@@ -16,8 +18,8 @@ BLOCK_SIZE: Final = 8
 @contextmanager
 def running_engine(model: Path, data_dir: Path, **settings: object) -> Iterator[Engine]:
     """A started engine in float32 on one thread, with small blocks and small prefill chunks; closed at the end."""
-    chosen: dict[str, object] = {"dtype": "float32", "block_size": BLOCK_SIZE, "prefill_budget": 16}
-    chosen |= {"control_rate": 0.0, **settings}
+    chosen: dict[str, object] = {"device": str(DEVICE), "dtype": "float32", "block_size": BLOCK_SIZE}
+    chosen |= {"prefill_budget": 16, "control_rate": 0.0, **settings}
     engine = build_engine(Settings(model=str(model), data_dir=data_dir, threads=1, **chosen))  # type: ignore[arg-type]
     engine.start()
     try:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+from tests.support.device import DEVICE
 
 _READY = re.compile(r"Warmturn ready on (http://\S+)")
 _START_SECONDS = 120
@@ -42,7 +43,8 @@ class ServerProcess:
 
     def command(self) -> list[str]:
         serve = [sys.executable, "-m", "warmturn", "serve", "--model", str(self.model), "--port", "0"]
-        return [*serve, "--data-dir", str(self.data_dir), "--dtype", "float32", "--threads", "1", *self.options]
+        computing = ["--device", str(DEVICE), "--dtype", "float32", "--threads", "1"]
+        return [*serve, "--data-dir", str(self.data_dir), *computing, *self.options]
 
     def start(self) -> Self:
         with self._stdout.open("wb") as stdout, self._stderr.open("ab") as stderr:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from tests.support.device import DEVICE
 
 from warmturn_server.kvcache import (
     BlockCodec,
@@ -29,7 +30,6 @@ from warmturn_server.kvcache import (
 )
 from warmturn_server.redis_link import RedisLink
 
-CPU: Final = torch.device("cpu")
 BLOCK_SIZE: Final = 4
 
 FINGERPRINT: Final = Fingerprint(
@@ -93,7 +93,7 @@ def token_ids(num_tokens: int, first: int = 100) -> tuple[int, ...]:
 
 def filled_buffer(num_tokens: int, layout: KVLayout = LAYOUT, seed: int = 0) -> KVBuffer:
     """A sequence's buffer with random K and V of `num_tokens` tokens."""
-    buffer = KVBuffer(layout, CPU, num_tokens)
+    buffer = KVBuffer(layout, DEVICE, num_tokens)
     generator = torch.Generator().manual_seed(seed)
     for layer in range(len(layout.layers)):
         for part in buffer.layer(layer):
@@ -106,7 +106,7 @@ def contents(buffer: KVBuffer, start: int = 0, stop: int | None = None) -> bytes
     """Every bit of K and V of tokens `[start, stop)`, layer after layer."""
     stop = buffer.length if stop is None else stop
     parts = (part for layer in range(len(buffer.layout.layers)) for part in buffer.layer(layer))
-    return b"".join(part[:, start:stop].contiguous().view(torch.uint8).numpy().tobytes() for part in parts)
+    return b"".join(part[:, start:stop].cpu().contiguous().view(torch.uint8).numpy().tobytes() for part in parts)
 
 
 def codec_of(digest: FingerprintDigest = DIGEST, layout: KVLayout = LAYOUT) -> BlockCodec:

@@ -25,6 +25,7 @@ def demo(
     url: Annotated[
         str | None, typer.Option("--url", help="Run on this server instead of an own one.", show_default=False)
     ] = None,
+    device: Annotated[str, typer.Option("--device", help="Where the own server's model runs.")] = "cpu",
     as_json: AsJson = False,
     api_key: ApiKey = None,
 ) -> None:
@@ -34,7 +35,7 @@ def demo(
     """
     view = View(styled_console(stderr=as_json))
     with ending_for_sure():
-        result = _on_own_server(model, view) if url is None else _on_other_server(url, api_key, view)
+        result = _on_own_server(model, device, view) if url is None else _on_other_server(url, api_key, view)
     view.verdict(result)
     if as_json:
         answer_json(result.as_dict())
@@ -42,11 +43,11 @@ def demo(
         raise typer.Exit(1)
 
 
-def _on_own_server(model: str, view: View) -> DemoResult:
+def _on_own_server(model: str, device: str, view: View) -> DemoResult:
     script = bundled_script() if model == _BUNDLED else GENERIC_SCRIPT
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmturn-demo-")))
-        server = stack.enter_context(OwnServer(model, folder, "--dtype", "float32"))
+        server = stack.enter_context(OwnServer(model, folder, "--device", device, "--dtype", "float32"))
         with view.working("starting a server"):
             server.start()
         client = stack.enter_context(Client(server.url))

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 
 import torch
 from torch.nn import functional
+from torch.nn.attention.bias import causal_lower_right
 from transformers import AttentionInterface
 
 from ..kvcache import KVBuffer
 from .queries import Queries, Scoring
 
+_HALF = (torch.bfloat16, torch.float16)
 _NAMES = (f"warmturn_{number}" for number in itertools.count())
 
 HONOURED = frozenset({"dropout", "scaling", "sliding_window", "softcap", "s_aux", "is_causal"})
@@ -150,16 +152,24 @@ def _fused(
         folded = query.reshape(1, kv_heads, heads // kv_heads, dim)
         attended = functional.scaled_dot_product_attention(folded, keys[None], values[None], scale=scale)
         return attended.reshape(heads, 1, -1)
-    whole = num_tokens == num_keys and (window is None or window >= num_keys)
+    unwindowed = window is None or window >= num_keys
+    whole = num_tokens == num_keys and unwindowed
     return functional.scaled_dot_product_attention(
         query[None],
         keys[None],
         values[None],
-        attn_mask=None if whole else chunk.mask(window, query.dtype),
+        attn_mask=None if whole else _mask(chunk, query, num_keys, None if unwindowed else window),
         is_causal=whole,
         scale=scale,
         enable_gqa=heads != kv_heads,
     )[0]
+
+
+def _mask(chunk: Chunk, query: torch.Tensor, num_keys: int, window: int | None) -> torch.Tensor:
+    """A GPU's fast kernel takes no mask, but knows how a chunk stands at the end of its keys; it has no float32."""
+    if query.is_cuda and query.dtype in _HALF and window is None:
+        return causal_lower_right(query.shape[1], num_keys)
+    return chunk.mask(window, query.dtype)
 
 
 def _explicit(

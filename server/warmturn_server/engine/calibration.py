@@ -7,6 +7,7 @@ import time
 import torch
 
 from .cost_model import CostModel
+from .device import finish
 from .model_runner import ModelRunner, Work
 
 _SIZES = (8, 32, 128, 512)
@@ -23,6 +24,8 @@ def calibrate(runner: ModelRunner, cost_model: CostModel, budget: int) -> None:
         for size in sorted({min(size, budget) for size in _SIZES}):
             enough = measured >= _AT_LEAST and time.perf_counter() - began > _ENOUGH_SECONDS
             if context + size <= runner.context_length and not enough:
+                if runner.device.type == "cuda":  # whose kernels are loaded when they are first used, a size's own ones
+                    _prefill(runner, context, size)
                 cost_model.observe(size, context, _prefill(runner, context, size))
                 measured += 1
     cost_model.fit()
@@ -34,6 +37,7 @@ def _prefill(runner: ModelRunner, context: int, size: int) -> float:
         for part in buffer.layer(layer):
             part.zero_()
     buffer.length = context
+    finish(runner.device)
     token_ids = torch.randint(runner.vocab_size, (size,), generator=torch.Generator().manual_seed(0)).tolist()
     began = time.perf_counter()
     runner.forward([Work(buffer, token_ids)])

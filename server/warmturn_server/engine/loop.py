@@ -150,6 +150,8 @@ class EngineLoop:
                     self._background.abandon()
                 plan = self._admission.admit(sequence, [*self._scheduler.running, *self._background.sequences])
             except Exception as error:
+                if self._made_room(error):
+                    continue
                 _log.exception("a request could not begin; it is given up")
                 waiting.popleft().sink(EngineFailed(f"the model could not begin this request: {error!r}"))
                 continue
@@ -200,10 +202,9 @@ class EngineLoop:
         contexts = [sequence.kv.length for sequence, _ in step]
         work = [_work(sequence, count) for sequence, count in step]
         try:
-            for sequence, count in step:
+            for sequence, _ in step:
                 sequence.turn_in_line = began
-                sequence.kv.reserve(sequence.kv.length + count, limit=sequence.max_tokens)
-            logits = self._runner.forward(work)
+            logits = self._forward(step, work)
             forward_seconds = now() - began
             if len(step) == 1 and step[0][1] > 1:
                 self._cost_model.observe(step[0][1], contexts[0], forward_seconds)
@@ -222,6 +223,25 @@ class EngineLoop:
             return
         since, self._step_ended = self._step_ended or began, now()
         self._observer.step(len(step), sum(count for _, count in step), forward_seconds, self._step_ended - since)
+
+    def _forward(self, step: list[tuple[Sequence, int]], work: list[Work]) -> torch.Tensor:
+        """Again without idle state if a GPU has no memory left; until it is over, a step has changed nothing."""
+        while True:
+            try:
+                for sequence, count in step:
+                    sequence.kv.reserve(sequence.kv.length + count, limit=sequence.max_tokens)
+                return self._runner.forward(work)
+            except torch.OutOfMemoryError as error:
+                if not self._made_room(error):
+                    raise
+
+    def _made_room(self, error: Exception) -> bool:
+        """Whether memory was short and idle state could go for it; what it holds is saved."""
+        if not isinstance(error, torch.OutOfMemoryError) or not len(self._residents):
+            return False
+        _log.warning("no memory left on the device; idle state goes, lower --kv-memory: %s", error)
+        self._residents.clear()
+        return True
 
     def _watched(
         self, step: list[tuple[Sequence, int]], work: list[Work], starts: list[int], logits: torch.Tensor

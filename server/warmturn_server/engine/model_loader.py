@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from ..errors import ModelRefused, StartRefused
 from ..kvcache import LayerShape
 from .attention import HARMLESS, HONOURED
+from .device import same_work_same_bits
 from .model_support import context_length, refuse_unsupported, sliding_windows
 
 PROBE_TOKENS = 8
@@ -54,7 +55,8 @@ def load_model(model: str, *, device: str, dtype: str, max_context: int | None, 
     `name` is what clients call the model: the hub id or the folder's name unless given.
     """
     folder = resolve_folder(model)
-    chosen = choose_dtype(dtype, device)
+    target = _device(device)
+    chosen = choose_dtype(dtype, target)
     try:
         config = AutoConfig.from_pretrained(folder)
         limit = context_length(config, max_context)
@@ -64,7 +66,6 @@ def load_model(model: str, *, device: str, dtype: str, max_context: int | None, 
     if missing := sorted(loading["missing_keys"]):  # transformers fills them with random numbers
         raise ModelRefused(f"{model} lacks {len(missing)} of its weights, such as {missing[0]}; fetch it again")
     refuse_unsupported(loaded)
-    target = _device(device)
     loaded.to(target)  # type: ignore[arg-type]
     loaded.train(False)
     calls = _probe(loaded, target)
@@ -101,24 +102,26 @@ def resolve_folder(model: str) -> Path:
         raise StartRefused(f"no model named {model} here or on the hub: {first_line(error)}") from error
 
 
-def choose_dtype(dtype: str, device: str) -> torch.dtype:
-    """The named one; `auto` is bfloat16 where the processor has instructions for it, else float32."""
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The named one; `auto` is bfloat16 where the processor or GPU has instructions for it, else float32."""
     if dtype != "auto":
         chosen = getattr(torch, dtype)
         assert isinstance(chosen, torch.dtype)
         return chosen
-    if device.startswith("cuda"):
-        return torch.bfloat16
-    return torch.bfloat16 if torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_bf16() else torch.float32
+    return torch.bfloat16 if _has_bf16(device) else torch.float32
 
 
-def _has_bf16() -> bool:
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    fast = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return fast and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _device(device: str) -> torch.device:
     try:
         chosen = torch.device(device)
+        same_work_same_bits(chosen)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         raise StartRefused(f"device {device} is not usable here: {first_line(error)}") from error

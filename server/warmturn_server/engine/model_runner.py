@@ -11,6 +11,7 @@ import torch
 from ..errors import ModelRefused
 from ..kvcache import KVBuffer, KVLayout
 from .attention import Chunk, InPlaceAttention
+from .device import finish
 from .model_loader import LoadedModel, as_attention
 from .prepack import prepack
 from .queries import Queries
@@ -55,7 +56,10 @@ class ModelRunner:
 
     @torch.inference_mode()
     def forward(self, step: Sequence[Work]) -> torch.Tensor:
-        """Append each item's tokens to its buffer; logits `[rows wanted, vocabulary]` in float32, item by item."""
+        """Append each item's tokens to its buffer; logits `[rows wanted, vocabulary]` in float32, item by item.
+
+        They are there when it returns, on a GPU too: whoever takes the time takes that of the work.
+        """
         chunks = list[Chunk]()
         token_ids, positions, rows = list[int](), list[int](), list[int]()
         for work in step:
@@ -68,6 +72,7 @@ class ModelRunner:
             if work.wants_logits:
                 rows.append(len(token_ids) - 1)
         logits = self._run(chunks, token_ids, positions, rows)
+        finish(self.device)
         for chunk in chunks:
             chunk.buffer.length = chunk.start + chunk.num_tokens
         return logits

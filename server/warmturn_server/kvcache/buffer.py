@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
+from collections.abc import Iterator
 
 import torch
 
@@ -19,7 +21,7 @@ class KVBuffer:
     """K and V of the first `length` tokens of one sequence, slabs of `[rows, capacity, dim]`.
 
     Written only by the thread that runs the model. Tokens below `length` never change while the buffer lives, so
-    other threads may read a `snapshot()` of them at any time.
+    other threads may read a `snapshot()` of them at any time (on a GPU `beside_the_model`).
     """
 
     def __init__(self, layout: KVLayout, device: torch.device, capacity: int = 0) -> None:
@@ -107,6 +109,24 @@ class KVSnapshot:
             piece = torch.frombuffer(payload, dtype=self.layout.dtype, count=count, offset=offset)
             piece.view(slab.rows, num_tokens, slab.dim).copy_(tensor[:, start:stop])
             offset += count * self.layout.dtype.itemsize
+
+
+@contextlib.contextmanager
+def beside_the_model(device: torch.device) -> Iterator[None]:
+    """Reads and writes of the block wait for what a GPU was asked to compute before, and for nothing asked later.
+
+    On the stream that the model runs on, every block would wait for a whole step. They are done when the block ends.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.default_stream(device))
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        stream.synchronize()
 
 
 def round_up(num_tokens: int) -> int:

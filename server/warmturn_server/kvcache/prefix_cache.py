@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from .bandwidth import Bandwidth
 from .block_reader import BlockReader, Piece
-from .buffer import KVBuffer, KVSnapshot
+from .buffer import KVBuffer, KVSnapshot, beside_the_model
 from .codec import BlockCodec
 from .far import FarTier, Late, Patience, PrefillSeconds
 from .fingerprint import FingerprintDigest
@@ -109,7 +109,8 @@ class PrefixCache:
         restored = Restored()
         for tier, spans in match.runs():
             began, before = time.perf_counter(), buffer.length
-            restored.gap = self._restore_run(tier, spans, token_ids, buffer, patience)
+            with beside_the_model(buffer.device):
+                restored.gap = self._restore_run(tier, spans, token_ids, buffer, patience)
             seconds, tokens = time.perf_counter() - began, buffer.length - before
             restored.add(tier.name, tokens, seconds)
             if restored.gap is not None:  # waiting for what never came says nothing about speed
@@ -179,18 +180,19 @@ class PrefixCache:
         for tier in held:
             tier.used(keys)  # or its head might have to leave for its tail
         written = 0
-        for piece in self._reader.pieces(lacking):
-            if not keep_on():
-                break
-            blocks = {s.key: self._codec.encode(s, token_ids[s.start : s.stop], snapshot) for s in piece}
-            for tier, has in held.items():
-                mine: Mapping[BlockKey, Block] = {key: block for key, block in blocks.items() if key not in has}
-                if not tier.writable:
-                    continue
-                tier.put_many(mine)
-                written += sum(map(len, mine.values()))
-                if tier.writable:  # or it may have refused them, and still have others under these keys
-                    self._quarantine.vouch(tier.name, root, mine)
+        with beside_the_model(snapshot.device):
+            for piece in self._reader.pieces(lacking):
+                if not keep_on():
+                    break
+                blocks = {s.key: self._codec.encode(s, token_ids[s.start : s.stop], snapshot) for s in piece}
+                for tier, has in held.items():
+                    mine: Mapping[BlockKey, Block] = {key: block for key, block in blocks.items() if key not in has}
+                    if not tier.writable:
+                        continue
+                    tier.put_many(mine)
+                    written += sum(map(len, mine.values()))
+                    if tier.writable:  # or it may have refused them, and still have others under these keys
+                        self._quarantine.vouch(tier.name, root, mine)
         for tier in held:
             tier.used(keys)
         return written

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
+from tests.support.device import DEVICE
 from tests.support.engines import greedy, running_engine
 from tests.support.models import REFUSED, SERVED, WITHIN_BASE, TinyModels
 from tests.support.reference import Reference
@@ -18,7 +19,7 @@ from warmturn_server.errors import ContextLengthExceeded, ModelRefused, StartRef
 
 
 def load(model: Path) -> ModelRunner:
-    return ModelRunner(load_model(str(model), device="cpu", dtype="float32", max_context=None))
+    return ModelRunner(load_model(str(model), device=str(DEVICE), dtype="float32", max_context=None))
 
 
 @pytest.mark.parametrize("architecture", REFUSED)
@@ -103,7 +104,7 @@ def test_missing_tensors_are_refused(tiny_models: TinyModels, tmp_path: Path) ->
 @pytest.mark.parametrize("model", ["/no/such/folder", "./nowhere"])
 def test_a_folder_that_is_not_there_is_named(model: str) -> None:
     with pytest.raises(StartRefused, match=model):
-        load_model(model, device="cpu", dtype="float32", max_context=None)
+        load_model(model, device=str(DEVICE), dtype="float32", max_context=None)
 
 
 def test_the_server_says_it_in_a_line_and_ends(tiny_models: TinyModels, tmp_path: Path) -> None:

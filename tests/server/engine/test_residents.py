@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
+from tests.support.device import DEVICE
 from tests.support.state import LAYOUT
 
 from warmturn_server.engine.residents import Resident, Residents
@@ -14,7 +14,7 @@ def test_the_bytes_can_be_asked_for_while_buffers_come_and_go(monkeypatch: pytes
     residents = Residents(2**30)
     for number in range(3):
         ids = np.asarray([number], dtype=np.int64)
-        residents.keep(Resident("", ids, KVBuffer(LAYOUT, torch.device("cpu"), 64)))
+        residents.keep(Resident("", ids, KVBuffer(LAYOUT, DEVICE, 64)))
     whole = residents.idle_bytes
 
     def size_and_clear(buffer: KVBuffer) -> int:
@@ -34,7 +34,7 @@ def residents() -> Residents:
     """The longer ones first: one that goes on from another takes its place."""
     residents = Residents(2**30)
     for tenant, ids in HELD:
-        residents.keep(Resident(tenant, np.asarray(ids, dtype=np.int64), KVBuffer(LAYOUT, torch.device("cpu"), 64)))
+        residents.keep(Resident(tenant, np.asarray(ids, dtype=np.int64), KVBuffer(LAYOUT, DEVICE, 64)))
     return residents
 
 

@@ -6,11 +6,12 @@ from collections import Counter
 
 import pytest
 import torch
+from tests.support.device import DEVICE
 
 from warmturn_server.engine.request import SamplingParams
 from warmturn_server.engine.sampler import Sampler
 
-LOGITS = torch.tensor([1.0, 3.0, 2.0, -1.0, 2.5, 0.0])
+LOGITS = torch.tensor([1.0, 3.0, 2.0, -1.0, 2.5, 0.0], device=DEVICE)
 BEST = 1
 
 

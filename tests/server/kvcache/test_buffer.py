@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from tests.support.state import CPU, LAYOUT, contents, filled_buffer
+from tests.support.device import DEVICE
+from tests.support.state import LAYOUT, contents, filled_buffer
 
 from warmturn_server.kvcache import KVBuffer, KVLayout, LayerShape
 
@@ -17,7 +18,7 @@ def test_growing_keeps_every_bit() -> None:
 
 
 def test_growth_is_geometric_so_copies_stay_rare() -> None:
-    buffer, capacities = KVBuffer(LAYOUT, CPU), set()
+    buffer, capacities = KVBuffer(LAYOUT, DEVICE), set()
     for num_tokens in range(1, 4096):
         buffer.reserve(num_tokens)
         capacities.add(buffer.capacity)
@@ -27,7 +28,7 @@ def test_growth_is_geometric_so_copies_stay_rare() -> None:
 
 def test_layers_do_not_overlap() -> None:
     layout = KVLayout.of([LayerShape(2, 4, 4), LayerShape(1, 6, 2), LayerShape(3, 2, 6)], torch.float32)
-    buffer = KVBuffer(layout, CPU, 3)
+    buffer = KVBuffer(layout, DEVICE, 3)
     parts = [part for layer in range(3) for part in buffer.layer(layer)]
     for number, part in enumerate(parts):
         part.fill_(float(number))
@@ -57,7 +58,7 @@ def test_a_snapshot_does_not_change_while_the_sequence_goes_on() -> None:
 def test_a_forks_copy_is_its_own() -> None:
     source = filled_buffer(10)
     before = contents(source)
-    fork = KVBuffer(LAYOUT, CPU)
+    fork = KVBuffer(LAYOUT, DEVICE)
     fork.copy_prefix(source, 6)
     assert fork.length == 6
     assert contents(fork) == contents(source, 0, 6)
@@ -67,7 +68,7 @@ def test_a_forks_copy_is_its_own() -> None:
 
 @pytest.mark.parametrize("cut", range(1, 8))
 def test_written_in_pieces_or_at_once_is_the_same(cut: int) -> None:
-    source, target = filled_buffer(8), KVBuffer(LAYOUT, CPU, 8)
+    source, target = filled_buffer(8), KVBuffer(LAYOUT, DEVICE, 8)
     for start, stop in ((0, cut), (cut, 8)):
         payload = bytearray((stop - start) * LAYOUT.bytes_per_token)
         source.snapshot().read_into(start, stop, memoryview(payload))

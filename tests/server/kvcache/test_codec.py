@@ -5,7 +5,8 @@ import struct
 import pytest
 import torch
 import xxhash
-from tests.support.state import BLOCK_SIZE, CPU, DIGEST, LAYOUT, codec_of, contents, filled_buffer, token_ids
+from tests.support.device import DEVICE
+from tests.support.state import BLOCK_SIZE, DIGEST, LAYOUT, codec_of, contents, filled_buffer, token_ids
 
 from warmturn_server.kvcache import BlockSpan, CorruptBlock, ForeignBlock, KVBuffer, KVLayout, LayerShape
 from warmturn_server.kvcache.fingerprint import FORMAT_VERSION
@@ -30,7 +31,7 @@ def test_restored_bytes_equal_saved_bytes(span: BlockSpan, dtype: torch.dtype) -
     layout = KVLayout.of([LayerShape(2, 4, 4), LayerShape(1, 6, 2)], dtype)
     codec, source, ids = codec_of(layout=layout), filled_buffer(7, layout), IDS[span.start : span.stop]
     block = codec.encode(span, ids, source.snapshot())
-    target = KVBuffer(layout, CPU, 7)
+    target = KVBuffer(layout, DEVICE, 7)
     target.write(span.start, span.num_tokens, codec.decode(memoryview(block), span, ids))
     assert contents(target, span.start, span.stop) == contents(source, span.start, span.stop)
 
@@ -38,7 +39,7 @@ def test_restored_bytes_equal_saved_bytes(span: BlockSpan, dtype: torch.dtype) -
 def test_values_that_are_not_numbers_come_back_bit_for_bit() -> None:
     source = filled_buffer(4)
     source.layer(0)[0][0, 0] = torch.tensor([float("nan"), float("inf"), -0.0, 1e-45])
-    target = KVBuffer(LAYOUT, CPU, 4)
+    target = KVBuffer(LAYOUT, DEVICE, 4)
     target.write(0, 4, decode(CODEC.encode(WHOLE, IDS[:4], source.snapshot())))
     assert contents(target, 0, 4) == contents(source)
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.device import DEVICE
 from tests.support.state import (
     BLOCK_SIZE,
-    CPU,
     LAYOUT,
     Tally,
     always,
@@ -66,7 +66,7 @@ def patience(wait_seconds: float = 60.0, compute_seconds: float = 60.0) -> Patie
 
 
 def restore(cache: PrefixCache, patience: Patience) -> tuple[KVBuffer, MissReason | None]:
-    buffer = KVBuffer(LAYOUT, CPU, NUM_TOKENS)
+    buffer = KVBuffer(LAYOUT, DEVICE, NUM_TOKENS)
     restored = cache.restore_from_afar("", IDS, buffer, patience)
     assert contents(buffer) == contents(filled_buffer(NUM_TOKENS), 0, buffer.length)
     assert sum(restored.tokens_by_tier.values()) == buffer.length
@@ -122,7 +122,7 @@ def test_a_block_that_is_corrupt_here_comes_from_there(far: Far) -> None:
     cache.save("", IDS, filled_buffer(NUM_TOKENS).snapshot(), always)
     first = cache.match("", IDS).spans[0].key
     near.put_many({first: b"rubbish"})
-    buffer = KVBuffer(LAYOUT, CPU, NUM_TOKENS)
+    buffer = KVBuffer(LAYOUT, DEVICE, NUM_TOKENS)
     here = cache.restore(cache.match("", IDS), IDS, buffer)
     assert (buffer.length, here.reason) == (0, MissReason.CORRUPT)
     both = here.followed_by(cache.restore_from_afar("", IDS, buffer, patience()))

@@ -4,7 +4,8 @@ import random
 
 import pytest
 import torch
-from tests.support.state import BLOCK_SIZE, CPU, DIGEST, codec_of, contents, filled_buffer, token_ids
+from tests.support.device import DEVICE
+from tests.support.state import BLOCK_SIZE, DIGEST, codec_of, contents, filled_buffer, token_ids
 
 from warmturn_server.kvcache import BlockSpan, CorruptBlock, Int8, KVBuffer, KVLayout, LayerShape
 from warmturn_server.kvcache.keys import blocks_of, chain_seed
@@ -39,7 +40,7 @@ def int8_of(dtype: torch.dtype) -> Int8:
 def cycle(buffer: KVBuffer) -> tuple[KVBuffer, list[bytes]]:
     """Saved and restored once: what comes back, and what was stored."""
     int8, codec = int8_of(buffer.layout.dtype), codec_of(layout=buffer.layout)
-    back, stored = KVBuffer(buffer.layout, CPU, len(IDS)), []
+    back, stored = KVBuffer(buffer.layout, DEVICE, len(IDS)), []
     for span in SPANS:
         block = block_of(buffer, span)
         stored.append(bytes(int8.pack(block)))

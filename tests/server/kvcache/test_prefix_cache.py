@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from tests.support.device import DEVICE
 from tests.support.state import (
     BLOCK_SIZE,
-    CPU,
     DIGEST,
     LAYOUT,
     Tally,
@@ -38,7 +38,7 @@ def save(cache: PrefixCache, num_tokens: int, tenant: str = "") -> KVBuffer:
 
 
 def restore(cache: PrefixCache, ids: tuple[int, ...], tenant: str = "") -> tuple[KVBuffer, Restored]:
-    buffer = KVBuffer(LAYOUT, CPU, len(ids))
+    buffer = KVBuffer(LAYOUT, DEVICE, len(ids))
     return buffer, cache.restore(cache.match(tenant, ids), ids, buffer)
 
 
@@ -187,7 +187,7 @@ def test_a_restore_goes_on_where_the_buffer_ends(tier: Tier) -> None:
     cache = cache_over(tier)
     saved = save(cache, LONGEST)
     for resident in range(LONGEST):
-        buffer = KVBuffer(LAYOUT, CPU, LONGEST)
+        buffer = KVBuffer(LAYOUT, DEVICE, LONGEST)
         buffer.copy_prefix(saved, resident)
         report = cache.restore(cache.match("", token_ids(LONGEST)).beyond(resident), token_ids(LONGEST), buffer)
         assert contents(buffer) == contents(saved)
@@ -253,7 +253,7 @@ def test_a_restore_that_ended_early_says_nothing_about_speed() -> None:
     save(cache, LONGEST)
     match = cache.match("", ids)
     tier.remove_many([match.spans[1].key])
-    assert cache.restore(match, ids, KVBuffer(LAYOUT, CPU, LONGEST)).tokens_by_tier == {"ram": BLOCK_SIZE}
+    assert cache.restore(match, ids, KVBuffer(LAYOUT, DEVICE, LONGEST)).tokens_by_tier == {"ram": BLOCK_SIZE}
     assert cache.bandwidth["ram"].bytes_per_second is None
     restore(cache, ids)
     assert cache.bandwidth["ram"].bytes_per_second is not None

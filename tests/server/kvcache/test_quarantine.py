@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.device import DEVICE
 from tests.support.state import (
     BLOCK_SIZE,
-    CPU,
     LAYOUT,
     always,
     cache_over,
@@ -22,7 +22,7 @@ COUNT = 5 * BLOCK_SIZE + 1
 
 
 def restored(cache: PrefixCache, ids: tuple[int, ...]) -> KVBuffer:
-    buffer = KVBuffer(LAYOUT, CPU, len(ids))
+    buffer = KVBuffer(LAYOUT, DEVICE, len(ids))
     cache.restore(cache.match("", ids), ids, buffer)
     return buffer
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.device import DEVICE
 from tests.support.state import (
     BLOCK_SIZE,
-    CPU,
     DIGEST,
     LAYOUT,
     Tally,
@@ -67,7 +67,7 @@ def test_what_was_far_is_near_and_bit_for_bit(tmp_path: Path, saved: KVBuffer) -
     assert warm(cache, tally) == "started"
     assert tally.warmed_tokens == {"disk": NUM_TOKENS}
     alone = cache_over(near)
-    restored = KVBuffer(LAYOUT, CPU, NUM_TOKENS)
+    restored = KVBuffer(LAYOUT, DEVICE, NUM_TOKENS)
     alone.restore(alone.match("", token_ids(NUM_TOKENS)), token_ids(NUM_TOKENS), restored)
     assert contents(restored) == contents(saved)
 

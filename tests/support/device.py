@@ -1,0 +1,11 @@
+"""Where tests compute: on the CPU, or on what WARMTURN_TESTS_DEVICE names, such as `cuda`.
+
+The oracle (`reference.py`) stays on the CPU: what another device says must be what it says.
+"""
+
+import os
+from typing import Final
+
+import torch
+
+DEVICE: Final = torch.device(os.environ.get("WARMTURN_TESTS_DEVICE", "cpu"))
