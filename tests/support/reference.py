@@ -61,7 +61,7 @@ class Reference:
         """The reply of `num_tokens`, none of them an end token; raises `NearTie` where rounding could change it."""
         token_ids = list(prompt)
         for _ in range(num_tokens):
-            best = self.logits(token_ids)[-1].index_fill(0, torch.tensor((END_OF_TEXT, IM_END)), -torch.inf).topk(2)
+            best = _without_ends(self.logits(token_ids)[-1]).topk(2)
             if best.values[0] - best.values[1] < NEAR_TIE:
                 raise NearTie
             token_ids.append(int(best.indices[0]))
@@ -87,8 +87,16 @@ class Reference:
         return turns
 
 
-def assert_greedy(reference: Reference, prompt: Sequence[int], output: Sequence[int]) -> None:
+def assert_greedy(
+    reference: Reference, prompt: Sequence[int], output: Sequence[int], *, ignore_eos: bool = False
+) -> None:
     """Every output token is the model's best after all that came before it, or tied with it within rounding."""
     logits = reference.logits([*prompt, *output])[len(prompt) - 1 : -1]
+    logits = _without_ends(logits) if ignore_eos else logits
     behind = logits.max(dim=-1).values - logits[range(len(output)), list(output)]
     assert float(behind.max()) < NEAR_TIE
+
+
+def _without_ends(logits: torch.Tensor) -> torch.Tensor:
+    """Logits `[..., vocabulary]` under which no end token is chosen."""
+    return logits.index_fill(-1, torch.tensor((END_OF_TEXT, IM_END)), -torch.inf)
