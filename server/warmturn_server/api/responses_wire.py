@@ -117,21 +117,31 @@ def failed_response(turn: RunningTurn, error: Json) -> Json:
     return {**running_response(turn), "status": "failed", "error": error}
 
 
+def begun_response(turn: Turn) -> Json:
+    """How the response object was when nothing of it was decided yet."""
+    assert turn.reply is not None, "only generated turns are responses"
+    reply = turn.reply
+    return {
+        **_always(reply.echo, reply.instructions, turn.stored),
+        "id": turn.id,
+        "created_at": turn.created_at,
+        "model": reply.model,
+        "status": "in_progress",
+        "conversation": {"id": turn.conversation_id} if turn.conversation_id else None,
+        "previous_response_id": None if turn.conversation_id else turn.parent_id,
+    }
+
+
 def finished_response(turn: Turn, extras: Mapping[str, object] | None = None, logprobs: Iterable[Json] = ()) -> Json:
     """The response object of a turn that is over. `extras`: what was asked for beside the report."""
     assert turn.reply is not None, "only generated turns are responses"
     reply = turn.reply
     status = _STATUS[reply.finish_reason]
     return {
-        **_always(reply.echo, reply.instructions, turn.stored),
-        "id": turn.id,
-        "created_at": turn.created_at,
+        **begun_response(turn),
         "completed_at": reply.completed_at if status == "completed" else None,
-        "model": reply.model,
         "status": status,
         "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
-        "conversation": {"id": turn.conversation_id} if turn.conversation_id else None,
-        "previous_response_id": None if turn.conversation_id else turn.parent_id,
         "output": [_answer(item, logprobs) for item in turn.output],
         "usage": usage_object(reply.report, reply.output_tokens),
         "warmturn": {**reply.report, **(extras or {})},
