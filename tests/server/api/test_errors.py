@@ -112,9 +112,17 @@ def test_a_server_with_a_key(server_with_key: ServerProcess) -> None:
 
         assert [status(path) for path in ("/health", "/ready")] == [200, 200]
         assert [status(path) for path in ("/metrics", "/v1/models", "/nothing", "/v1/health")] == [401] * 4
-        for wrong in (b"", KEY.encode(), f"Bearer {KEY}x".encode(), b"Bearer \xff", b"Basic c2VjcmV0"):
+        for wrong in (
+            b"",
+            KEY.encode(),
+            f"Bearer {KEY}x".encode(),
+            f"Basic {KEY}".encode(),
+            b"Bearer \xff",
+            b"Basic c2VjcmV0",
+        ):
             assert status("/v1/models", wrong) == 401
-        assert status("/v1/models", f"Bearer {KEY}".encode()) == 200
+        for scheme in ("Bearer", "bearer", "BEARER", "Bearer "):
+            assert status("/v1/models", f"{scheme} {KEY}".encode()) == 200
     client = OpenAI(base_url=f"{server_with_key.base_url}/v1", api_key="wrong", max_retries=0)
     with client, pytest.raises(openai.AuthenticationError) as refused:
         client.models.list()
