@@ -40,6 +40,12 @@ def test_a_response_has_every_field(shared_server: ServerProcess) -> None:
     assert reply["usage"]["total_tokens"] == reply["usage"]["input_tokens"] + reply["usage"]["output_tokens"]
 
 
+def test_its_format_is_text_however_that_was_said(openai_client: OpenAI, model: str) -> None:
+    for said in ({"format": None, "verbosity": "low"}, {"format": {"type": "text"}}, {}, None):
+        reply = openai_client.responses.create(model=model, input="who?", **SETTINGS, extra_body={"text": said})
+        assert reply.text and reply.text.format and reply.text.format.type == "text"
+
+
 def test_it_can_be_asked_for_again_and_deleted(openai_client: OpenAI, model: str) -> None:
     made = say(openai_client, "who?", model=model, instructions="Be brief.", metadata={"a": "b"})
     found = openai_client.responses.retrieve(made.id)
