@@ -9,11 +9,13 @@ class WarmturnError(Exception):
     status = 500
     type = "server_error"
     code: str | None = None
+    param: str | None = None
+    """Which of the caller's fields is to blame."""
 
     def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
         self.code = code or self.code
-        self.param = param
+        self.param = param or self.param
 
 
 class InvalidRequest(WarmturnError):
@@ -27,6 +29,7 @@ class ContextLengthExceeded(InvalidRequest):
     """Prompt and reply can never fit: neither the model's context nor the K/V memory is large enough."""
 
     code = "context_length_exceeded"
+    param = "input"
 
 
 class NotFound(WarmturnError):

@@ -51,19 +51,25 @@ def main() -> None:
 
 
 def turns(model: Path, scratch: Path, repeat: int, device: str) -> list[Row]:
-    """The same new turn on a resident conversation, on one that only the disk has, and computed in full."""
-    rows: list[Row] = []
+    """The same new turn after a restart, when only the disk has the conversation, on a resident one, and in full.
+
+    Every round is a start of the engine on the files that the one before left.
+    """
+    bases = {history: tokens(history) for history in HISTORIES}
+    seen: dict[int, dict[str, list[TurnReport]]] = {
+        history: {"resident": [], "disk": [], "prompt": []} for history in HISTORIES
+    }
     with engine_of(model, scratch / "turns", device, ram_cache=0) as engine:
-        for history in HISTORIES:
-            base = tokens(history)
-            seen: dict[str, list[TurnReport]] = {"resident": [], "disk": [], "prompt": []}
-            for _ in range(repeat):
-                for variant, reports in seen.items():
-                    bring_back(engine, base, variant)
-                    mode = ReuseMode.PROMPT if variant == "prompt" else ReuseMode.STATE
-                    reports.append(say(engine, base + tokens(TURN_TOKENS), mode))
-            rows.append(turn_row(history, seen))
-    return rows
+        for base in bases.values():
+            make_resident(engine, base)
+    for _ in range(repeat):
+        with engine_of(model, scratch / "turns", device, ram_cache=0) as engine:
+            for history, base in bases.items():
+                seen[history]["disk"].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.STATE))
+                make_resident(engine, base)
+                seen[history]["resident"].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.STATE))
+                seen[history]["prompt"].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.PROMPT))
+    return [turn_row(history, seen[history]) for history in HISTORIES]
 
 
 def turn_row(history: int, seen: dict[str, list[TurnReport]]) -> Row:
@@ -82,13 +88,10 @@ def turn_row(history: int, seen: dict[str, list[TurnReport]]) -> Row:
     }
 
 
-def bring_back(engine: Engine, base: tuple[int, ...], variant: str) -> None:
-    """Put the history where the variant wants it: in memory, or on the disk alone."""
-    if base and variant != "prompt":
+def make_resident(engine: Engine, base: tuple[int, ...]) -> None:
+    if base:
         say(engine, base, ReuseMode.STATE, reply_tokens=1)
         engine.flush()
-    if variant == "disk":
-        engine.evict_residents()
 
 
 def batching(model: Path, scratch: Path, repeat: int, device: str) -> list[Row]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ..chat import RunningTurn, TextTokenizer, TurnRequest
 from ..engine import TokenLogprobs
+from ..errors import InvalidRequest
 from .caller import Service, Tenant, check_model
 from .collect import collect
 from .completions_wire import (
@@ -32,19 +34,33 @@ router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
 @router.post("")
 async def create(body: CreateCompletion, request: Request, service: Service, tenant: Tenant) -> Response:
     check_model(service, body.model)
-    turn = await service.start(
-        TurnRequest(
-            input=as_items(body.messages),
-            tenant=tenant,
-            sampling=body.sampling(body.limit, body.num_logprobs),
-            reuse=body.reuse_mode,
-            lookback=body.wants_lookback,
-        )
-    )
+    with _input_is_messages():
+        turn = await service.start(_turn_request(body, tenant))
     if body.stream:
         return EventStream(turn, _chunks(body, turn, service.tokenizer))
     logprobs = _logprobs(body, service.tokenizer, await collect(turn, request))
     return JsonReply(completion_object(turn, logprobs, await extras(body, turn, service.tokenizer)))
+
+
+def _turn_request(body: CreateCompletion, tenant: str) -> TurnRequest:
+    return TurnRequest(
+        input=as_items(body.messages),
+        tenant=tenant,
+        sampling=body.sampling(body.limit, body.num_logprobs),
+        reuse=body.reuse_mode,
+        lookback=body.wants_lookback,
+    )
+
+
+@contextmanager
+def _input_is_messages() -> Iterator[None]:
+    """What a turn is given has another name in this API, and a refusal has to name what the caller sent."""
+    try:
+        yield
+    except InvalidRequest as error:
+        if error.param == "input":
+            error.param = "messages"
+        raise
 
 
 async def _chunks(body: CreateCompletion, turn: RunningTurn, tokenizer: TextTokenizer) -> AsyncIterator[bytes]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from ..chat import RunningTurn
 from .json import Json
 from .messages import InputMessage
-from .wire import AnyList, Count, Metadata, SamplingFields, ShortText
+from .wire import AnyList, Count, FieldRefused, Metadata, SamplingFields, ShortText
 
 
 class StreamOptions(BaseModel):
@@ -43,15 +43,17 @@ class CreateCompletion(SamplingFields):
     def _means_what_it_says(self) -> Self:
         for name in ("tool_choice", "function_call"):
             if getattr(self, name) not in (None, "none", "auto"):
-                raise ValueError(f"{name} must be 'auto' or 'none': this server calls no tools")
+                raise FieldRefused(name, "must be 'auto' or 'none': this server calls no tools")
         if (self.response_format or {}).get("type", "text") != "text":
-            raise ValueError("response_format must be {'type': 'text'}: structured output is not supported")
+            raise FieldRefused("response_format", "must be {'type': 'text'}: structured output is not supported")
         if self.logit_bias:
-            raise ValueError("logit_bias is not supported")
-        if self.audio is not None or set(self.modalities or ()) - {"text"}:
-            raise ValueError("modalities must be ['text']: this server answers in text only")
+            raise FieldRefused("logit_bias", "is not supported")
+        if self.audio is not None:
+            raise FieldRefused("audio", "is not supported: this server answers in text only")
+        if set(self.modalities or ()) - {"text"}:
+            raise FieldRefused("modalities", "must be ['text']: this server answers in text only")
         if self.top_logprobs and not self.logprobs:
-            raise ValueError("top_logprobs needs logprobs to be true")
+            raise FieldRefused("top_logprobs", "needs logprobs to be true")
         return self
 
     @property

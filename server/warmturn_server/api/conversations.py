@@ -26,7 +26,9 @@ class CreateConversation(Body):
 
 
 class UpdateConversation(Body):
-    metadata: Metadata | None = None
+    """Metadata may be null, which removes it, but not left out: that would remove it as well."""
+
+    metadata: Metadata | None
 
 
 class CreateItems(Body):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from ..errors import Conflict, Overloaded, WarmturnError
 from .json import Json, JsonReply
+from .wire import FieldRefused
 
 _log = logging.getLogger(__name__)
 
@@ -80,14 +81,31 @@ def _retry_headers(error: WarmturnError) -> dict[str, str]:
     return {"Retry-After": "1"} if error.status == 503 else {}
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    first = max(error.errors(), key=lambda entry: len(entry["loc"]))
-    message = str(first["msg"]).removeprefix("Value error, ")
+    first = max(error.errors(), key=_tells_most)
     if first["type"] == "json_invalid":
         return reply(400, error_object("The request body is not valid JSON.", code="invalid_json"))
-    param = _param(first["loc"])
+    if first["type"] == "model_attributes_type" and not _is_said_to_be_json(request):
+        message = (
+            "The request body is taken for JSON only with its header: send the header Content-Type: application/json."
+        )
+        return reply(400, error_object(message, code="unsupported_content_type"))
+    message = str(first["msg"]).removeprefix("Value error, ")
+    cause = first.get("ctx", {}).get("error")
+    param = cause.param if isinstance(cause, FieldRefused) else _param(first["loc"])
     return reply(400, error_object(f"{param or 'The request'}: {message}", code="invalid_value", param=param))
+
+
+def _tells_most(entry: Mapping[str, Any]) -> tuple[int, bool]:
+    """The deepest; of a field that has several types, not what the types tell that were not meant."""
+    return len(entry["loc"]), not entry["type"].endswith("_type")
+
+
+def _is_said_to_be_json(request: Request) -> bool:
+    """By the same rule by which FastAPI reads a body as JSON."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
 def _param(location: tuple[int | str, ...]) -> str | None:

@@ -22,5 +22,8 @@ def logprob_objects(tokenizer: TextTokenizer, logprobs: Iterable[TokenLogprobs])
 
 
 def _token(tokenizer: TextTokenizer, token_id: int, logprob: float) -> Json:
-    text = tokenizer.token_text(token_id)
-    return {"token": text, "logprob": max(logprob, -9999.0), "bytes": list(text.encode())}
+    return {
+        "token": tokenizer.token_text(token_id),
+        "logprob": max(logprob, -9999.0),
+        "bytes": list(tokenizer.token_bytes(token_id)),
+    }

@@ -77,7 +77,7 @@ class RequireKey:
 
     def __init__(self, app: ASGIApp, api_key: str) -> None:
         self._app = app
-        self._expected = f"Bearer {api_key}".encode()
+        self._expected = api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _is_open(scope["path"]) or self._holds_key(scope):
@@ -91,8 +91,9 @@ class RequireKey:
         await reply(401, error, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
 
     def _holds_key(self, scope: Scope) -> bool:
-        given = Headers(scope=scope).get("authorization", "")
-        return secrets.compare_digest(given.encode("latin-1"), self._expected)
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        is_same = secrets.compare_digest(given.lstrip(" ").encode("latin-1"), self._expected)
+        return is_same and scheme.lower() == "bearer"
 
 
 def _is_open(path: str) -> bool:

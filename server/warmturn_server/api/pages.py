@@ -15,7 +15,7 @@ from .messages import item_object
 
 def _page(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(max_length=512)] = None,
+    after: Annotated[str | None, Query(min_length=1, max_length=512)] = None,
     order: Literal["asc", "desc"] = "desc",
 ) -> Page:
     return Page(limit, after, order)

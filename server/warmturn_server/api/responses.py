@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ..chat import ChatService, ConversationId, RunningTurn, TurnId, TurnRequest
+from ..errors import InvalidRequest
 from .caller import Service, Tenant, check_model
 from .collect import collect
 from .extras import extras, later_extras
@@ -15,9 +16,9 @@ from .json import JsonReply
 from .logprobs import logprob_objects
 from .messages import as_items
 from .pages import PageQuery, page_of_items
-from .responses_stream import ResponseEvents
+from .responses_stream import ResponseEvents, replayed_events
 from .responses_wire import CreateResponse, finished_response, running_response
-from .sse import EventStream, turn_headers
+from .sse import EventStream, replay, turn_headers
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
 
@@ -54,9 +55,33 @@ def _turn_request(body: CreateResponse, tenant: str) -> TurnRequest:
 
 
 @router.get("/{response_id}")
-async def get(response_id: str, request: Request, service: Service, tenant: Tenant) -> Response:
+async def get(
+    response_id: str,
+    request: Request,
+    service: Service,
+    tenant: Tenant,
+    stream: bool = False,
+    starting_after: int | None = None,
+) -> Response:
+    """With `stream` as the events that it would have come in, behind the one numbered `starting_after`."""
     turn = await service.response(tenant, TurnId(response_id))
-    return JsonReply(finished_response(turn, await later_extras(request, turn, service)))
+    extension = await later_extras(request, turn, service)
+    if not stream:
+        return JsonReply(finished_response(turn, extension))
+    events = replayed_events(turn, extension)
+    return replay(events if starting_after is None else _behind(events, starting_after))
+
+
+def _behind(events: list[bytes], starting_after: int) -> list[bytes]:
+    """Numbers of the first stream, which had more events, may be beyond the last: nothing at all would be no answer."""
+    if not 0 <= starting_after < len(events) - 1:
+        raise InvalidRequest(
+            f"The events of a response that is over are numbered from 0 to {len(events) - 1}: "
+            f"there is none behind {starting_after}. Leave starting_after out to have them all.",
+            code="invalid_value",
+            param="starting_after",
+        )
+    return events[starting_after + 1 :]
 
 
 @router.delete("/{response_id}")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from ..chat import Item, RunningTurn, Turn
 from .json import Json
 from .messages import Messages, item_object
-from .wire import AnyList, AnyObject, Count, Metadata, SamplingFields, ShortText, Text
+from .wire import AnyList, AnyObject, Count, FieldRefused, Metadata, SamplingFields, ShortText, Text
 
 _LOGPROBS: Final = "message.output_text.logprobs"
 
@@ -52,13 +52,13 @@ class CreateResponse(SamplingFields):
     @model_validator(mode="after")
     def _means_what_it_says(self) -> Self:
         if self.background:
-            raise ValueError("background is not supported: leave it out, or stream")
+            raise FieldRefused("background", "is not supported: leave it out, or stream")
         if self.prompt is not None:
-            raise ValueError("prompt templates are not supported: give instructions and input")
+            raise FieldRefused("prompt", "templates are not supported: give instructions and input")
         if self.tool_choice not in (None, "none", "auto"):
-            raise ValueError("tool_choice must be 'auto' or 'none': this server calls no tools")
-        if _format_type(self.text) != "text":
-            raise ValueError("text.format must be {'type': 'text'}: structured output is not supported")
+            raise FieldRefused("tool_choice", "must be 'auto' or 'none': this server calls no tools")
+        if not _is_text_format((self.text or {}).get("format")):
+            raise FieldRefused("text.format", "must be {'type': 'text'}: structured output is not supported")
         return self
 
     @property
@@ -85,7 +85,7 @@ class CreateResponse(SamplingFields):
             "tools": self.tools or [],
             "tool_choice": self.tool_choice or "auto",
             "parallel_tool_calls": self.parallel_tool_calls is not False,
-            "text": {"format": {"type": "text"}, **(self.text or {})},
+            "text": {**(self.text or {}), "format": {"type": "text"}},
             "reasoning": {"effort": None, "summary": None, **(self.reasoning or {})},
             "user": self.user,
             "safety_identifier": self.safety_identifier,
@@ -93,9 +93,8 @@ class CreateResponse(SamplingFields):
         }
 
 
-def _format_type(text: Mapping[str, object] | None) -> object:
-    form = (text or {}).get("format")
-    return form.get("type", "text") if isinstance(form, Mapping) else "text"
+def _is_text_format(form: object) -> bool:
+    return form is None or (isinstance(form, Mapping) and form.get("type") == "text")
 
 
 def running_response(turn: RunningTurn) -> Json:
@@ -117,21 +116,31 @@ def failed_response(turn: RunningTurn, error: Json) -> Json:
     return {**running_response(turn), "status": "failed", "error": error}
 
 
+def begun_response(turn: Turn) -> Json:
+    """How the response object was when nothing of it was decided yet."""
+    assert turn.reply is not None, "only generated turns are responses"
+    reply = turn.reply
+    return {
+        **_always(reply.echo, reply.instructions, turn.stored),
+        "id": turn.id,
+        "created_at": turn.created_at,
+        "model": reply.model,
+        "status": "in_progress",
+        "conversation": {"id": turn.conversation_id} if turn.conversation_id else None,
+        "previous_response_id": None if turn.conversation_id else turn.parent_id,
+    }
+
+
 def finished_response(turn: Turn, extras: Mapping[str, object] | None = None, logprobs: Iterable[Json] = ()) -> Json:
     """The response object of a turn that is over. `extras`: what was asked for beside the report."""
     assert turn.reply is not None, "only generated turns are responses"
     reply = turn.reply
     status = _STATUS[reply.finish_reason]
     return {
-        **_always(reply.echo, reply.instructions, turn.stored),
-        "id": turn.id,
-        "created_at": turn.created_at,
+        **begun_response(turn),
         "completed_at": reply.completed_at if status == "completed" else None,
-        "model": reply.model,
         "status": status,
         "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
-        "conversation": {"id": turn.conversation_id} if turn.conversation_id else None,
-        "previous_response_id": None if turn.conversation_id else turn.parent_id,
         "output": [_answer(item, logprobs) for item in turn.output],
         "usage": usage_object(reply.report, reply.output_tokens),
         "warmturn": {**reply.report, **(extras or {})},

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from ..chat import RunningTurn
@@ -30,6 +30,11 @@ def named_event(name: str, data: object) -> bytes:
 
 def data_event(data: object) -> bytes:
     return b"data: " + encode(data) + b"\n\n"
+
+
+def replay(events: Iterable[bytes]) -> Response:
+    """Of what is over: nobody waits for any of it."""
+    return Response(b"".join(events), media_type="text/event-stream", headers=_HEADERS)
 
 
 class EventStream(StreamingResponse):

@@ -62,6 +62,14 @@ MAX_ITEMS = Field(max_length=_MAX_LIST)
 Stop = ShortText | Annotated[list[ShortText], Field(max_length=16)]
 
 
+class FieldRefused(ValueError):
+    """For checks of a whole body: which of its fields is to blame."""
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
 class Body(BaseModel):
     """Fields that this server does not know are accepted: clients send ever more of them."""
 
@@ -72,7 +80,7 @@ class Body(BaseModel):
         """A template from a request is a program from a request."""
         for field in ("chat_template", "chat_template_kwargs"):
             if (self.model_extra or {}).get(field) is not None:
-                raise ValueError(f"{field} is not supported: the model's own template is always used")
+                raise FieldRefused(field, "is not supported: the model's own template is always used")
         return self
 
 

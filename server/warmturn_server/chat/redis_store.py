@@ -15,7 +15,7 @@ from .ids import ConversationId, ItemId, TurnId
 from .records import RecordPart
 from .redis_log import Argument, RedisLog, Reply, Script
 from .redis_values import ConversationValues, Signer, record_content, record_of, turn_content, turn_of
-from .store import Append, Forgotten, LogStatus, Opened, Page, StoreCorrupt, StoreFailed, VersionConflict
+from .store import Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreCorrupt, StoreFailed, VersionConflict
 from .text_index import TextDigest
 from .turns import Conversation, Turn
 
@@ -79,6 +79,8 @@ class RedisStore:
         while len(found) < page.limit:
             wanted = page.limit - len(found)
             rows = self._log.read(_PAGE, tenant, after, int(page.order == "desc"), wanted)
+            if rows is None:
+                raise PageNotFound(after)
             found += self._readable(tenant, rows)
             if len(rows) < wanted:
                 break

@@ -16,7 +16,7 @@ from .records import RecordPart
 from .sqlite_pruning import Pruning
 from .sqlite_rows import conversation_from, conversation_row, record_from, record_row, turn_from, turn_row
 from .sqlite_schema import open_database
-from .store import Append, Forgotten, LogStatus, Opened, Page, StoreFailed, VersionConflict
+from .store import Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreFailed, VersionConflict
 from .text_index import TextDigest
 from .turns import Conversation, Turn
 
@@ -70,6 +70,8 @@ class SqliteStore:
         comparison, direction = ("<", "DESC") if newest_first else (">", "ASC")
         after = "SELECT seq FROM conversation WHERE tenant = :tenant AND id = :after"
         with self._reading() as database:
+            if page.after is not None and not _conversation(database, tenant, page.after):
+                raise PageNotFound(page.after)
             rows = database.execute(
                 f"SELECT * FROM conversation WHERE tenant = :tenant AND (:after IS NULL OR seq {comparison} ({after}))"
                 f" ORDER BY seq {direction} LIMIT :limit",

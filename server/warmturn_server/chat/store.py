@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from ..errors import Conflict, WarmturnError
+from ..errors import Conflict, InvalidRequest, WarmturnError
 from .ids import ConversationId, ItemId, TurnId
 from .locks import Lease
 from .records import Record, RecordPart
@@ -31,6 +31,15 @@ class VersionConflict(Conflict):
     """The conversation went on elsewhere since this turn began."""
 
     code = "conversation_changed"
+
+
+class PageNotFound(InvalidRequest):
+    """The conversation behind which a page was to begin is not there; an empty page would say that it was the last."""
+
+    code = "invalid_value"
+
+    def __init__(self, after: str) -> None:
+        super().__init__(f"There is no conversation '{after}' here.", param="after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ class ConversationStore(Protocol):
         ...
 
     def conversations(self, tenant: str, page: Page) -> list[Conversation]:
-        """By time of creation; at most `limit`, behind the one named `after`."""
+        """By time of creation; at most `limit`, behind the one named `after`. Raises PageNotFound."""
         ...
 
     def set_metadata(

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from ..engine import TokenStream
 from ..errors import InvalidRequest, ModelRefused
 from .items import ChatMessage
+from .token_bytes import TokenBytes
 
 _DECODE_CONTEXT: Final = 16
 """Ids before the output that the decoder is shown: some decoders treat the first token of a text differently."""
@@ -45,6 +46,7 @@ class TextTokenizer:
         added = self._backend.get_added_tokens_decoder()
         self._special = {token_id: token.content for token_id, token in added.items() if token.special}
         self._edges = {token.content for token in added.values() if not token.lstrip}
+        self._bytes = TokenBytes(self._backend, self._special)
         self.vocabulary = hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:32]
         self.exact = self._decodes_what_it_encodes()
         """Whether the texts of ids can be trusted; if not, ids are compared and generated text is tokenised anew."""
@@ -89,8 +91,12 @@ class TextTokenizer:
         ends.extend([len(text)] * (len(token_ids) - len(ends)))
         return text, tuple(ends)
 
+    def token_bytes(self, token_id: int) -> bytes:
+        return self._bytes.of(token_id)
+
     def token_text(self, token_id: int) -> str:
-        return self._backend.decode([token_id], skip_special_tokens=False)
+        """Its bytes as far as they are whole characters."""
+        return self.token_bytes(token_id).decode(errors="replace")
 
     def is_special(self, token_id: int) -> bool:
         return token_id in self._special

@@ -23,6 +23,8 @@ from .model_support import context_length, refuse_unsupported, sliding_windows
 
 PROBE_TOKENS = 8
 _MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
+_OTHER_FORMS = ["*/*", "consolidated*"]
+"""The same weights once more, for other programs: `original/`, `onnx/`, Mistral's own format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def resolve_folder(model: str) -> Path:
     if Path(model).is_absolute() or model.startswith((".", "~")):
         raise StartRefused(f"there is no folder {model}; --model takes a model folder, a hub id or 'bundled'")
     try:
-        return Path(snapshot_download(model, allow_patterns=_MODEL_FILES))
+        return Path(snapshot_download(model, allow_patterns=_MODEL_FILES, ignore_patterns=_OTHER_FORMS))
     except (OSError, ValueError) as error:
         raise StartRefused(f"no model named {model} here or on the hub: {first_line(error)}") from error
 

@@ -87,6 +87,9 @@ def test_a_seed_repeats(openai_client: OpenAI, model: str) -> None:
         ("tool_choice", "required"),
         ("response_format", {"type": "json_object"}),
         ("logit_bias", {"5": 1}),
+        ("function_call", {"name": "f"}),
+        ("top_logprobs", 3),
+        ("audio", {"voice": "x"}),
         ("modalities", ["audio"]),
         ("chat_template", "{{ x }}"),
         ("chat_template_kwargs", {"enable_thinking": False}),
@@ -95,10 +98,11 @@ def test_a_seed_repeats(openai_client: OpenAI, model: str) -> None:
 def test_what_would_silently_mean_something_else_is_refused(
     openai_client: OpenAI, model: str, field: str, value: object
 ) -> None:
-    with pytest.raises(openai.BadRequestError, match=field):
+    with pytest.raises(openai.BadRequestError, match=field) as refused:
         openai_client.chat.completions.create(
             model=model, messages=[{"role": "user", "content": "x"}], max_tokens=1, extra_body={field: value}
         )
+    assert code_of(refused.value) == (400, "invalid_value", field)
 
 
 def test_what_does_no_harm_is_accepted(openai_client: OpenAI, model: str) -> None:

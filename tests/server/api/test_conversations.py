@@ -21,6 +21,15 @@ def test_made_read_changed_deleted(openai_client: OpenAI) -> None:
     assert missing.value.code == "conversation_not_found"
 
 
+def test_metadata_goes_only_when_that_is_said(openai_client: OpenAI, shared_server: ServerProcess) -> None:
+    made = openai_client.conversations.create(metadata={"title": "cats"})
+    with shared_server.client() as http:
+        refused = http.post(f"/v1/conversations/{made.id}", json={})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "metadata")
+    assert openai_client.conversations.retrieve(made.id).metadata == {"title": "cats"}
+    assert openai_client.conversations.update(made.id, metadata=None).metadata == {}
+
+
 def test_items_page_by_themselves_in_both_orders(openai_client: OpenAI) -> None:
     texts = [f"number {number}" for number in range(7)]
     items = [{"type": "message", "role": "user", "content": text} for text in texts]
@@ -101,7 +110,10 @@ def test_conversations_are_listed_in_pages(openai_client: OpenAI, shared_server:
         assert [entry["id"] for entry in page["data"]] == made[:0:-1]
         assert page["has_more"] and page["last_id"] == made[1]
         after = http.get("/v1/conversations", params={"limit": 1, "after": made[1]}).json()
+        unknown = http.get("/v1/conversations", params={"after": "conv_none"})
     assert after["data"][0]["id"] == made[0]
+    error = unknown.json()["error"]
+    assert (unknown.status_code, error["code"], error["param"]) == (400, "invalid_value", "after")
 
 
 def test_deleting_forgets_the_state(openai_client: OpenAI, model: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -59,8 +60,13 @@ def test_what_is_not_there(shared_server: ServerProcess, method: str, path: str,
             "input[0].content[0]",
         ),
         (b'{"input": [{"type": "item_reference", "id": "msg_1"}]}', "invalid_value", "input[0]"),
-        (b'{"input": "x", "background": true}', "invalid_value", None),
-        (b'{"input": "x", "text": {"format": {"type": "json_schema"}}}', "invalid_value", None),
+        (b'{"input": "x", "background": true}', "invalid_value", "background"),
+        (b'{"input": "x", "prompt": {"id": "p"}}', "invalid_value", "prompt"),
+        (b'{"input": "x", "tool_choice": "required"}', "invalid_value", "tool_choice"),
+        (b'{"input": "x", "chat_template": "{{ x }}"}', "invalid_value", "chat_template"),
+        (b'{"input": "x", "text": {"format": {"type": "json_schema"}}}', "invalid_value", "text.format"),
+        (b'{"input": "x", "text": {"format": 5}}', "invalid_value", "text.format"),
+        (b'{"input": "x", "text": {"format": {}}}', "invalid_value", "text.format"),
         (b'{"input": "x", "reuse": "all"}', "invalid_value", "reuse"),
         (b'{"input": "x", "tools": [{"a": NaN}]}', "invalid_value", "tools"),
         (b'{"input": "x", "reasoning": ' + b'{"a":' * 500 + b"1" + b"}" * 500 + b"}", "invalid_value", "reasoning"),
@@ -81,10 +87,40 @@ def test_bodies_that_cannot_be_served(
     assert param is None or error["param"] == param
 
 
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [
+        ({"input": "x", "stop": ["a"] * 17}, "at most 16"),
+        ({"input": "x", "stop": "a" * 513}, "at most 512"),
+        ({"input": [{"role": "user", "content": "x"}] * 4097}, "at most 4096"),
+    ],
+)
+def test_a_limit_is_named_where_a_field_has_several_types(
+    shared_server: ServerProcess, body: dict[str, Any], limit: str
+) -> None:
+    with shared_server.client() as http:
+        error = http.post("/v1/responses", json=body).json()["error"]
+    assert error["param"] in ("stop", "input") and limit in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/conversations"])
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_a_body_that_is_not_said_to_be_json(shared_server: ServerProcess, path: str, content_type: str | None) -> None:
+    with shared_server.client() as http:
+        headers = {} if content_type is None else {"content-type": content_type}
+        reply = http.post(path, content=b'{"input": "hi"}', headers=headers)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unsupported_content_type")
+    assert "Content-Type: application/json" in reply.json()["error"]["message"]
+
+
 def test_a_prompt_that_never_fits(openai_client: OpenAI, model: str) -> None:
+    long = "who? " * 3_000
     with pytest.raises(openai.BadRequestError) as refused:
-        openai_client.responses.create(model=model, input="who? " * 3_000)
-    assert refused.value.code == "context_length_exceeded"
+        openai_client.responses.create(model=model, input=long)
+    assert code_of(refused.value) == (400, "context_length_exceeded", "input")
+    with pytest.raises(openai.BadRequestError) as refused:
+        openai_client.chat.completions.create(model=model, messages=[{"role": "user", "content": long}])
+    assert code_of(refused.value) == (400, "context_length_exceeded", "messages")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -112,9 +148,17 @@ def test_a_server_with_a_key(server_with_key: ServerProcess) -> None:
 
         assert [status(path) for path in ("/health", "/ready")] == [200, 200]
         assert [status(path) for path in ("/metrics", "/v1/models", "/nothing", "/v1/health")] == [401] * 4
-        for wrong in (b"", KEY.encode(), f"Bearer {KEY}x".encode(), b"Bearer \xff", b"Basic c2VjcmV0"):
+        for wrong in (
+            b"",
+            KEY.encode(),
+            f"Bearer {KEY}x".encode(),
+            f"Basic {KEY}".encode(),
+            b"Bearer \xff",
+            b"Basic c2VjcmV0",
+        ):
             assert status("/v1/models", wrong) == 401
-        assert status("/v1/models", f"Bearer {KEY}".encode()) == 200
+        for scheme in ("Bearer", "bearer", "BEARER", "Bearer "):
+            assert status("/v1/models", f"{scheme} {KEY}".encode()) == 200
     client = OpenAI(base_url=f"{server_with_key.base_url}/v1", api_key="wrong", max_retries=0)
     with client, pytest.raises(openai.AuthenticationError) as refused:
         client.models.list()

@@ -8,6 +8,9 @@ def test_health_and_readiness(shared_server: ServerProcess) -> None:
     with shared_server.client() as http:
         assert http.get("/health").json() == {"status": "ok"}
         assert http.get("/ready").json()["status"] == "ready"
+        for path in ("/health", "/ready"):
+            reply = http.head(path)
+            assert (reply.status_code, reply.content) == (200, b"")
 
 
 def test_models(shared_server: ServerProcess) -> None:

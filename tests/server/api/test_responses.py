@@ -1,5 +1,7 @@
 """Responses, driven by OpenAI's client."""
 
+from typing import Any
+
 import openai
 import pytest
 from openai import OpenAI
@@ -36,6 +38,12 @@ def test_a_response_has_every_field(shared_server: ServerProcess) -> None:
     assert set(reply["warmturn"]) == REPORT
     assert reply["user"] == "me"
     assert reply["usage"]["total_tokens"] == reply["usage"]["input_tokens"] + reply["usage"]["output_tokens"]
+
+
+def test_its_format_is_text_however_that_was_said(openai_client: OpenAI, model: str) -> None:
+    for said in ({"format": None, "verbosity": "low"}, {"format": {"type": "text"}}, {}, None):
+        reply = openai_client.responses.create(model=model, input="who?", **SETTINGS, extra_body={"text": said})
+        assert reply.text and reply.text.format and reply.text.format.type == "text"
 
 
 def test_it_can_be_asked_for_again_and_deleted(openai_client: OpenAI, model: str) -> None:
@@ -185,6 +193,45 @@ class TestStreaming:
             openai_client.responses.cancel(say(openai_client, "who?", model=model).id)
         with pytest.raises(openai.NotFoundError):
             openai_client.responses.cancel("resp_none")
+
+
+class TestReplaying:
+    ORDER = (
+        *("response.created", "response.in_progress", "response.output_item.added", "response.content_part.added"),
+        *("response.output_text.delta", "response.output_text.done", "response.content_part.done"),
+        *("response.output_item.done", "response.incomplete"),
+    )
+
+    def test_what_is_over_can_be_streamed_again(self, openai_client: OpenAI, model: str) -> None:
+        made = say(openai_client, "who?", model=model, extra_body={"ignore_eos": True})
+        events: list[Any] = list(openai_client.responses.retrieve(made.id, stream=True))
+        assert [event.type for event in events] == list(self.ORDER)
+        assert [event.sequence_number for event in events] == list(range(len(self.ORDER)))
+        assert events[0].response.id == made.id and events[0].response.status == "in_progress"
+        assert events[4].delta == events[5].text == made.output_text
+        assert events[-1].response == openai_client.responses.retrieve(made.id)
+
+    def test_a_finished_one_ends_as_completed(self, openai_client: OpenAI, model: str) -> None:
+        stop = say(openai_client, "who?", model=model, store=False).output_text[:1]
+        made = say(openai_client, "who?", model=model, extra_body={"stop": [stop]})
+        *_, last = openai_client.responses.retrieve(made.id, stream=True)
+        assert (made.status, last.type) == ("completed", "response.completed")
+
+    def test_it_can_begin_behind_an_event(self, openai_client: OpenAI, model: str) -> None:
+        made = say(openai_client, "who?", model=model, extra_body={"ignore_eos": True})
+        events = openai_client.responses.retrieve(made.id, stream=True, starting_after=6)
+        assert [event.sequence_number for event in events] == [7, 8]
+        for beyond in (8, 57, -1):
+            with pytest.raises(openai.BadRequestError) as refused:
+                openai_client.responses.retrieve(made.id, stream=True, starting_after=beyond)
+            assert code_of(refused.value) == (400, "invalid_value", "starting_after")
+
+    def test_what_is_not_there_is_refused_before_the_stream(self, openai_client: OpenAI, model: str) -> None:
+        with pytest.raises(openai.NotFoundError):
+            openai_client.responses.retrieve("resp_none", stream=True)
+        made = say(openai_client, "who?", model=model)
+        with pytest.raises(openai.BadRequestError):
+            openai_client.responses.retrieve(made.id, stream=True, include=["warmturn.token_ids"])  # type: ignore[list-item]
 
 
 def test_logprobs_are_of_the_text(openai_client: OpenAI, model: str) -> None:

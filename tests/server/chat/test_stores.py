@@ -20,6 +20,7 @@ from warmturn_server.chat import (
 )
 from warmturn_server.chat.records import assemble
 from warmturn_server.chat.text_index import CHUNK_CHARS, beginnings
+from warmturn_server.errors import InvalidRequest
 
 OpenStore = Callable[[], ConversationStore]
 STORES: dict[str, Callable[[pytest.FixtureRequest], ConversationStore]] = {
@@ -173,7 +174,10 @@ def test_conversations_come_in_pages(store: ConversationStore) -> None:
     assert [found.id for found in newest] == ["conv_4", "conv_3"]
     assert [found.id for found in store.conversations("", Page(2, after="conv_3"))] == ["conv_2", "conv_1"]
     assert [found.id for found in store.conversations("", Page(2, after="conv_3", order="asc"))] == ["conv_4"]
-    assert store.conversations("", Page(after="gone")) == []
+    for order in ("asc", "desc"):
+        with pytest.raises(InvalidRequest, match="no conversation 'gone' here") as refused:
+            store.conversations("", Page(after="gone", order=order))
+        assert (refused.value.code, refused.value.param) == ("invalid_value", "after")
 
 
 def test_metadata_changes_without_a_new_version(store: ConversationStore) -> None:
@@ -289,6 +293,8 @@ def test_tenants_do_not_see_each_other(store: ConversationStore) -> None:
     store.append(stateless(record("s", "w" * CHUNK_CHARS, tenant="one")))
     assert store.conversation("two", C) is None
     assert store.conversations("two", Page()) == []
+    with pytest.raises(InvalidRequest):
+        store.conversations("two", Page(after=C))
     assert store.turn("two", TurnId("a")) is None
     assert store.turns("two", TurnId("a")) == []
     assert store.record_parts("two", TurnId("a")) == []

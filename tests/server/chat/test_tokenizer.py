@@ -1,13 +1,16 @@
 """Which characters each token stands for."""
 
+from collections.abc import Callable
 from unicodedata import normalize
 
 import pytest
-from tests.server.chat.tokenizers_of_other_kinds import composes, lowercases, puts_a_space_first
+from tests.server.chat.tokenizers_of_other_kinds import composes, lowercases, marks_spaces, puts_a_space_first
 from tests.support.templates import CHATML
 from tests.support.tokenizer import chat_tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from warmturn_server.chat import TextTokenizer
+from warmturn_server.engine import TokenStream
 from warmturn_server.errors import InvalidRequest, ModelRefused
 
 TEXTS = [
@@ -58,6 +61,30 @@ def test_output_is_given_the_text_that_the_template_will_write(tokenizer: TextTo
     assert text == "my 😀 cat<|im_end|>"
     smile = len(tokenizer.encode("😀").token_ids)
     assert ends == (1, 2, 3, *[4] * smile, 5, 6, 7, 8, 18)
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda: chat_tokenizer(CHATML), composes, lowercases, puts_a_space_first, marks_spaces]
+)
+@pytest.mark.parametrize("text", ["my  cat is called 😀é日.", " the cats <0x41>"])
+def test_the_bytes_of_the_tokens_make_up_the_text(kind: Callable[[], PreTrainedTokenizerFast], text: str) -> None:
+    tokenizer = TextTokenizer(kind())
+    token_ids = tokenizer.encode(text).token_ids
+    stream = TokenStream(tokenizer._backend)
+    said = "".join(map(stream.step, token_ids)) + stream.finish()
+    joined = b"".join(map(tokenizer.token_bytes, token_ids)).decode()
+    assert said.strip()
+    assert joined in (said, f" {said}"), "such decoders drop the space at the very beginning"
+
+
+def test_a_token_that_was_added_has_the_bytes_of_its_content(tokenizer: TextTokenizer) -> None:
+    spaced = chat_tokenizer(CHATML)
+    spaced.add_tokens(["<my tool>", "▁"])
+    added = TextTokenizer(spaced)
+    for token in ("<|im_end|>", "<think>", "<my tool>", "▁"):
+        (token_id,) = added.encode(token).token_ids
+        assert added.token_bytes(token_id) == token.encode()
+    assert tokenizer.token_bytes(1_000_000) == b"", "models have more rows than their tokenizer has tokens"
 
 
 def test_an_unfinished_character_stands_for_nothing(tokenizer: TextTokenizer) -> None:

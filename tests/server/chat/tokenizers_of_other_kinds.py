@@ -36,6 +36,15 @@ def puts_a_space_first() -> PreTrainedTokenizerFast:
     return _chat(_with_byte_tokens(tokenizer))
 
 
+def marks_spaces() -> PreTrainedTokenizerFast:
+    """As T5's: its own decoder turns the marks into spaces, and drops the first."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    _bytes_and_merges(tokenizer, initial_alphabet=["▁", *(chr(code) for code in range(33, 127)), *"éïö日本語😀"])
+    return _chat(tokenizer)
+
+
 def _with_byte_tokens(tokenizer: Tokenizer) -> Tokenizer:
     state = json.loads(tokenizer.to_str())
     vocabulary = state["model"]["vocab"]

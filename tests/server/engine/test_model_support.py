@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 from safetensors.torch import load_file, save_file
 from tests.support.device import DEVICE
 from tests.support.engines import greedy, running_engine
@@ -12,7 +13,7 @@ from tests.support.models import REFUSED, SERVED, WITHIN_BASE, TinyModels
 from tests.support.reference import Reference
 from tests.support.server import ServerProcess
 
-from warmturn_server.engine import ReuseMode, load_model
+from warmturn_server.engine import ReuseMode, load_model, model_loader
 from warmturn_server.engine.attention import InPlaceAttention
 from warmturn_server.engine.model_runner import ModelRunner
 from warmturn_server.errors import ContextLengthExceeded, ModelRefused, StartRefused
@@ -114,3 +115,21 @@ def test_the_server_says_it_in_a_line_and_ends(tiny_models: TinyModels, tmp_path
     assert server.stderr().startswith("warmturn: lfm2")
     assert len(server.stderr().splitlines()) == 1
     assert server.stdout() == ""
+
+
+def test_only_what_a_folder_is_loaded_from_is_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Repositories often have the weights in a second form, as large as the first."""
+    wanted = ["config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja", "merges.txt"]
+    wanted += ["tokenizer.model", "model.safetensors.index.json", "model-00001-of-00002.safetensors"]
+    others = ["original/consolidated.00.pth", "original/model.safetensors", "onnx/config.json", "README.md"]
+    others += ["consolidated.safetensors", "consolidated.safetensors.index.json", "pytorch_model.bin"]
+    fetched: list[str] = []
+
+    def snapshot(_: str, *, allow_patterns: list[str], ignore_patterns: list[str] | None = None) -> str:
+        found = filter_repo_objects([*wanted, *others], allow_patterns=allow_patterns, ignore_patterns=ignore_patterns)
+        fetched.extend(found)
+        return str(tmp_path)
+
+    monkeypatch.setattr(model_loader, "snapshot_download", snapshot)
+    assert model_loader.resolve_folder("somebody/some-model") == tmp_path
+    assert fetched == wanted

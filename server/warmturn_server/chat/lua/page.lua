@@ -3,7 +3,7 @@ local all = KEYS[1] .. 'conversations'
 local newest_first, edge = ARGV[2] == '1', false
 if ARGV[1] ~= '' then
   edge = redis.call('ZSCORE', all, ARGV[1])
-  if not edge then return {} end
+  if not edge then return false end
 end
 local ids
 if newest_first then
