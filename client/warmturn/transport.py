@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
-from warmturn.errors import ApiError, ProtocolError, ServerUnreachable, SettingsError
+from warmturn.errors import ApiError, ProtocolError, ServerUnreachable, SettingsError, WarmturnError
 
 Params = Mapping[str, str | int]
 
@@ -77,6 +78,19 @@ def translated(base_url: str) -> Iterator[None]:
         raise ServerUnreachable(f"the server at {base_url} did not answer in time") from error
     except httpx.TransportError as error:
         raise ServerUnreachable(f"the connection to {base_url} broke: {error}") from error
+    except httpx.RequestError as error:
+        raise ProtocolError(f"what {base_url} answered cannot be read: {error}") from error
+    except httpx.InvalidURL as error:
+        raise SettingsError(f"{base_url} cannot be asked for that: {error}") from error
+
+
+def path_segment(name: str) -> str:
+    """An id as one part of a path. Quoting does not help against a slash: servers decode it before they look for the
+    route, and would find another one than was meant.
+    """
+    if name in ("", ".", "..") or "/" in name:
+        raise WarmturnError(f"{name!r} is no id")
+    return quote(name, safe="", errors="replace")
 
 
 def checked_url(base_url: str) -> str:
