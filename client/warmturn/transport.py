@@ -105,10 +105,14 @@ def checked_url(base_url: str) -> str:
 
 
 def authorization(api_key: str | None) -> dict[str, str]:
+    """Checked here, for httpx would show the key in its own complaint."""
     if not api_key:
         return {}
-    if not api_key.isascii():
-        raise SettingsError("the API key holds characters that a header cannot carry")
+    if not (api_key.isascii() and api_key.isprintable() and api_key == api_key.strip()):
+        raise SettingsError(
+            "the API key cannot be sent in a header: it holds a line break, a control character or one that is not "
+            "ASCII, or a space at an end"
+        )
     return {"Authorization": f"Bearer {api_key}"}
 
 

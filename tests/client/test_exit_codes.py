@@ -114,6 +114,13 @@ def test_an_error_of_the_server_is_1(command: Command) -> None:
     assert (done.code, done.stderr) == (1, "warmturn: no such key\n")
 
 
+def test_a_key_that_cannot_be_sent_is_2_and_not_shown(command: Command) -> None:
+    done = command("ls", WARMTURN_API_KEY="sekret\n")
+    assert (done.code, done.stdout) == (2, "")
+    assert "API key" in done.stderr
+    assert "sekret" not in done.stderr
+
+
 def test_something_else_on_that_port_is_1(command: Command) -> None:
     with talking_server(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello") as url:
         done = command("stats", "--url", url)
