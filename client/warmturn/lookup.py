@@ -40,7 +40,8 @@ def find_conversation(client: Client, name: str, *, least_characters: int = 1) -
 
 def last_conversation(client: Client) -> Conversation:
     """The one used last, of the newest hundred: the server lists them by age."""
-    recent = list(islice(client.conversations.list(), _RECENT))
+    newest = islice(client.conversations.list(), _RECENT)
+    recent = [conversation for conversation in newest if not conversation.is_draft]
     if not recent:
         raise NoSuchConversation("there is no conversation yet; `warmturn chat` starts one")
     return max(recent, key=lambda conversation: conversation.updated_at)

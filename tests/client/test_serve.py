@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -170,7 +171,8 @@ def test_a_setting_that_cannot_be(serve: Serve, flag: str, value: str) -> None:
 )
 def test_a_variable_that_cannot_be_is_named_as_one(serve: Serve, name: str, value: str) -> None:
     command, arguments = serve
-    said = misused(command(*arguments, **{f"WARMTURN_{name}": value}))
+    variable: dict[str, Any] = {f"WARMTURN_{name}": value}
+    said = misused(command(*arguments, **variable))
     assert f"WARMTURN_{name}: " in said
     assert "--" not in said
 
