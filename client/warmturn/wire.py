@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 ReuseMode = Literal["state", "prompt", "nothing"]
 REUSE_MODES: tuple[ReuseMode, ...] = ("state", "prompt", "nothing")
 DRAFT_OF = "draft_of"
-"""In the metadata of a conversation: the id of the one that it is to replace."""
+"""In the metadata of a conversation: the id of the one whose place it is to take."""
 TIERS = ("resident", "ram", "disk", "redis")
 """Nearest first."""
 

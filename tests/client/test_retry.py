@@ -1,4 +1,4 @@
-"""What `/retry` does on a real server: the new answer takes the old one's place, or nothing has happened."""
+"""What `/retry` does on a real server: the chat goes on with another answer, or nothing has happened."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,20 +46,34 @@ def in_mid_answer(session: ChatSession) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("earlier", [(), ("hello, here is a first turn to be remembered",)])
-def test_the_new_answer_takes_the_place_of_the_old_one(client: Client, earlier: tuple[str, ...]) -> None:
+def test_the_chat_goes_on_with_another_answer_and_nothing_is_lost(client: Client, earlier: tuple[str, ...]) -> None:
     session = talk(client, *earlier, "what is new?")
-    original, before, others = current(session), session.items(), len(list(client.conversations.list()))
+    original, before = current(session), session.items()
     with session.retrying() as said:
         assert said == "what is new?"
         again = say(session, said, temperature=0.8)
     texts = [(item.role, item.text) for item in session.items()]
     assert texts == [*((item.role, item.text) for item in before[:-1]), ("assistant", again.text)]
     assert current(session).metadata == original.metadata
-    assert current(session).title == (*earlier, "what is new?")[0]
     assert find_conversation(client, "last").id == current(session).id
-    assert len(list(client.conversations.list())) == others
-    assert again.report.cached_tokens >= (session.turns[0].report.prompt_tokens if earlier else 8)
-    assert say(session, "go on").report.cached_tokens >= again.report.prompt_tokens
+    assert list(client.conversations.items(original.id)) == before
+    assert client.conversations.get(original.id).title == f"earlier: {original.title}"
+
+
+def test_every_token_of_the_state_is_reused(start_server: StartServer) -> None:
+    question = "what is new? " * 20
+    server = start_server("--block-size", "8")
+    with Client(server.base_url) as client:
+        session = talk(client, "hello", question)
+        with session.retrying() as said:
+            again = say(session, said or "")
+        assert again.text == session.turns[-2].text, "the hardest case: both conversations have all of it"
+        assert again.report.cached_tokens == again.report.prompt_tokens - 1
+        kept = current(session)
+    server.restart()
+    with Client(server.base_url) as client:
+        further = say(ChatSession(client, kept, system="Be brief.", max_tokens=6), "go on")
+    assert further.report.cached_tokens >= again.report.prompt_tokens
 
 
 def test_a_stopped_retry_has_changed_nothing(client: Client) -> None:
@@ -98,6 +112,7 @@ def test_what_somebody_else_said_meanwhile_stays(client: Client) -> None:
         say(session, said or "")
     assert current(session).id != original.id
     assert [item.text for item in client.conversations.items(original.id)][2] == "I am here too"
+    assert "I am here too" not in [item.text for item in session.items()]
 
 
 def test_where_nothing_was_said_nothing_is_made(client: Client) -> None:

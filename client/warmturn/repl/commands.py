@@ -53,12 +53,16 @@ def undo(chat: "Chat", _: str) -> None:
 
 
 def retry(chat: "Chat", _: str) -> None:
-    """take back the last answer and ask again, for another one"""
+    """ask the last question again, for another answer; the earlier one stays in the original"""
+    original = chat.session.conversation
     with ending_on_signals(), chat.session.retrying() as said:
         if said is not None:
             chat.turn(said, temperature=chat.session.temperature or _RETRY_TEMPERATURE)
-    conversation = chat.session.conversation
-    chat.note("nothing to retry" if said is None or conversation is None else f"now in {conversation.id}")
+    again = chat.session.conversation
+    if said is None or original is None or again is None:
+        chat.note("nothing to retry")
+    else:
+        chat.note(f"now in {again.id}; {original.id} keeps the earlier answer")
 
 
 def system(chat: "Chat", text: str) -> None:

@@ -88,8 +88,9 @@ class ChatSession:
     def retrying(self) -> Iterator[str | None]:
         """Gives what the user said last, to be said again within the block; None where there is no turn.
 
-        The block works on a draft, a copy that ends before that turn. Only a block that ends well puts the draft in
-        the conversation's place: whatever else happens, to this program or to the server, nothing was taken back.
+        The block works on a draft, a copy that ends before that turn. Only if the block ends well the chat goes on in
+        it: whatever else happens, to this program or to the server, nothing was taken back. The original stays either
+        way, for deleting it would have the server forget state of the question that both share.
         """
         original, items = self.conversation, self.items()
         asked = _last_question(items)
@@ -105,7 +106,7 @@ class ChatSession:
                 _when_free(lambda: self.client.conversations.delete(draft.id))
             raise
         with suppress(WarmturnError):
-            self._replace(original, items, draft)
+            self._take_over(original, draft)
 
     def set_system(self, system: str) -> None:
         """From the next turn on. Kept with the conversation if short enough, so that resuming it brings it back."""
@@ -122,7 +123,7 @@ class ChatSession:
         return self.client.look_back(last.id) if last else None
 
     def items(self) -> list[Item]:
-        return [] if self.conversation is None else self._items_of(self.conversation)
+        return [] if self.conversation is None else list(self.client.conversations.items(self.conversation.id))
 
     def recent(self, limit: int = 10) -> list[Conversation]:
         """The newest ones; whoever looks at them is likely to go on with one."""
@@ -149,21 +150,22 @@ class ChatSession:
             options["max_output_tokens"] = self.max_tokens
         return options
 
-    def _items_of(self, conversation: Conversation) -> list[Item]:
-        return list(self.client.conversations.items(conversation.id))
-
     def _draft(self, original: Conversation, items: Sequence[Item]) -> Conversation:
         """Of the first items; state and log are shared with the original."""
-        metadata = {"title": f"unfinished: {original.title}"[:_MAX_METADATA], DRAFT_OF: original.id}
+        metadata = {**_titled("unfinished", original), DRAFT_OF: original.id}
         if not items:
             return self.client.conversations.create(metadata=metadata)
         return self.client.conversations.fork(original.id, item_id=items[-1].id, metadata=metadata)
 
-    def _replace(self, original: Conversation, items: Sequence[Item], draft: Conversation) -> None:
-        """An original in which somebody else spoke meanwhile stays beside it."""
+    def _take_over(self, original: Conversation, draft: Conversation) -> None:
+        """Title and all, so that it is found where the original was; in this order, so that it is the last used."""
+        earlier = {**original.metadata, **_titled("earlier", original)}
+        self.client.conversations.update(original.id, metadata=earlier)
         self.conversation = self.client.conversations.update(draft.id, metadata=original.metadata)
-        if self._items_of(original) == items:
-            self.client.conversations.delete(original.id)
+
+
+def _titled(what: str, original: Conversation) -> dict[str, str]:
+    return {"title": f"{what}: {original.title}"[:_MAX_METADATA]}
 
 
 def _last_question(items: Sequence[Item]) -> int | None:
