@@ -4,6 +4,7 @@ import os
 import sys
 from io import TextIOWrapper
 
+from warmturn.advice import advice
 from warmturn.cli.app import app
 from warmturn.errors import ServerUnreachable, SettingsError, WarmturnError
 
@@ -20,7 +21,7 @@ def main() -> None:
         _stop_writing()
         sys.exit(FAILED)
     except WarmturnError as error:
-        print(f"warmturn: {error}", file=sys.stderr)
+        print(f"warmturn: {advice(error)}", file=sys.stderr)
         sys.exit(_exit_code(error))
 
 

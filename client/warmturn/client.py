@@ -9,7 +9,7 @@ import httpx
 from warmturn.conversations import Conversations
 from warmturn.lookback import Lookback
 from warmturn.stream import TurnStream
-from warmturn.transport import Transport
+from warmturn.transport import Transport, path_segment
 from warmturn.wire import Message, Model, Turn, TurnOptions, parse_model, parse_turn
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -54,7 +54,7 @@ class Client:
     def look_back(self, response_id: str) -> Lookback | None:
         """What an earlier reply looked at; None where the server cannot tell. It computes that reply once more."""
         params = {"include": "warmturn.lookback"}
-        return parse_turn(self._transport.get(f"/v1/responses/{response_id}", params)).report.lookback
+        return parse_turn(self._transport.get(f"/v1/responses/{path_segment(response_id)}", params)).report.lookback
 
     def models(self) -> list[Model]:
         return [parse_model(model) for model in self._transport.get("/v1/models")["data"]]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from warmturn.transport import Transport
+from warmturn.transport import Transport, path_segment
 from warmturn.wire import (
     Conversation,
     Item,
@@ -51,11 +51,17 @@ class Conversations:
         return map(parse_logged_turn, self._pages(f"{_path(conversation_id)}/turns", order))
 
     def delete_item(self, conversation_id: str, item_id: str) -> Conversation:
-        return parse_conversation(self._transport.delete(f"{_path(conversation_id)}/items/{item_id}"))
+        return parse_conversation(self._transport.delete(f"{_path(conversation_id)}/items/{path_segment(item_id)}"))
 
-    def fork(self, conversation_id: str, *, item_id: str | None = None) -> Conversation:
-        """A second conversation with the same past, up to and with `item_id`; what both share is stored once."""
-        body = {} if item_id is None else {"item_id": item_id}
+    def fork(
+        self, conversation_id: str, *, item_id: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> Conversation:
+        """A second conversation with the same past, up to and with `item_id`; what both share is stored once.
+
+        Its metadata is the first one's if left out.
+        """
+        given = {"item_id": item_id, "metadata": None if metadata is None else dict(metadata)}
+        body = {name: value for name, value in given.items() if value is not None}
         return parse_conversation(self._transport.post(f"{_path(conversation_id)}/fork", body))
 
     def warm(self, conversation_id: str, *, timeout: float | None = None) -> Warming:
@@ -73,4 +79,4 @@ class Conversations:
 
 
 def _path(conversation_id: str) -> str:
-    return f"/v1/conversations/{conversation_id}"
+    return f"/v1/conversations/{path_segment(conversation_id)}"

@@ -1,5 +1,6 @@
 """Conversations by what people call them."""
 
+import re
 from itertools import islice
 
 from warmturn.client import Client
@@ -8,6 +9,7 @@ from warmturn.wire import Conversation
 
 LAST = "last"
 _PREFIX = "conv_"
+_ID = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN = 5
 _RECENT = 100
 
@@ -16,16 +18,16 @@ class NoSuchConversation(WarmturnError):
     """No conversation goes by that name, or more than one."""
 
 
-def find_conversation(client: Client, name: str) -> Conversation:
-    """By id, by the id's beginning (with or without `conv_`), by title, or the `last` one."""
+def find_conversation(client: Client, name: str, *, least_characters: int = 1) -> Conversation:
+    """By id, by title, the `last` one, or by the id's beginning: so many of the characters behind `conv_`."""
+    if not name:
+        raise NoSuchConversation("an empty name is no conversation's; `warmturn ls` lists them")
     if name == LAST:
         return last_conversation(client)
-    try:
-        return client.conversations.get(name)
-    except ApiError as error:
-        if error.status not in (400, 404):
-            raise
-    found = [conversation for conversation in client.conversations.list() if _goes_by(conversation, name)]
+    if known := _by_id(client, name):
+        return known
+    conversations = client.conversations.list()
+    found = [conversation for conversation in conversations if _goes_by(conversation, name, least_characters)]
     if not found:
         raise NoSuchConversation(f"no conversation is called {name!r}; `warmturn ls` lists them")
     if len(found) > 1:
@@ -38,11 +40,24 @@ def find_conversation(client: Client, name: str) -> Conversation:
 
 def last_conversation(client: Client) -> Conversation:
     """The one used last, of the newest hundred: the server lists them by age."""
-    recent = list(islice(client.conversations.list(), _RECENT))
+    newest = islice(client.conversations.list(), _RECENT)
+    recent = [conversation for conversation in newest if not conversation.is_draft]
     if not recent:
         raise NoSuchConversation("there is no conversation yet; `warmturn chat` starts one")
     return max(recent, key=lambda conversation: conversation.updated_at)
 
 
-def _goes_by(conversation: Conversation, name: str) -> bool:
-    return name == conversation.title or conversation.id.removeprefix(_PREFIX).startswith(name.removeprefix(_PREFIX))
+def _by_id(client: Client, name: str) -> Conversation | None:
+    try:
+        return client.conversations.get(name) if _ID.fullmatch(name) else None
+    except ApiError as error:
+        if error.status not in (400, 404):
+            raise
+        return None
+
+
+def _goes_by(conversation: Conversation, name: str, least_characters: int) -> bool:
+    """`conv_` alone begins every id, and is what is left of one where a variable was empty."""
+    beginning = name.removeprefix(_PREFIX)
+    begins = len(beginning) >= least_characters and conversation.id.removeprefix(_PREFIX).startswith(beginning)
+    return begins or name == conversation.title

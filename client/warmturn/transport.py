@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
-from warmturn.errors import ApiError, ProtocolError, ServerUnreachable, SettingsError
+from warmturn.errors import ApiError, ProtocolError, ServerUnreachable, SettingsError, WarmturnError
 
 Params = Mapping[str, str | int]
 
@@ -77,6 +78,19 @@ def translated(base_url: str) -> Iterator[None]:
         raise ServerUnreachable(f"the server at {base_url} did not answer in time") from error
     except httpx.TransportError as error:
         raise ServerUnreachable(f"the connection to {base_url} broke: {error}") from error
+    except httpx.RequestError as error:
+        raise ProtocolError(f"what {base_url} answered cannot be read: {error}") from error
+    except httpx.InvalidURL as error:
+        raise SettingsError(f"{base_url} cannot be asked for that: {error}") from error
+
+
+def path_segment(name: str) -> str:
+    """An id as one part of a path. Quoting does not help against a slash: servers decode it before they look for the
+    route, and would find another one than was meant.
+    """
+    if name in ("", ".", "..") or "/" in name:
+        raise WarmturnError(f"{name!r} is no id")
+    return quote(name, safe="", errors="replace")
 
 
 def checked_url(base_url: str) -> str:
@@ -91,10 +105,14 @@ def checked_url(base_url: str) -> str:
 
 
 def authorization(api_key: str | None) -> dict[str, str]:
+    """Checked here, for httpx would show the key in its own complaint."""
     if not api_key:
         return {}
-    if not api_key.isascii():
-        raise SettingsError("the API key holds characters that a header cannot carry")
+    if not (api_key.isascii() and api_key.isprintable() and api_key == api_key.strip()):
+        raise SettingsError(
+            "the API key cannot be sent in a header: it holds a line break, a control character or one that is not "
+            "ASCII, or a space at an end"
+        )
     return {"Authorization": f"Bearer {api_key}"}
 
 

@@ -14,6 +14,8 @@ from warmturn.lookback import Lookback, parse_lookback
 Json = Mapping[str, Any]
 ReuseMode = Literal["state", "prompt", "nothing"]
 REUSE_MODES: tuple[ReuseMode, ...] = ("state", "prompt", "nothing")
+DRAFT_OF = "draft_of"
+"""In the metadata of a conversation: the id of the one whose place it is to take."""
 TIERS = ("resident", "ram", "disk", "redis")
 """Nearest first."""
 
@@ -153,6 +155,11 @@ class Conversation:
     @property
     def title(self) -> str:
         return self.metadata.get("title", "")
+
+    @property
+    def is_draft(self) -> bool:
+        """What another one may become, or might have: an answer was being made in it."""
+        return DRAFT_OF in self.metadata
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,12 +149,8 @@ def open_log(settings: Settings) -> Log:
     """Before the model is loaded: whoever mistypes an address should not wait for that."""
     if settings.log == "sqlite":
         return open_local_log(settings.data_dir)
-    url = settings.log_redis or settings.redis
-    if url is None:
-        raise StartRefused(
-            "--log redis needs the address of the Redis that keeps the conversations: --redis, or --log-redis if the "
-            "log has one of its own"
-        )
+    url = settings.url_of_log
+    assert url is not None, "such settings are refused"
     return open_shared_log(url.get_secret_value(), _redis_secret(settings))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import ByteSize, Field, SecretStr
+from pydantic import ByteSize, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BUNDLED = "bundled"
@@ -46,3 +47,17 @@ class Settings(BaseSettings):
     redis_wait_ms: Annotated[float, Field(gt=0)] = 75.0
     kv_codec: Literal["none", "zstd", "int8"] = "none"
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
+
+    @property
+    def url_of_log(self) -> SecretStr | None:
+        return self.log_redis or self.redis
+
+    @model_validator(mode="after")
+    def _a_shared_log_has_an_address(self) -> Self:
+        if self.log == "redis" and self.url_of_log is None:
+            raise PydanticCustomError(
+                "log_without_address",
+                "--log redis needs the address of the Redis that keeps the conversations: --redis, or --log-redis if "
+                "the log has one of its own",
+            )
+        return self

@@ -70,6 +70,8 @@ def test_undo_takes_back_the_last_turn_and_retry_asks_it_again(command: Command,
     done = command("chat", "-c", *GREEDY, stdin="/retry\n")
     assert said(client) == ["one", "three"]
     assert done.ok() == last_items(client)[-1].text + "\n"
+    newest, original = list(client.conversations.list())[:2]
+    assert f"now in {newest.id}; {original.id} keeps the earlier answer" in done.stderr
 
 
 def test_fork_leaves_the_original_as_it_is(command: Command, client: Client) -> None:
@@ -187,6 +189,30 @@ def test_ctrl_c_stops_the_turn_and_not_the_program(endless_server: ServerProcess
     with Client(endless_server.base_url) as client:
         assert list(client.conversations.list()) == []
         _wait_until_idle(client)
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_a_retry_that_is_stopped_takes_nothing_back(endless_server: ServerProcess, tmp_path: Path, how: str) -> None:
+    with Client(endless_server.base_url) as client:
+        one = client.conversations.create(metadata={"title": "kept"})
+        client.respond("hello", conversation=one.id, max_output_tokens=6, temperature=0.0)
+        before = list(client.conversations.items(one.id))
+        home = environment(tmp_path, WARMTURN_URL=endless_server.base_url)
+        with Terminal([*WARMTURN, "chat", "-c", one.id], home) as terminal:
+            terminal.wait_for("> hello")
+            terminal.wait_for(">")
+            terminal.type("/retry" + ENTER)
+            terminal.wait_for(r"/retry\s+[^>\s]")
+            if how == "Ctrl-C":
+                terminal.type(CTRL_C)
+                terminal.wait_for("stopped; this turn was not kept")
+                terminal.type("/exit" + ENTER)
+            else:
+                terminal.process.send_signal(signal.SIGTERM)
+            assert terminal.wait() == (0 if how == "Ctrl-C" else 128 + signal.SIGTERM)
+        assert [conversation.id for conversation in client.conversations.list()] == [one.id]
+        assert list(client.conversations.items(one.id)) == before
+        client.conversations.delete(one.id)
 
 
 def _wait_until_idle(client: Client) -> None:

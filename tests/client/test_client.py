@@ -203,9 +203,13 @@ def test_the_v1_of_openai_clients_is_dropped() -> None:
     assert Client("http://test:80/v1/").base_url == "http://test:80"
 
 
-def test_a_key_that_no_header_can_carry_is_refused() -> None:
-    with pytest.raises(SettingsError, match="key"):
-        Client("http://test", api_key="schlüssel→")
+@pytest.mark.parametrize(
+    "key", ["sekrét→", "sekret\n", "sekret\r\nX: y", "sek\x00ret", "sek\x7fret", "sekret ", " sekret"]
+)
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(SettingsError, match="API key") as refused:
+        Client("http://test", api_key=key)
+    assert "sek" not in str(refused.value)
 
 
 def test_warming_tells_what_the_server_knows(server: FakeServer) -> None:
@@ -217,3 +221,42 @@ def test_warming_tells_what_the_server_knows(server: FakeServer) -> None:
     server.answers(200, json={"status": "started"})
     with pytest.raises(ProtocolError, match="warming"):
         server.client.conversations.warm("conv_1")
+
+
+def test_an_id_is_one_part_of_a_path_whatever_is_in_it(server: FakeServer) -> None:
+    server.answers(404, json={"error": {"message": "not found"}})
+    conversations = server.client.conversations
+    calls = {
+        "/v1/conversations/%s": conversations.get,
+        "/v1/conversations/%s/items?limit=100&order=asc": lambda name: list(conversations.items(name)),
+        "/v1/conversations/conv_1/items/%s": lambda name: conversations.delete_item("conv_1", name),
+        "/v1/responses/%s?include=warmturn.lookback": server.client.look_back,
+    }
+    for path, call in calls.items():
+        for name, quoted in {"a?x=1": "a%3Fx%3D1", "a\nb\tc": "a%0Ab%09c", "a%2Fb": "a%252Fb", "\udcff": "%3F"}.items():
+            with pytest.raises(ApiError, match="not found"):
+                call(name)
+            assert server.requests[-1].url.raw_path.decode() == path % quoted
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "conv_1/items", "/"])
+def test_what_would_be_another_path_is_no_id(server: FakeServer, name: str) -> None:
+    with pytest.raises(WarmturnError, match="no id"):
+        server.client.conversations.delete(name)
+    assert server.requests == []
+
+
+def test_an_answer_that_cannot_be_decoded_is_a_protocol_error(server: FakeServer) -> None:
+    class Garbled(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"never zipped"
+
+    for call in (lambda: server.client.stats(), lambda: list(server.client.stream("x").__enter__())):
+        server.answers(200, headers={"Content-Encoding": "gzip"}, stream=Garbled())
+        with pytest.raises(ProtocolError, match="cannot be read"):
+            call()
+
+
+def test_an_address_too_long_to_be_asked_is_an_error_of_ours(server: FakeServer) -> None:
+    with pytest.raises(SettingsError, match="too long"):
+        server.client.conversations.get("a" * 70_000)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.client.command import Command
+from tests.client.command import Command, Done
+from tests.conftest import StartServer
 from tests.support.server import ServerProcess
 
 from warmturn import ApiError, Client, Conversation
@@ -56,7 +57,17 @@ def test_ask_json_is_one_object_per_event(command: Command) -> None:
     assert events[-1]["report"]["prompt_tokens"] > 0
 
 
-def test_ask_keeps_nothing_unless_in_a_conversation(command: Command, client: Client, talk: Conversation) -> None:
+def test_what_is_asked_stays_on_the_server_and_the_help_says_so(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    command = Command(tmp_path, server.base_url)
+    command("ask", "where is my quokka?", *GREEDY).ok()
+    server.terminate()
+    assert any(b"quokka" in file.read_bytes() for file in server.data_dir.rglob("*") if file.is_file())
+    said = " ".join(command("ask", "--help").ok().split())
+    assert "no conversation is made; what was said and its state still stay on the server" in said
+
+
+def test_ask_makes_no_conversation_unless_told_one(command: Command, client: Client, talk: Conversation) -> None:
     before = [one.id for one in client.conversations.list()]
     events = command("ask", "hi", *GREEDY, "--json").ok().splitlines()
     assert [one.id for one in client.conversations.list()] == before
@@ -129,6 +140,39 @@ def test_rm_deletes_all_or_none(command: Command, client: Client) -> None:
     assert first in [one.id for one in client.conversations.list()]
     command("rm", first, second).ok()
     assert not {first, second} & {one.id for one in client.conversations.list()}
+
+
+def test_rm_takes_the_same_one_twice(command: Command, client: Client) -> None:
+    one = client.conversations.create(metadata={"title": "to be deleted"})
+    done = command("rm", one.id, one.id, "to be deleted", one.id[:-4])
+    assert done.ok() == ""
+    assert done.stderr == f"deleted {one.id}\n"
+
+
+def test_rm_deletes_nothing_by_a_name_that_hardly_is_one(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    command = Command(tmp_path, server.base_url)
+    with Client(server.base_url) as client:
+        only = client.conversations.create().id
+        for name in ("conv_", "", only[:8], only.removeprefix("conv_")[:3], f"{only}/", f"{only}/items", f"{only}?x=1"):
+            assert command("rm", name).code == 1, name
+        assert [one.id for one in client.conversations.list()] == [only]
+
+
+def not_found(done: Done) -> None:
+    assert (done.code, done.stdout) == (1, "")
+    assert "`warmturn ls` lists them" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["", "/", "a\nb", "x" * 9_000, "{id}/items", "{id}?x=1"])
+def test_an_odd_name_is_not_found_and_nothing_worse(command: Command, talk: Conversation, name: str) -> None:
+    not_found(command("show", name.format(id=talk.id)))
+
+
+@pytest.mark.parametrize("asking", [("show", "--misses"), ("export",), ("fork",), ("chat",), ("ask", "hi", "-c")])
+def test_by_no_command(command: Command, asking: tuple[str, ...]) -> None:
+    not_found(command(*asking, ""))
 
 
 def test_stats(command: Command, talk: Conversation) -> None:

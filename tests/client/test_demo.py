@@ -9,21 +9,29 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from rich.console import Console
 from tests.client.command import WARMTURN, Command, environment
+from tests.client.fake_server import response
+from tests.conftest import StartServer
 from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
 from typer.testing import CliRunner
 
-from warmturn import WarmturnError
+import warmturn_server.bundled
+from warmturn import Client, WarmturnError
 from warmturn.cli import demo as demo_command
 from warmturn.cli.app import app
+from warmturn.demo import run
 from warmturn.demo.chart import Series, line_chart
+from warmturn.demo.measure import Measured
 from warmturn.demo.result import DemoResult, DemoTurn, Recall, Restart
-from warmturn.demo.script import GENERIC_SCRIPT, Line
+from warmturn.demo.run import Demo
+from warmturn.demo.script import BUNDLED_MODEL, GENERIC_SCRIPT, Line, bundled_script, script_for
 from warmturn.demo.view import View
 from warmturn.own_server import OwnServer
+from warmturn.wire import parse_turn
 
 TURNS = tuple(
     DemoTurn(
@@ -31,7 +39,7 @@ TURNS = tuple(
     )
     for n in range(1, 15)
 )
-GOOD = DemoResult("tiny", TURNS, Restart(7, 340, "disk", True), Recall(5, 5), recall_promised=True)
+GOOD = DemoResult("tiny", TURNS, Restart(7, 340, "disk", True), Recall(5, 5), recall_promised=True, dtype="float32")
 
 
 def shown(result: DemoResult) -> str:
@@ -63,6 +71,10 @@ def _with_turn(number: int, **changes: Any) -> DemoResult:
         (_with_turn(4, cached_tokens=0), "turn 4: nothing of the saved state was reused"),
         (replace(GOOD, restart=Restart(7, 0, None, True)), "turn 8: after the restart"),
         (replace(GOOD, restart=Restart(7, 340, "ram", True)), "turn 8: after the restart"),
+        (replace(GOOD, restart=Restart(7, 174, "disk", True)), "turn 8: after the restart only 174 of at least 350"),
+        (_with_turn(5, wrongly_cached={"prompt": 1}), "turn 5: mode prompt reused 1 tokens"),
+        (_with_turn(5, wrongly_cached={"nothing": 32}), "turn 5: mode nothing reused 32 tokens"),
+        (replace(_with_turn(3, same_tokens=False), dtype=None), "turn 3: the reuse modes gave different tokens"),
         (replace(GOOD, recall=Recall(5, 4)), "1 of 5 facts"),
     ],
 )
@@ -78,6 +90,17 @@ def test_a_broken_promise_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, resu
     monkeypatch.setattr(demo_command, "_on_own_server", lambda *_: result)
     done = CliRunner().invoke(app, ["demo", "--json"])
     assert (done.exit_code, json.loads(done.stdout)["ok"]) == (code, code == 0)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_where_rounding_may_decide_different_tokens_are_said_and_not_broken(dtype: str) -> None:
+    result = replace(_with_turn(3, same_tokens=False), dtype=dtype)
+    assert result.as_dict()["ok"] is True
+    assert result.as_dict()["turns"][2]["same_tokens"] is False
+    assert "13 of 14 turns gave the same tokens" in shown(result)
+    assert f"not promised in {dtype}, only in float32" in shown(result)
+    assert "BROKEN" not in shown(result)
+    assert "not promised" not in shown(replace(GOOD, dtype=dtype))
 
 
 def test_what_another_model_remembers_is_shown_but_not_promised() -> None:
@@ -164,6 +187,42 @@ def test_the_demo_with_the_bundled_model(tmp_path: Path) -> None:
     assert all(turn["same_tokens"] for turn in document["turns"])
     assert document["restart"]["tier"] == "disk"
     assert document["restart"]["same_tokens"] is True
+
+
+def test_the_bundled_script_goes_with_the_bundled_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert BUNDLED_MODEL == warmturn_server.bundled.NAME
+    assert script_for(BUNDLED_MODEL) == bundled_script() != GENERIC_SCRIPT
+    assert script_for("other") == GENERIC_SCRIPT
+    monkeypatch.setitem(sys.modules, "warmturn_server", None)
+    monkeypatch.setitem(sys.modules, "warmturn_server.bundled", None)
+    assert script_for(BUNDLED_MODEL) == GENERIC_SCRIPT
+
+
+def test_the_demo_on_a_server_that_has_the_bundled_model(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server("--dtype", "bfloat16", model=Path("bundled"))
+    document = json.loads(Command(tmp_path)("demo", "--url", server.base_url, "--json", timeout=200).ok())
+    assert document["model"] == BUNDLED_MODEL
+    assert len(document["turns"]) == len(bundled_script())
+    assert document["recall"]["asked"] == sum(line.asks for line in bundled_script())
+
+
+def test_a_model_beside_an_address_is_wrong_usage(tmp_path: Path) -> None:
+    done = Command(tmp_path)("demo", "--url", "http://127.0.0.1:9", "--model", "bundled")
+    assert (done.code, done.stdout) == (2, "")
+    assert "--url" in done.stderr and "--model" in done.stderr
+
+
+def test_a_mode_that_reuses_what_it_must_not_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = Measured(parse_turn(response("hi", output_token_ids=[1], cached_tokens=9)), 1.0, 2.0)
+    monkeypatch.setattr(run, "measure", lambda *_, **__: measured)
+    replies = {"/v1/conversations": {"id": "conv_1", "created_at": 1}, "/v1/stats": {"dtype": "float32"}}
+    answer = httpx.MockTransport(lambda asked: httpx.Response(200, json=replies.get(asked.url.path, response("hi"))))
+    view = View(Console(file=StringIO()))
+    result = Demo(Client("http://test", transport=answer), [Line("hello")], None, view).run("m", recall_promised=False)
+    assert list(result.broken_promises()) == [
+        "turn 1: mode prompt reused 9 tokens, where it was to compute all of them",
+        "turn 1: mode nothing reused 9 tokens, where it was to compute all of them",
+    ]
 
 
 def test_the_demo_on_somebody_elses_server(shared_server: ServerProcess, tmp_path: Path) -> None:

@@ -114,6 +114,24 @@ def test_an_error_of_the_server_is_1(command: Command) -> None:
     assert (done.code, done.stderr) == (1, "warmturn: no such key\n")
 
 
+@pytest.mark.parametrize("key", [(), ("--api-key", "wrong")])
+def test_a_key_that_the_server_wants_is_1_and_said_in_our_words(command: Command, key: tuple[str, ...]) -> None:
+    body = b'{"error": {"message": "as header Authorization", "code": "invalid_api_key"}}'
+    with talking_server(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)) as url:
+        for arguments in (("ls",), ("ask", "hi"), ("chat",), ("watch",), ("demo",)):
+            done = command(*arguments, "--url", url, *key, stdin="hi\n")
+            assert (done.code, done.stdout) == (1, "")
+            assert "--api-key" in done.stderr and "WARMTURN_API_KEY" in done.stderr
+            assert "header" not in done.stderr
+
+
+def test_a_key_that_cannot_be_sent_is_2_and_not_shown(command: Command) -> None:
+    done = command("ls", WARMTURN_API_KEY="sekret\n")
+    assert (done.code, done.stdout) == (2, "")
+    assert "API key" in done.stderr
+    assert "sekret" not in done.stderr
+
+
 def test_something_else_on_that_port_is_1(command: Command) -> None:
     with talking_server(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello") as url:
         done = command("stats", "--url", url)

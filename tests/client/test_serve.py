@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -80,8 +81,17 @@ def test_flags_go_before_the_environment(tiny_models: TinyModels, tmp_path: Path
 
 
 def refused(done: Done) -> str:
-    """One line, exit code 1, nothing on stdout."""
-    assert (done.code, done.stdout) == (1, "")
+    """Settings that could be, but not here: one line, exit code 1, nothing on stdout."""
+    return _one_line(done, 1)
+
+
+def misused(done: Done) -> str:
+    """Settings that can be nowhere: the same with 2, as wherever else a flag is wrong."""
+    return _one_line(done, 2)
+
+
+def _one_line(done: Done, code: int) -> str:
+    assert (done.code, done.stdout) == (code, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
     return done.stderr
 
@@ -140,16 +150,37 @@ def test_a_model_with_other_state(serve: Serve, tiny_models: TinyModels) -> None
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"), [("--kv-memory", "lots"), ("--block-size", "0"), ("--threads", "-1"), ("--port", "70000")]
+    ("flag", "value"),
+    [
+        ("--kv-memory", "lots"),
+        ("--block-size", "0"),
+        ("--threads", "-1"),
+        ("--threads", "0"),
+        ("--port", "70000"),
+        ("--max-context", "0"),
+        ("--control-rate", "2"),
+    ],
 )
 def test_a_setting_that_cannot_be(serve: Serve, flag: str, value: str) -> None:
     command, arguments = serve
-    assert flag in refused(command(*arguments, flag, value))
+    assert f"{flag}: " in misused(command(*arguments, flag, value))
 
 
-def test_a_setting_of_the_environment_that_cannot_be(serve: Serve) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("BLOCK_SIZE", "many"), ("KV_MEMORY", "lots"), ("MAX_WAITING", "0"), ("LOG", "paper")]
+)
+def test_a_variable_that_cannot_be_is_named_as_one(serve: Serve, name: str, value: str) -> None:
     command, arguments = serve
-    assert "block" in refused(command(*arguments, WARMTURN_BLOCK_SIZE="many"))
+    variable: dict[str, Any] = {f"WARMTURN_{name}": value}
+    said = misused(command(*arguments, **variable))
+    assert f"WARMTURN_{name}: " in said
+    assert "--" not in said
+
+
+def test_of_a_flag_and_its_variable_the_one_that_counts_is_named(serve: Serve) -> None:
+    command, arguments = serve
+    assert "--port: " in misused(command(*arguments, "--port", "70000", WARMTURN_PORT="abc"))
+    assert "WARMTURN_PORT: " in misused(command("serve", WARMTURN_PORT="abc"))
 
 
 def test_a_device_that_is_not_there(serve: Serve) -> None:
@@ -159,6 +190,6 @@ def test_a_device_that_is_not_there(serve: Serve) -> None:
 
 def test_a_shared_log_without_a_redis(serve: Serve) -> None:
     command, arguments = serve
-    assert "--redis" in refused(command(*arguments, "--log", "redis"))
+    assert misused(command(*arguments, "--log", "redis")).startswith("warmturn: --log redis needs")
     nobody = refused(command(*arguments, "--log", "redis", "--redis", "redis://:word@127.0.0.1:1/0"))
     assert "127.0.0.1:1" in nobody and "--log sqlite" in nobody and "word" not in nobody

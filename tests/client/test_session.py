@@ -80,13 +80,40 @@ def test_where_there_is_none_there_is_no_last() -> None:
         find_conversation(client_of(listing()), "last")
 
 
-@pytest.mark.parametrize("name", ["conv_a1", "a1", "a", "blue whale"])
-def test_names(name: str) -> None:
+def knowing(*conversations: dict[str, Any]) -> Client:
+    """Of a server that has these, and finds nothing by an id that is not whole."""
+    replies = {f"/v1/conversations/{one['id']}": httpx.Response(200, json=one) for one in conversations}
+    replies["/v1/conversations"] = listing(*conversations)
     not_found = httpx.Response(404, json={"error": {"message": "not found"}})
-    all_of_them = listing(
-        conversation_object("conv_b2", 2, 2, "red fox"), conversation_object("conv_a1", 1, 1, "blue whale")
-    )
-    assert find_conversation(client_of(not_found, all_of_them), name).id == "conv_a1"
+    return Client("http://test", transport=httpx.MockTransport(lambda asked: replies.get(asked.url.path, not_found)))
+
+
+FOX = conversation_object("conv_b2345", 2, 2, "red fox")
+WHALE = conversation_object("conv_a1234", 1, 1, "blue whale")
+
+
+@pytest.mark.parametrize("name", ["conv_a1234", "conv_a12", "conv_a", "a1234", "a1", "a", "blue whale"])
+def test_names(name: str) -> None:
+    assert find_conversation(knowing(FOX, WHALE), name).id == "conv_a1234"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "conv_", "conv", "/", "conv_a1234/", "conv_a1234/items", "conv_a1234?x=1", "a\nb"]
+)
+def test_what_is_no_name_is_not_taken_for_one(name: str) -> None:
+    with pytest.raises(NoSuchConversation):
+        find_conversation(knowing(WHALE), name)
+
+
+def test_a_title_may_look_like_a_path() -> None:
+    assert find_conversation(knowing(conversation_object("conv_c", 1, 1, "AC/DC?")), "AC/DC?").id == "conv_c"
+
+
+@pytest.mark.parametrize("name", ["conv_a1234", "conv_a123", "a123", "blue whale"])
+def test_of_a_beginning_more_may_be_asked(name: str) -> None:
+    assert find_conversation(knowing(FOX, WHALE), name, least_characters=4).id == "conv_a1234"
+    with pytest.raises(NoSuchConversation):
+        find_conversation(knowing(FOX, WHALE), "conv_a12", least_characters=4)
 
 
 def test_a_failing_server_is_not_taken_for_an_unknown_name() -> None:

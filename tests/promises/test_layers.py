@@ -1,12 +1,18 @@
 """The direction of imports, and what must not be imported at all."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from tests.client.command import environment
+from tests.support.server import ServerProcess
+
+from warmturn import Client
 
 ROOT = Path(__file__).parents[2]
 SERVER = ROOT / "server" / "warmturn_server"
@@ -125,9 +131,7 @@ def test_nothing_is_ever_unpickled() -> None:
                 assert node.func.id not in ("eval", "exec"), path
 
 
-def test_the_client_runs_where_the_server_cannot() -> None:
-    """In a process in which nothing of the server extra can be imported."""
-    program = f"""
+_ONLY_THE_CLIENT = f"""
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -139,10 +143,41 @@ import warmturn
 from warmturn.__main__ import main
 main()
 """
-    helped = subprocess.run([sys.executable, "-c", program, "--help"], capture_output=True, text=True, check=False)
+
+
+def _run_without(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """In a process in which nothing of the server extra can be imported."""
+    command = [sys.executable, "-c", _ONLY_THE_CLIENT, *arguments]
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(home), check=False
+    )
+
+
+def test_the_client_runs_where_the_server_cannot(tmp_path: Path) -> None:
+    helped = _run_without("--help", home=tmp_path)
     assert helped.returncode == 0, helped.stderr
     assert "serve" in helped.stdout
-    served = subprocess.run([sys.executable, "-c", program, "serve"], capture_output=True, text=True, check=False)
+    served = _run_without("serve", home=tmp_path)
     assert served.returncode not in (0, None)
     assert "warmturn[server]" in served.stderr
     assert "Traceback" not in served.stderr
+
+
+def test_the_client_talks_where_the_server_cannot_be_installed(shared_server: ServerProcess, tmp_path: Path) -> None:
+    with Client(shared_server.base_url) as client:
+        kept = client.conversations.create(metadata={"title": "thin"}).id
+        greedy = ("--temperature", "0", "--max-tokens", "6")
+        asked = _run_without("ask", "hello", *greedy, "--url", shared_server.base_url, home=tmp_path)
+        answer = client.respond("hello", temperature=0.0, max_output_tokens=6, store=False).text
+    assert (asked.returncode, asked.stdout) == (0, answer + "\n"), asked.stderr
+    listed = _run_without("ls", "--url", shared_server.base_url, home=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.startswith(f"{kept}\t")
+
+
+def test_installing_the_client_installs_nothing_of_the_server() -> None:
+    """What is installed besides an extra's packages."""
+    required = [line for line in requires("warmturn") or () if "extra ==" not in line]
+    names = {re.split(r"[^A-Za-z0-9_.-]", line)[0].lower() for line in required}
+    assert "httpx" in names
+    assert not names & (HEAVY | {"pydantic-settings", "redis", "prometheus-client"})

@@ -30,7 +30,11 @@ def ask(
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Ask once; the answer streams to stdout. Without -c nothing is kept. --json prints one JSON object per event."""
+    """Ask once; the answer streams to stdout. --json prints one JSON object per event.
+
+    Without -c no conversation is made; what was said and its state still stay on the server until newer ones need the
+    room, so that a question with the same beginning is answered sooner.
+    """
     text = _question(question)
     options: TurnOptions = {"reuse": reuse, "temperature": temperature}
     if system is not None:

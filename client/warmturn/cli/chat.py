@@ -35,7 +35,7 @@ def chat(
         lines: Lines = TerminalLines(history_file()) if sys.stdin.isatty() else PipedLines()
         repl = Chat(session, lines)
         if name is not None or resume:
-            session.resume(find_conversation(client, name or LAST))
+            session.resume(find_conversation(client, LAST if name is None else name))
             if lines.interactive:
                 repl.show_conversation()
         elif lines.interactive:

@@ -19,6 +19,9 @@ from warmturn.misses import miss_lines
 from warmturn.prefetch import prefetch
 from warmturn.wire import Conversation, Item, LoggedTurn
 
+_LEAST_TO_DELETE = 4
+"""Characters of an id: one that was cut short or mistyped should not happen to fit."""
+
 
 def ls(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 20,
@@ -56,15 +59,19 @@ def show(
 
 
 def rm(
-    names: Annotated[list[str], typer.Argument(metavar="CONVERSATION...", help="Ids, beginnings of ids, or titles.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="CONVERSATION...", help="Ids, their beginnings (at least 4 characters), or titles."),
+    ],
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
     """Delete conversations and their saved state."""
     with connect(url, api_key) as client:
-        for conversation in [find_conversation(client, name) for name in names]:
-            client.conversations.delete(conversation.id)
-            note(f"deleted {conversation.id}")
+        found = [find_conversation(client, name, least_characters=_LEAST_TO_DELETE) for name in names]
+        for conversation_id in dict.fromkeys(conversation.id for conversation in found):
+            client.conversations.delete(conversation_id)
+            note(f"deleted {conversation_id}")
 
 
 def fork(

@@ -13,7 +13,7 @@ from warmturn.client import Client
 from warmturn.console import answer_json, styled_console
 from warmturn.demo.result import DemoResult
 from warmturn.demo.run import Demo
-from warmturn.demo.script import GENERIC_SCRIPT, bundled_script
+from warmturn.demo.script import GENERIC_SCRIPT, bundled_script, script_for
 from warmturn.demo.view import View
 from warmturn.own_server import OwnServer
 
@@ -21,7 +21,9 @@ _BUNDLED = "bundled"
 
 
 def demo(
-    model: Annotated[str, typer.Option("--model", help="`bundled`, a folder, or a hub id.")] = _BUNDLED,
+    model: Annotated[
+        str | None, typer.Option("--model", help="`bundled` (default), a folder, or a hub id.", show_default=False)
+    ] = None,
     url: Annotated[
         str | None, typer.Option("--url", help="Run on this server instead of an own one.", show_default=False)
     ] = None,
@@ -33,9 +35,16 @@ def demo(
 
     Exits 1 when a promise broke. With --url the server is not killed. With --json stdout is one JSON document.
     """
+    if model is not None and url is not None:
+        raise typer.BadParameter(
+            "the server at --url has its model already; leave one of the two out", param_hint="--model"
+        )
     view = View(styled_console(stderr=as_json))
     with ending_for_sure():
-        result = _on_own_server(model, device, view) if url is None else _on_other_server(url, api_key, view)
+        if url is None:
+            result = _on_own_server(model or _BUNDLED, device, view)
+        else:
+            result = _on_other_server(url, api_key, view)
     view.verdict(result)
     if as_json:
         answer_json(result.as_dict())
@@ -55,5 +64,9 @@ def _on_own_server(model: str, device: str, view: View) -> DemoResult:
 
 
 def _on_other_server(url: str, api_key: str | None, view: View) -> DemoResult:
-    with connect(url, api_key) as client, closing(Demo(client, GENERIC_SCRIPT, None, view)) as running:
-        return running.run(client.models()[0].id, recall_promised=False)
+    """The conversation is the one that fits its model, the bundled one's if that is served there."""
+    with connect(url, api_key) as client:
+        model = client.models()[0].id
+        script = script_for(model)
+        with closing(Demo(client, script, None, view)) as running:
+            return running.run(model, recall_promised=script is not GENERIC_SCRIPT)

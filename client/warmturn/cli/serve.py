@@ -6,12 +6,17 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
+_FAILED, _USAGE = 1, 2
 _INSTALL = "`warmturn serve` needs the server's packages ({missing} is missing): pip install 'warmturn[server]'"
 
 
 def _option(flag: str, help_text: str) -> Any:
-    variable = "WARMTURN_" + flag.removeprefix("--").replace("-", "_").upper()
+    variable = _variable(flag.removeprefix("--").replace("-", "_"))
     return typer.Option(flag, help=f"{help_text} [env: {variable}]", show_default=False)
+
+
+def _variable(setting: str) -> str:
+    return f"WARMTURN_{setting.upper()}"
 
 
 def serve(
@@ -69,20 +74,27 @@ def _serve(given: dict[str, Any]) -> None:
 
         from warmturn_server.serve import serve as run_server  # takes seconds, so a mistyped flag is told before
     except ModuleNotFoundError as error:
-        _refuse(_INSTALL.format(missing=error.name))
+        _refuse(_INSTALL.format(missing=error.name), _FAILED)
     except ValidationError as error:
-        _refuse("; ".join(f"{_flag(part['loc'])}: {part['msg']}" for part in error.errors()))
+        _refuse("; ".join(_complaint(part["loc"], part["msg"], given) for part in error.errors()), _USAGE)
     try:
         run_server(settings)
     except (WarmturnError, OSError) as error:
-        _refuse(str(error))
+        _refuse(str(error), _FAILED)
 
 
-def _flag(location: tuple[int | str, ...]) -> str:
-    return "--" + str(location[0]).replace("_", "-") if location else "settings"
+def _complaint(location: tuple[int | str, ...], message: str, given: dict[str, Any]) -> str:
+    """Named as it was set: what is not a flag comes from the environment. Settings that do not go together have no
+    place.
+    """
+    if not location:
+        return message
+    setting = str(location[0])
+    name = "--" + setting.replace("_", "-") if setting in given else _variable(setting)
+    return f"{name}: {message}"
 
 
-def _refuse(message: str) -> NoReturn:
+def _refuse(message: str, code: int) -> NoReturn:
     """One line, whatever the error's own text is."""
     print("warmturn:", " ".join(message.split()), file=sys.stderr)
-    raise typer.Exit(1)
+    raise typer.Exit(code)

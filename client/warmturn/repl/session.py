@@ -1,17 +1,20 @@
 """What `warmturn chat` does on the server: the current conversation and how its turns are asked."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TypeVar
 
 from warmturn.client import Client
 from warmturn.errors import ApiError, WarmturnError
 from warmturn.lookback import Lookback
 from warmturn.prefetch import prefetch
 from warmturn.stream import TurnStream
-from warmturn.wire import Conversation, Item, ReuseMode, Turn, TurnOptions
+from warmturn.wire import DRAFT_OF, Conversation, Item, ReuseMode, Turn, TurnOptions
+
+_T = TypeVar("_T")
 
 _TITLE_LENGTH = 60
 _MAX_METADATA = 512
@@ -40,7 +43,8 @@ class ChatSession:
             self.conversation = self.client.conversations.create(metadata=self._metadata(text))
             self._is_empty = True
         with ExitStack() as stack:
-            stream = self._enter_when_free(stack, text, self._options(self.conversation.id, temperature))
+            entering = self.client.stream(text, **self._options(self.conversation.id, temperature))
+            stream = _when_free(lambda: stack.enter_context(entering))
             yield stream
             self.turns.append(stream.turn)
             self._is_empty = False
@@ -73,12 +77,36 @@ class ChatSession:
     def undo(self) -> str | None:
         """Take back the last turn; gives what the user had said, or None where there is no turn."""
         items = self.items()
-        asked = max((i for i, item in enumerate(items) if item.role == "user"), default=None)
+        asked = _last_question(items)
         if self.conversation is None or asked is None:
             return None
         for item in reversed(items[asked:]):
             self.client.conversations.delete_item(self.conversation.id, item.id)
         return items[asked].text
+
+    @contextmanager
+    def retrying(self) -> Iterator[str | None]:
+        """Gives what the user said last, to be said again within the block; None where there is no turn.
+
+        The block works on a draft, a copy that ends before that turn. Only if the block ends well the chat goes on in
+        it: whatever else happens, to this program or to the server, nothing was taken back. The original stays either
+        way, for deleting it would have the server forget state of the question that both share.
+        """
+        original, items = self.conversation, self.items()
+        asked = _last_question(items)
+        if original is None or asked is None:
+            yield None
+            return
+        self.conversation = draft = self._draft(original, items[:asked])
+        try:
+            yield items[asked].text
+        except BaseException:
+            self.conversation = original
+            with suppress(WarmturnError):
+                _when_free(lambda: self.client.conversations.delete(draft.id))
+            raise
+        with suppress(WarmturnError):
+            self._take_over(original, draft)
 
     def set_system(self, system: str) -> None:
         """From the next turn on. Kept with the conversation if short enough, so that resuming it brings it back."""
@@ -122,13 +150,35 @@ class ChatSession:
             options["max_output_tokens"] = self.max_tokens
         return options
 
-    def _enter_when_free(self, stack: ExitStack, text: str, options: TurnOptions) -> TurnStream:
-        """A turn just stopped may hold the conversation for another step: wait for it rather than fail."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                return stack.enter_context(self.client.stream(text, **options))
-            except ApiError as error:
-                if error.status != _BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+    def _draft(self, original: Conversation, items: Sequence[Item]) -> Conversation:
+        """Of the first items; state and log are shared with the original."""
+        metadata = {**_titled("unfinished", original), DRAFT_OF: original.id}
+        if not items:
+            return self.client.conversations.create(metadata=metadata)
+        return self.client.conversations.fork(original.id, item_id=items[-1].id, metadata=metadata)
+
+    def _take_over(self, original: Conversation, draft: Conversation) -> None:
+        """Title and all, so that it is found where the original was; in this order, so that it is the last used."""
+        earlier = {**original.metadata, **_titled("earlier", original)}
+        self.client.conversations.update(original.id, metadata=earlier)
+        self.conversation = self.client.conversations.update(draft.id, metadata=original.metadata)
+
+
+def _titled(what: str, original: Conversation) -> dict[str, str]:
+    return {"title": f"{what}: {original.title}"[:_MAX_METADATA]}
+
+
+def _last_question(items: Sequence[Item]) -> int | None:
+    return max((number for number, item in enumerate(items) if item.role == "user"), default=None)
+
+
+def _when_free(act: Callable[[], _T]) -> _T:
+    """A turn just stopped may hold the conversation for another step: wait for it rather than fail."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return act()
+        except ApiError as error:
+            if error.status != _BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
