@@ -95,7 +95,8 @@ class Bench:
         self._note_cut_short(first, context)
         if self._options.kind.small_memory and self._options.trace is None:
             await self._shrink_memory(first)
-        self._view.expect(None if plan.num_turns is None else plan.num_turns * len(self._modes))
+        num_turns = plan.num_turns if self._options.duration is None else None
+        self._view.expect(None if num_turns is None else num_turns * len(self._modes))
         return plan
 
     async def _connect(self) -> int:
@@ -120,7 +121,9 @@ class Bench:
         lengths = [len(script.turns) for script in scripts]
         if not any(lengths):
             raise SettingsError(f"not one turn fits into the model's context of {context:,} tokens")
-        if self._options.trace is None and (short := sum(turns < self._options.num_turns for turns in lengths)):
+        if self._options.trace is not None or self._options.is_endless:
+            return
+        if short := sum(turns < self._options.num_turns for turns in lengths):
             self._notes.append(
                 f"Cut short by the context of {context:,} tokens: {short} of {len(lengths)} conversations."
             )
@@ -175,6 +178,7 @@ class Bench:
                 started=self._started.isoformat(timespec="seconds"),
                 seconds=seconds,
                 kills=len(recording.kills),
+                was_to_be_killed=options.kills,
                 notes=tuple(self._notes),
             ),
         )

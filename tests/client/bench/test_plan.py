@@ -31,9 +31,9 @@ def test_conversations_are_played_once_each() -> None:
 
 
 def test_in_rounds_everybody_has_a_turn_before_anybody_has_the_next() -> None:
-    rounds = list(Plan(PlainScripts(turns=4), 3, 1, in_rounds=True, kills=True).rounds())
+    rounds = list(Plan(PlainScripts(turns=4), 3, 1, in_rounds=True).rounds())
     assert [[(part.first, part.last) for part in one.parts] for one in rounds] == [[(n, n + 1)] * 3 for n in range(4)]
-    assert [one.kill_before for one in rounds] == [False, False, True, False]
+    assert [one.half_way for one in rounds] == [False, False, True, False]
 
 
 def test_without_an_end_there_are_always_new_conversations() -> None:
@@ -135,6 +135,7 @@ def test_many_clients_get_enough_conversations_to_be_busy() -> None:
         (Options(turns=2, duration=1.0), "--turns or --duration"),
         (Options(url="http://x", dtype="float32"), "--url or --dtype"),
         (Options(url="http://x", scenario="restart"), "leave --url out"),
+        (Options(scenario="restart", turns=1), "--turns 2 or more"),
         (Options(modes="state,magic"), "magic"),
         (Options(modes=""), "is empty"),
     ],
