@@ -6,11 +6,14 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from warmturn.bench.percentiles import percentile
 from warmturn.bench.sample import Sample
 from warmturn.figures import milliseconds
 from warmturn.wire import ReuseMode
+
+_BAR = 8
 
 
 class View:
@@ -20,11 +23,12 @@ class View:
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[figures]}", style="dim"),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=_BAR),
+            TextColumn("{task.fields[figures]}", style="dim", table_column=_room_that_is_left()),
             console=console,
+            expand=True,
             disable=not console.is_terminal,
             transient=True,
         )
@@ -54,5 +58,10 @@ class View:
 
     def _figures(self) -> str:
         medians = (f"{mode} {milliseconds(percentile(seen, 50) or 0.0)}" for mode, seen in self._ttft.items())
-        errors = f" · {self._errors} failed" if self._errors else ""
-        return f"TTFT p50: {', '.join(medians)}{errors}"
+        errors = f"{self._errors} failed · " if self._errors else ""
+        return f"{errors}TTFT {' · '.join(medians)}"
+
+
+def _room_that_is_left() -> Column:
+    """Figures grow with every mode; where the run stands must stay in sight."""
+    return Column(ratio=1, no_wrap=True, overflow="ellipsis")
