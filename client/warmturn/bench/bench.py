@@ -21,6 +21,7 @@ from warmturn.errors import SettingsError
 from warmturn.own_server import OwnServer
 from warmturn.wire import ReuseMode
 
+_SETTLING_SECONDS = 10.0
 _CLEANING_SECONDS = 10.0
 _NATURAL_END = "where the model ends them, at the latest after the drawn length"
 _FIGURES_SHOWN = ("model", "dtype", "context_length", "kv_bytes_per_token")
@@ -70,8 +71,17 @@ class Bench:
             load, seed = self._options.load, self._options.seed
             runner = Runner(self._target, self._modes, load, self.recording, self._view, seed, self._restart)
             await runner.run(plan, self._options.duration)
+            await self._settle()
         finally:
             await self._leave()
+
+    async def _settle(self) -> None:
+        """Another's server checks itself with these conversations, once it is idle: deleted at once, they could not be."""
+        assert self._target is not None
+        if self._server is None:
+            self._view.doing("waiting for control turns")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._target.settle(), _SETTLING_SECONDS)
 
     async def _leave(self) -> None:
         """Another's server is left as it was found; an own one is thrown away."""
