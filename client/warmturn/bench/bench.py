@@ -76,7 +76,7 @@ class Bench:
             await self._leave()
 
     async def _settle(self) -> None:
-        """Another's server checks itself with these conversations, once it is idle: deleted at once, they could not be."""
+        """Another's server checks itself with these conversations, once it is idle: they must be there until then."""
         assert self._target is not None
         if self._server is None:
             self._view.doing("waiting for control turns")

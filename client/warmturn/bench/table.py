@@ -9,9 +9,9 @@ from rich.table import Table
 from warmturn.bench.figures import ModeFigures, Saved
 from warmturn.bench.percentiles import PERCENTS, percentile
 from warmturn.bench.result import BenchResult
+from warmturn.console import PALETTE
 from warmturn.figures import known_count, milliseconds, times
 
-_STYLES = {"state": "green", "prompt": "yellow", "nothing": "red"}
 _UNKNOWN = "?"
 Row = tuple[str, Callable[[ModeFigures], str]]
 
@@ -86,7 +86,7 @@ def _table(result: BenchResult) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     for mode in result.modes:
-        table.add_column(mode, justify="right", style=_STYLES[mode])
+        table.add_column(mode, justify="right", style=PALETTE[mode])
     for label, cells in rows(result):
         table.add_row(label, *cells)
     return table
