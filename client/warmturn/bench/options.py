@@ -68,7 +68,7 @@ class Options:
     def load_in_words(self) -> str:
         if self.rate is not None:
             return f"open loop, {self.rate:g} turns a second on average (Poisson)"
-        return f"closed loop, {self.num_clients} clients"
+        return f"closed loop, {self.num_clients} client{'s' if self.num_clients != 1 else ''}"
 
     @property
     def num_turns(self) -> int:

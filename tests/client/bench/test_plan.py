@@ -145,5 +145,10 @@ def test_what_does_not_go_together_is_refused(options: Options, said: str) -> No
         options.check()
 
 
+def test_one_client_is_one() -> None:
+    assert Options(clients=1).load_in_words == "closed loop, 1 client"
+    assert Options(clients=2).load_in_words == "closed loop, 2 clients"
+
+
 def test_modes_have_one_order_however_they_are_given() -> None:
     assert Options(modes="prompt, state").wanted_modes() == ("state", "prompt")
