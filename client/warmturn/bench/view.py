@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from warmturn.bench.percentiles import percentile
 from warmturn.bench.sample import Sample
 from warmturn.figures import milliseconds
-from warmturn.wire import ReuseMode
-
-_BAR = 8
+from warmturn.wire import REUSE_MODES, ReuseMode
 
 
 class View:
@@ -25,7 +23,6 @@ class View:
             TextColumn("{task.description}"),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TimeElapsedColumn(table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=_BAR),
             TextColumn("{task.fields[figures]}", style="dim", table_column=_room_that_is_left()),
             console=console,
             expand=True,
@@ -57,7 +54,9 @@ class View:
         self._progress.update(self._task, advance=1, figures=self._figures())
 
     def _figures(self) -> str:
-        medians = (f"{mode} {milliseconds(percentile(seen, 50) or 0.0)}" for mode, seen in self._ttft.items())
+        medians = (
+            f"{mode} {milliseconds(percentile(seen, 50) or 0.0)}" for mode in REUSE_MODES if (seen := self._ttft[mode])
+        )
         errors = f"{self._errors} failed · " if self._errors else ""
         return f"{errors}TTFT {' · '.join(medians)}"
 

@@ -33,5 +33,5 @@ def test_count_total_and_time_stay_in_sight(width: int) -> None:
 
 
 def test_at_80_columns_the_figures_of_the_first_modes_are_there_too() -> None:
-    assert "TTFT state 1.23 s · p" in last_frame(80)
+    assert "TTFT state 1.23 s · prompt 1.23 s · " in last_frame(80)
     assert "TTFT state 1.23 s · prompt 1.23 s · nothing 1.23 s" in last_frame(120)
