@@ -146,9 +146,7 @@ class Bench:
             return
         bytes_per_token = ((await self._target.figures()) or {})["kv_bytes_per_token"]
         memory = small_memory(scripts, self._options.num_clients)
-        self._notes.append(
-            f"The server's memory holds {memory.share:.0%} of the conversations' state; the rest is on disk."
-        )
+        self._notes.append(memory.in_words)
         await self._target.close()
         self._server.kill()
         self._server.options += memory.flags(bytes_per_token)

@@ -9,6 +9,7 @@ import pytest
 from tests.client.bench.making import MODES, PlainScripts
 
 from warmturn.bench.load import ClosedLoop, OpenLoop, in_turn
+from warmturn.bench.memory import small_memory
 from warmturn.bench.options import Options
 from warmturn.bench.plan import Part, Plan, mode_order
 from warmturn.bench.scenario import SCENARIOS
@@ -143,6 +144,14 @@ def test_many_clients_get_enough_conversations_to_be_busy() -> None:
 def test_what_does_not_go_together_is_refused(options: Options, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         options.check()
+
+
+def test_memory_for_few_conversations_holds_them_all_and_that_is_said() -> None:
+    scripts = ScenarioScripts(SCENARIOS["idle"], 4, 1, SIZES)
+    few, many = (small_memory([scripts.script(number) for number in range(count)], clients=2) for count in (2, 24))
+    assert few.share > 1 > many.share
+    assert "holds all of the conversations' state" in few.in_words
+    assert f"holds {many.share:.0%} of the conversations' state; the rest is on disk" in many.in_words
 
 
 def test_one_client_is_one() -> None:

@@ -116,6 +116,7 @@ def test_a_good_run_has_not_failed() -> None:
 
 def test_the_table_shows_unknown_as_a_question_mark() -> None:
     text = " ".join(shown(result(recording())).split())
+    assert "6 conversations, seed 1" in text
     assert "time to first text p50 22 ms 82 ms 102 ms" in text
     assert "seconds saved, measured 1.8 ? ?" in text
     assert "First text after 22 ms with saved state, after 82 ms without (medians; 3.7x)." in text
