@@ -4,10 +4,22 @@ import json
 import os
 import re
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rich.console import Console
 
+PALETTE: Final[Mapping[str, str]] = {
+    "state": "dark_orange3",
+    "prompt": "steel_blue",
+    "nothing": "grey53",
+    "resident": "dark_orange3",
+    "ram": "gold3",
+    "disk": "steel_blue",
+    "redis": "medium_purple3",
+    "computed": "grey53",
+}
+"""Modes and sources of prompt tokens, as the server's page (`style.css`) and the load test's report colour them."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 

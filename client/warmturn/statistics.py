@@ -6,7 +6,7 @@ from typing import Any
 from warmturn.figures import byte_size, known_count, known_size, milliseconds
 
 Figures = dict[str, Any]
-AUDIT_RESULTS = ("clean", "breach", "inconclusive")
+AUDIT_RESULTS = ("breach", "clean", "inconclusive")
 _TIMES = (("ttft_ms", "p50"), ("ttft_ms", "p95"), ("decode_ms_per_token", "p50"))
 
 

@@ -55,6 +55,6 @@ def test_what_control_turns_measured() -> None:
     audits = {"clean": 41, "breach": 1, "inconclusive": 0}
     lines = list(stats_lines({"controls": {"measured_turns": 42, "saved_seconds": saved}, "audits": audits}))
     assert "measured 12.10 s saved (11.00 s to 13.20 s), from 42 control turns" in lines
-    assert "audits   41 clean, 1 breach, 0 inconclusive" in lines
+    assert "audits   1 breach, 41 clean, 0 inconclusive" in lines
     one = list(stats_lines({"controls": {"measured_turns": 1, "saved_seconds": {"value": -2.0, "ci95": None}}}))
     assert "measured -2.00 s saved, from 1 control turns" in one

@@ -1,6 +1,7 @@
 """What `warmturn watch` makes of figures: rates, lines, and a screen that fits."""
 
 import io
+import re
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from warmturn.watch.sample import Rates, rates
 from warmturn.watch.sparkline import sparkline
 from warmturn.watch.view import Screen
 from warmturn.watch.watcher import Watcher
+from warmturn.wire import REUSE_MODES, TIERS
 
 TIMES = {"p50": 38.2, "p90": 50.0, "p95": 61.0, "p99": 70.0}
 
@@ -93,18 +95,19 @@ def test_several_servers_behind_one_address_have_rates_of_their_own() -> None:
     later = figures(12.0, 140), figures(502.0, 9020, instance="two")
     watcher = watched(one, two, *later)
     assert [sample.rates.tokens_prefilled for sample in watcher.samples] == [None, None, 20.0, 10.0]
-    assert "several servers answer in turn" in shown(watcher)[1]
+    assert "several servers in turn" in shown(watcher)[1]
 
 
 def test_a_restart_is_said() -> None:
-    watcher = watched(figures(10.0, 100), figures(0.5, 5, instance="two"))
-    assert "the server was restarted at " in shown(watcher)[1]
+    busy = {"running": 24, "waiting": 120}
+    watcher = watched(figures(10.0, 100, **busy), figures(0.5, 5_000_000, instance="two", **busy))
+    assert re.search(r"500,000 done · restarted \d\d:\d\d:\d\d$", shown(watcher)[1])
     assert watcher.samples[-1].rates == Rates()
 
 
 def test_another_server_is_not_taken_for_a_restart() -> None:
     watcher = watched(figures(10.0, 100), figures(500.0, 9000, instance="two"))
-    assert "another server answers since " in shown(watcher)[1]
+    assert re.search(r"· another server \d\d:\d\d:\d\d$", shown(watcher)[1])
 
 
 def test_a_server_that_is_away_is_said_and_its_last_figures_stay() -> None:
@@ -134,23 +137,23 @@ def test_the_screen() -> None:
     assert [line.rstrip() for line in lines] == [
         "bundled · float32 · http://test · up 12 s",
         "2 running, 1 waiting · 123 turns/s · 246 done",
+        "tokens     a second  computed: recomputation in mode nothing included",
+        "computed      1,234" + " " * 60 + "█",
+        "generated     2,468" + " " * 60 + "█",
         "",
-        "prefilled     1,234 tokens/s  " + " " * 45 + "█",
-        "generated     2,468 tokens/s  " + " " * 45 + "█",
+        "first text      p50      p95   turns  last minute",
+        "state         38 ms    61 ms       3" + " " * 42 + "██",
+        "prompt            –        –       0",
+        "nothing           –        –       0",
         "",
-        "first text      p50      p95 turns  last minute",
-        "state         38 ms    61 ms     3" + " " * 44 + "██",
-        "prompt            –        –     0",
-        "nothing           –        –     0",
-        "",
-        "reused          75%  ██████████████████░░░░░░",
+        "reused          75%  ██████████████████░░░░░░  of prompt tokens in all modes",
         "          50% ram · 25% disk · 25% computed",
         "",
         "tier             held         of  reads at",
         "resident      2.0 KiB    2.0 GiB  –",
         "disk              0 B    8.0 GiB  switched off after a failure",
         "",
-        "saved     1 h 6 min estimated · -250 ms measured",
+        "saved     1 h 6 min estimated (all turns) · -250 ms measured (timed twice)",
         "misses    1,234 recompute faster",
     ]
 
@@ -167,12 +170,32 @@ def test_controls_and_audits_are_shown_where_they_are_made() -> None:
     audits = {"clean": 1200, "breach": 1, "inconclusive": 0}
     controls = {"saved_seconds": {"value": 3.21, "ci95": [2.9, 3.5]}}
     lines = shown(watched(figures(audits=audits, controls=controls)))
-    assert lines[-2] == "checked   3.21 s by control turns (95%: 2.90 s to 3.50 s) · audits 1,200 clean,…"
-    assert len(lines) == 21
+    assert lines[-3] == "checked   3.21 s by control turns for all (95% 2.90 s to 3.50 s)"
+    assert lines[-2] == "audits    1 breach · 1,200 clean · 0 inconclusive"
     unknown = shown(watched(figures(audits=dict.fromkeys(audits, 0), controls={"saved_seconds": None})))
-    assert not any("checked" in line for line in unknown)
+    assert not any(line.startswith(("checked", "audits")) for line in unknown)
     alone = shown(watched(figures(controls={"saved_seconds": {"value": 3.0, "ci95": None}})))
-    assert alone[-2] == "checked   3.00 s by control turns"
+    assert alone[-2] == "checked   3.00 s by control turns for all"
+
+
+def test_everything_at_once_fits_the_smallest_screen_that_is_promised() -> None:
+    """Long figures, all tiers, checks: nothing is cut off, and the turn counts do not run into the lines."""
+    long, mode = 99.9 * 3600, {"turns": 123_456, "ttft_ms": TIMES}
+    full = {name: {"bytes": 2**40 - 1, "budget_bytes": 2**40, "bytes_per_second": 2**30} for name in TIERS}
+    controls = {"saved_seconds": {"value": long, "ci95": [long, long]}}
+    audits = {"clean": 123_456, "breach": 123, "inconclusive": 1234}
+    more: dict[str, Any] = {
+        "tiers": full,
+        "controls": controls,
+        "audits": audits,
+        "recent": {"by_reuse": dict.fromkeys(REUSE_MODES, mode)},
+        "saved_seconds": {"estimated": long, "measured": 999 * 3600.0},
+    }
+    lines = shown(watched(*(figures(10.0 + i, 10**6 * i, **more) for i in range(99))))
+    assert len(lines) == 24
+    assert not any("…" in line for line in lines)
+    assert any(re.match(r"state +38 ms +61 ms +123,456  [▁▂▃▄▅▆▇█]+$", line) for line in lines)
+    assert lines[-1].startswith("misses")
 
 
 def test_a_server_that_says_nothing_is_shown_too() -> None:

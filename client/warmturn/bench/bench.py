@@ -21,6 +21,7 @@ from warmturn.errors import SettingsError
 from warmturn.own_server import OwnServer
 from warmturn.wire import ReuseMode
 
+_SETTLING_SECONDS = 10.0
 _CLEANING_SECONDS = 10.0
 _NATURAL_END = "where the model ends them, at the latest after the drawn length"
 _FIGURES_SHOWN = ("model", "dtype", "context_length", "kv_bytes_per_token")
@@ -70,8 +71,17 @@ class Bench:
             load, seed = self._options.load, self._options.seed
             runner = Runner(self._target, self._modes, load, self.recording, self._view, seed, self._restart)
             await runner.run(plan, self._options.duration)
+            await self._settle()
         finally:
             await self._leave()
+
+    async def _settle(self) -> None:
+        """Another's server checks itself with these conversations, once it is idle: they must be there until then."""
+        assert self._target is not None
+        if self._server is None:
+            self._view.doing("waiting for control turns")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._target.settle(), _SETTLING_SECONDS)
 
     async def _leave(self) -> None:
         """Another's server is left as it was found; an own one is thrown away."""
@@ -95,7 +105,8 @@ class Bench:
         self._note_cut_short(first, context)
         if self._options.kind.small_memory and self._options.trace is None:
             await self._shrink_memory(first)
-        self._view.expect(None if plan.num_turns is None else plan.num_turns * len(self._modes))
+        num_turns = plan.num_turns if self._options.duration is None else None
+        self._view.expect(None if num_turns is None else num_turns * len(self._modes))
         return plan
 
     async def _connect(self) -> int:
@@ -120,7 +131,9 @@ class Bench:
         lengths = [len(script.turns) for script in scripts]
         if not any(lengths):
             raise SettingsError(f"not one turn fits into the model's context of {context:,} tokens")
-        if self._options.trace is None and (short := sum(turns < self._options.num_turns for turns in lengths)):
+        if self._options.trace is not None or self._options.is_endless:
+            return
+        if short := sum(turns < self._options.num_turns for turns in lengths):
             self._notes.append(
                 f"Cut short by the context of {context:,} tokens: {short} of {len(lengths)} conversations."
             )
@@ -133,9 +146,7 @@ class Bench:
             return
         bytes_per_token = ((await self._target.figures()) or {})["kv_bytes_per_token"]
         memory = small_memory(scripts, self._options.num_clients)
-        self._notes.append(
-            f"The server's memory holds {memory.share:.0%} of the conversations' state; the rest is on disk."
-        )
+        self._notes.append(memory.in_words)
         await self._target.close()
         self._server.kill()
         self._server.options += memory.flags(bytes_per_token)
@@ -175,6 +186,7 @@ class Bench:
                 started=self._started.isoformat(timespec="seconds"),
                 seconds=seconds,
                 kills=len(recording.kills),
+                was_to_be_killed=options.kills,
                 notes=tuple(self._notes),
             ),
         )

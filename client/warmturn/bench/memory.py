@@ -17,6 +17,13 @@ class Memory:
     ram_tokens: int
     share: float
 
+    @property
+    def in_words(self) -> str:
+        """For the notes of a run."""
+        if self.share >= 1:
+            return "The server's memory holds all of the conversations' state: they are too few for this scenario."
+        return f"The server's memory holds {self.share:.0%} of the conversations' state; the rest is on disk."
+
     def flags(self, kv_bytes_per_token: int) -> tuple[str, ...]:
         """Of `warmturn serve`."""
         sizes = {"--kv-memory": self.resident_tokens, "--ram-cache": self.ram_tokens}

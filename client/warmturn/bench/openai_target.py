@@ -31,6 +31,9 @@ class OpenAITarget:
     async def figures(self) -> Json | None:
         return None
 
+    async def settle(self) -> None:
+        """Whatever there is to do, it does not say."""
+
     async def clean(self) -> None:
         """Nothing is kept there."""
 

@@ -47,6 +47,8 @@ class Options:
         self._not_both("--url", self.url, "--dtype", self.dtype)
         if self.url is not None and self.kind.kills:
             raise SettingsError("the scenario restart kills the server, so it starts its own: leave --url out")
+        if self.turns == 1 and self.kind.kills:
+            raise SettingsError("the scenario restart kills the server between turns, so it needs --turns 2 or more")
         self.wanted_modes()
 
     @property
@@ -66,21 +68,29 @@ class Options:
     def load_in_words(self) -> str:
         if self.rate is not None:
             return f"open loop, {self.rate:g} turns a second on average (Poisson)"
-        return f"closed loop, {self.num_clients} clients"
+        return f"closed loop, {self.num_clients} client{'s' if self.num_clients != 1 else ''}"
 
     @property
     def num_turns(self) -> int:
-        """Of each conversation. Those in rounds go on until the time is up or the context is full."""
-        endless = self.duration is not None and self.kind.in_rounds
-        return _ENDLESS if endless else self.turns or self.kind.turns
+        """Of each conversation."""
+        return _ENDLESS if self.is_endless else self.turns or self.kind.turns
+
+    @property
+    def is_endless(self) -> bool:
+        """Conversations in rounds go on until the time is up or the context is full."""
+        return self.duration is not None and self.kind.in_rounds
 
     def plan(self, scripts: Scripts) -> Plan:
         wanted = self.conversations or self._usual_conversations(scripts)
         in_rounds = self.kind.in_rounds and self.trace is None
-        kills = self.kind.kills and self.trace is None
         if self.duration is not None and not in_rounds:
             return Plan(scripts, None, self.conversations or max(self._at_once, _TOGETHER))
-        return Plan(scripts, wanted, max(self._at_once, ceil(wanted / _FEWEST_ROUNDS)), in_rounds, kills)
+        return Plan(scripts, wanted, max(self._at_once, ceil(wanted / _FEWEST_ROUNDS)), in_rounds, self.kills)
+
+    @property
+    def kills(self) -> bool:
+        """Whether the server is to be killed half-way."""
+        return self.kind.kills and self.trace is None
 
     @property
     def _at_once(self) -> int:

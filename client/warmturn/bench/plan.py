@@ -19,11 +19,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """`kill_before`: the server dies and comes back before this round."""
+    """`half_way`: half of all rounds lie before it."""
 
     number: int
     parts: tuple[Part, ...]
-    kill_before: bool = False
+    half_way: bool = False
 
     @property
     def num_turns(self) -> int:
@@ -32,7 +32,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`conversations` None: new ones for ever, `together` at a time."""
+    """`conversations` None: new ones for ever, `together` at a time. `kills`: the server, half-way."""
 
     scripts: Scripts
     conversations: int | None
@@ -63,7 +63,7 @@ class Plan:
         longest = max((len(script.turns) for script in scripts), default=0)
         for number in range(longest):
             parts = tuple(Part(script, number, number + 1) for script in scripts if number < len(script.turns))
-            yield Round(number, parts, kill_before=self.kills and number == longest // 2 and number > 0)
+            yield Round(number, parts, half_way=0 < number == longest // 2)
 
 
 def _batches(numbers: Iterator[int], size: int) -> Iterator[tuple[int, ...]]:

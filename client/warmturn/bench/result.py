@@ -35,6 +35,7 @@ class Circumstances:
     started: str
     seconds: float
     kills: int
+    was_to_be_killed: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -59,6 +60,8 @@ class BenchResult:
         for mode, figures in self.modes.items():
             if reused := figures.errors_by_kind.get("not recomputed"):
                 yield f"turns in mode {mode} that the server was to compute in full and did not: {reused}"
+        if self.circumstances.was_to_be_killed and not self.circumstances.kills and not self.partial:
+            yield "the server was to be killed half-way, and the run was over before: ask for more turns or time"
         if self.exact and self.same_answers and self.same_answers.same < self.same_answers.compared:
             different = self.same_answers.compared - self.same_answers.same
             yield f"turns on the same history that got different answers in different modes, in float32: {different}"

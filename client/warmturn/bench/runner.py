@@ -31,7 +31,7 @@ class Progress(Protocol):
 
 
 class Runner:
-    """`restart` kills the server and starts it again; only a plan that kills needs it."""
+    """`restart` kills the server and starts it again."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Runner:
         recording: Recording,
         progress: Progress,
         seed: int,
-        restart: Restart | None = None,
+        restart: Restart,
     ) -> None:
         self._target = target
         self._modes = modes
@@ -62,7 +62,7 @@ class Runner:
         watching = asyncio.create_task(self._watch())
         try:
             for one in plan.rounds():
-                if one.kill_before:
+                if plan.kills and not self._recording.kills and self._is_half_way(one, duration):
                     await self._kill(plan.scripts.script(-2))
                 await self._round(one, mode_order(self._modes, first, one.number))
                 if duration is not None and self._now() >= duration:
@@ -70,6 +70,10 @@ class Runner:
         finally:
             watching.cancel()
         self._recording.figures = await self._target.figures()
+
+    def _is_half_way(self, one: Round, duration: float | None) -> bool:
+        """A run with a duration may end by the clock or because contexts are full: half of whichever comes first."""
+        return one.half_way or (duration is not None and self._now() >= duration / 2)
 
     async def _round(self, one: Round, order: Sequence[ReuseMode]) -> None:
         for mode in order:
@@ -118,9 +122,7 @@ class Runner:
             raise WarmturnError(f"the server failed at the first turn ({failed.kind}): {failed}") from failed
 
     async def _kill(self, script: Script) -> None:
-        if self._restart is None:
-            return
-        self._progress.doing("killed the server (SIGKILL), starting it again")
+        self._progress.doing("killed (SIGKILL), restarting")
         self._recording.kills.append(self._now())
         await self._restart()
         await self._warm_up(script, 1)

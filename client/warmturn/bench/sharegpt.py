@@ -11,6 +11,7 @@ from typing import Any
 from warmturn.bench.traced import TracedConversation, TracedTurn
 from warmturn.errors import SettingsError
 
+REPLAYED = "the user's words and the answers' lengths as recorded"
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant"}
 _UNKNOWN_ANSWER_WORDS = 40
 Said = tuple[str, str]

@@ -9,9 +9,9 @@ from rich.table import Table
 from warmturn.bench.figures import ModeFigures, Saved
 from warmturn.bench.percentiles import PERCENTS, percentile
 from warmturn.bench.result import BenchResult
+from warmturn.console import PALETTE
 from warmturn.figures import known_count, milliseconds, times
 
-_STYLES = {"state": "green", "prompt": "yellow", "nothing": "red"}
 _UNKNOWN = "?"
 Row = tuple[str, Callable[[ModeFigures], str]]
 
@@ -19,7 +19,7 @@ Row = tuple[str, Callable[[ModeFigures], str]]
 def show(console: Console, result: BenchResult) -> None:
     there = result.circumstances
     console.print(f"{result.scenario}: {there.about}", style="bold", markup=False, soft_wrap=True)
-    line = f"{result.model} at {result.url}, {there.load}, {there.conversations} conversations, seed {there.seed}"
+    line = f"{result.model} at {result.url}, {there.load}, {_conversations(there.conversations)}, seed {there.seed}"
     console.print(line, style="dim", markup=False, soft_wrap=True)
     console.print(_table(result))
     for sentence in findings(result):
@@ -86,7 +86,7 @@ def _table(result: BenchResult) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     for mode in result.modes:
-        table.add_column(mode, justify="right", style=_STYLES[mode])
+        table.add_column(mode, justify="right", style=PALETTE[mode])
     for label, cells in rows(result):
         table.add_row(label, *cells)
     return table
@@ -124,6 +124,10 @@ def _percentile(values: Callable[[ModeFigures], Sequence[float]], percent: float
 
 def _number(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{value:,.1f}"
+
+
+def _conversations(count: int) -> str:
+    return f"{count:,} conversation{'s' if count != 1 else ''}"
 
 
 def _share(part: int, whole: int) -> str:

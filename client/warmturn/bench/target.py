@@ -38,6 +38,9 @@ class Target(Protocol):
     async def figures(self) -> dict[str, Any] | None:
         """What the server says of itself, `/v1/stats`; None where there is no such thing."""
 
+    async def settle(self) -> None:
+        """Wait until the server has done what it puts off while there is load, and needs these conversations for."""
+
     async def clean(self) -> None:
         """Delete what was made there, as far as that can be done."""
 

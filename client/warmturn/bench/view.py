@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from warmturn.bench.percentiles import percentile
 from warmturn.bench.sample import Sample
 from warmturn.figures import milliseconds
-from warmturn.wire import ReuseMode
+from warmturn.wire import REUSE_MODES, ReuseMode
 
 
 class View:
@@ -20,11 +21,11 @@ class View:
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[figures]}", style="dim"),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[figures]}", style="dim", table_column=_room_that_is_left()),
             console=console,
+            expand=True,
             disable=not console.is_terminal,
             transient=True,
         )
@@ -53,6 +54,13 @@ class View:
         self._progress.update(self._task, advance=1, figures=self._figures())
 
     def _figures(self) -> str:
-        medians = (f"{mode} {milliseconds(percentile(seen, 50) or 0.0)}" for mode, seen in self._ttft.items())
-        errors = f" · {self._errors} failed" if self._errors else ""
-        return f"TTFT p50: {', '.join(medians)}{errors}"
+        medians = (
+            f"{mode} {milliseconds(percentile(seen, 50) or 0.0)}" for mode in REUSE_MODES if (seen := self._ttft[mode])
+        )
+        errors = f"{self._errors} failed · " if self._errors else ""
+        return f"{errors}TTFT {' · '.join(medians)}"
+
+
+def _room_that_is_left() -> Column:
+    """Figures grow with every mode; where the run stands must stay in sight."""
+    return Column(ratio=1, no_wrap=True, overflow="ellipsis")

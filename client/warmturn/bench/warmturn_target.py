@@ -1,5 +1,6 @@
 """This server: turns by conversation id, so that the tokens it generated are reused as they were."""
 
+import asyncio
 from contextlib import suppress
 from typing import Any
 
@@ -7,8 +8,11 @@ from warmturn.bench.http import Http
 from warmturn.bench.reply import Reply, TurnFailed, failure
 from warmturn.bench.script import Script, ScriptedTurn
 from warmturn.errors import WarmturnError
+from warmturn.statistics import figure_at
 from warmturn.stream import TextDelta, TurnEnded, parse_event
 from warmturn.wire import REUSE_MODES, ReuseMode, Turn
+
+_LOOK_SECONDS = 0.1
 
 
 class WarmturnTarget:
@@ -21,9 +25,9 @@ class WarmturnTarget:
         self._conversations: list[str] = []
 
     async def begin(self, script: Script, mode: ReuseMode) -> "WarmturnDialogue":
-        system = {"type": "message", "role": "system", "content": script.system}
+        system = [{"type": "message", "role": "system", "content": script.system}] if script.system else []
         try:
-            made = await self._http.post("/v1/conversations", {"items": [system], "metadata": {"title": "bench"}})
+            made = await self._http.post("/v1/conversations", {"items": system, "metadata": {"title": "bench"}})
         except WarmturnError as error:
             raise failure(error) from error
         self._conversations.append(made["id"])
@@ -41,6 +45,15 @@ class WarmturnTarget:
             return await self._http.get("/v1/stats")
         except WarmturnError:
             return None
+
+    async def settle(self) -> None:
+        with suppress(WarmturnError):
+            while await self._control_turns_waiting():
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _control_turns_waiting(self) -> int:
+        """Turns that the server still wants to compute once more when it is idle, from their conversations' state."""
+        return figure_at(await self._http.get("/v1/stats"), "controls", "backlog") or 0
 
     async def clean(self) -> None:
         with suppress(WarmturnError):  # a server that is gone keeps them

@@ -37,7 +37,12 @@ def _option(flag: str, help_text: str, **more: Any) -> Any:
 def bench(
     scenario: Annotated[ScenarioName | None, _option("--scenario", "Kind of conversations; default chat.")] = None,
     trace: Annotated[
-        Path | None, _option("--trace", "Conversations from a file instead: Mooncake's or ShareGPT's format.")
+        Path | None,
+        _option(
+            "--trace",
+            "Conversations from a file instead: Mooncake's format (lengths and shared beginnings are replayed, arrival "
+            "times are not) or ShareGPT's (what users said).",
+        ),
     ] = None,
     modes: Annotated[
         str | None, _option("--modes", "Reuse modes to compare; default state,prompt,nothing if the server knows them.")

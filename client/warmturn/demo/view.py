@@ -7,13 +7,12 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from warmturn.console import visible
+from warmturn.console import PALETTE, visible
 from warmturn.demo.chart import Series, line_chart
 from warmturn.demo.result import DemoResult, DemoTurn, Restart
 from warmturn.figures import main_tier, milliseconds, times
-from warmturn.wire import ReuseMode, TurnReport
+from warmturn.wire import REUSE_MODES, ReuseMode, TurnReport
 
-_STYLES: dict[ReuseMode, str] = {"nothing": "red", "prompt": "yellow", "state": "green"}
 _RECOMPUTING: dict[ReuseMode, str] = {
     "prompt": "the same turn once more, prefilling the whole conversation",
     "nothing": "the same turn once more, computing everything again for every token",
@@ -67,7 +66,7 @@ class View:
         self._console.print()
         self._console.print(_table(result.turns))
         self._print("\nTime to first text by turn (median of each turn and two on either side)", "bold")
-        for line in line_chart([Series(mode, _smoothed(result.turns, mode), style) for mode, style in _STYLES.items()]):
+        for line in line_chart(_series(result)):
             self._console.print(line, soft_wrap=True)
         self._print("")
         for sentence in _findings(result):
@@ -93,12 +92,17 @@ def _smoothed(turns: Sequence[DemoTurn], mode: ReuseMode) -> list[float]:
     return [median(times[max(i - 2, 0) : i + 3]) for i in range(len(times))]
 
 
+def _series(result: DemoResult) -> list[Series]:
+    """The one on saved state last, so that it lies on top."""
+    return [Series(mode, _smoothed(result.turns, mode), PALETTE[mode]) for mode in reversed(REUSE_MODES)]
+
+
 def _table(turns: Sequence[DemoTurn]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("turn", "tokens", "reused", "state", "prompt", "nothing", "saved", "", "same"):
         table.add_column(heading, justify="right")
     for turn in turns:
-        ttft = (f"[{_STYLES[mode]}]{milliseconds(turn.ttft_ms[mode])}" for mode in ("state", "prompt", "nothing"))
+        ttft = (f"[{PALETTE[mode]}]{milliseconds(turn.ttft_ms[mode])}" for mode in ("state", "prompt", "nothing"))
         tokens = (str(turn.turn), f"{turn.prompt_tokens:,}", f"{turn.cached_tokens:,}")
         same = "yes" if turn.same_tokens else "[bold red]NO"
         table.add_row(*tokens, *ttft, milliseconds(turn.saved_ms), times(turn.speedup), same)

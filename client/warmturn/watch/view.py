@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
-from warmturn.console import visible
+from warmturn.console import PALETTE, visible
 from warmturn.figures import byte_size, known_count, known_size, milliseconds
 from warmturn.statistics import AUDIT_RESULTS, figure_at
 from warmturn.watch.sample import Sample
@@ -17,18 +17,13 @@ from warmturn.watch.sparkline import sparkline
 from warmturn.watch.watcher import Watcher
 from warmturn.wire import REUSE_MODES, TIERS
 
-_STYLES = {
-    "state": "green",
-    "prompt": "yellow",
-    "nothing": "red",
-    "resident": "red",
-    "ram": "yellow",
-    "disk": "blue",
-    "redis": "magenta",
-    "computed": "dim",
-}
 _LABEL = 10
+_COLUMNS = 36
+_GAP = "  "
 _BAR = 24
+_SPEEDS = (("computed", "tokens_prefilled", "computed"), ("generated", "tokens_generated", "state"))
+_SAVED_ON = {"estimated": "all turns", "measured": "timed twice"}
+"""Which turns a figure of seconds saved is about: measured are only those that were computed in full as well."""
 _WIDE_ENOUGH_FOR_LINES = 44
 
 
@@ -55,20 +50,21 @@ def _lines(watcher: Watcher, width: int, *, ascii_only: bool) -> Iterator[Text]:
     if sample is None:
         yield Text(f"no answer yet from {watcher.address}")
         return
-    room = max(width - 34, 0) if width >= _WIDE_ENOUGH_FOR_LINES else 0
+    room = max(width - _COLUMNS - len(_GAP), 0) if width >= _WIDE_ENOUGH_FOR_LINES else 0
 
     def line(values: Iterable[float | None]) -> str:
         return sparkline(list(values), room, ascii_only=ascii_only)
 
     yield _head(watcher, sample)
     yield _work(watcher, sample)
-    yield Text()
-    for name in ("tokens_prefilled", "tokens_generated"):
+    yield Text(
+        f"{'tokens':<{_LABEL}}{'a second':>9}{_GAP}computed: recomputation in mode nothing included", style="dim"
+    )
+    for label, name, style in _SPEEDS:
         past = line(getattr(each.rates, name) for each in watcher.samples)
-        label = f"{name.removeprefix('tokens_'):<{_LABEL}}"
-        yield Text.assemble((label, "bold"), f"{_rate(getattr(sample.rates, name)):>9} tokens/s  ", (past, "green"))
+        yield _with_past(label, f"{_rate(getattr(sample.rates, name)):>9}", past, style)
     yield Text()
-    yield Text(f"{'first text':<{_LABEL}}{'p50':>9}{'p95':>9}{'turns':>6}  last minute", style="dim")
+    yield Text(f"{'first text':<{_LABEL}}{'p50':>9}{'p95':>9}{'turns':>8}{_GAP}last minute", style="dim")
     for mode in REUSE_MODES:
         yield _ttft(sample, mode, line(each.recent(mode, "ttft_ms", "p50") for each in watcher.samples))
     yield Text()
@@ -76,7 +72,7 @@ def _lines(watcher: Watcher, width: int, *, ascii_only: bool) -> Iterator[Text]:
     yield Text()
     yield from _tiers(sample)
     yield Text()
-    yield _named("saved", (f"{_seconds(value)} {name}" for name, value in _counts(sample, "saved_seconds")))
+    yield _named("saved", _saved(sample))
     yield from _checks(sample)
     yield _named("misses", (f"{value:,} {name.replace('_', ' ')}" for name, value in _counts(sample, "misses")))
 
@@ -100,8 +96,14 @@ def _work(watcher: Watcher, sample: Sample) -> Text:
 
 def _ttft(sample: Sample, mode: str, past: str) -> Text:
     p50, p95 = (_ms(sample.recent(mode, "ttft_ms", name)) for name in ("p50", "p95"))
-    figures = f"{p50:>9}{p95:>9}{known_count(sample.recent(mode, 'turns')):>6}"
-    return Text.assemble((f"{mode:<{_LABEL}}", "bold"), figures, (past, _STYLES[mode]))
+    figures = f"{p50:>9}{p95:>9}{known_count(sample.recent(mode, 'turns')):>8}"
+    return _with_past(mode, figures, past, mode)
+
+
+def _with_past(label: str, figures: str, past: str, style: str) -> Text:
+    return Text.assemble(
+        (f"{label:<{_LABEL}}", "bold"), f"{figures:<{_COLUMNS - _LABEL}}{_GAP}", (past, PALETTE[style])
+    )
 
 
 def _reuse(sample: Sample, *, ascii_only: bool) -> Iterator[Text]:
@@ -111,8 +113,8 @@ def _reuse(sample: Sample, *, ascii_only: bool) -> Iterator[Text]:
     text = Text.assemble((f"{'reused':<{_LABEL}}", "bold"), f"{reused:>9}  ")
     for source in (*TIERS, "computed"):
         mark = "#" if ascii_only else ("░" if source == "computed" else "█")
-        text.append(mark * round(_BAR * shares.get(source, 0.0)), style=_STYLES[source])
-    yield text
+        text.append(mark * round(_BAR * shares.get(source, 0.0)), style=PALETTE[source])
+    yield text.append(f"{_GAP}of prompt tokens in all modes", style="dim")
     named = (f"{shares[source]:.0%} {source}" for source in (*TIERS, "computed") if source in shares)
     yield Text(" " * _LABEL + " · ".join(named), style="dim")
 
@@ -125,25 +127,28 @@ def _tiers(sample: Sample) -> Iterator[Text]:
         rate = "–" if speed is None else f"{byte_size(speed)}/s"
         off = figure_at(tier, "available") is False
         yield Text.assemble(
-            (f"{name:<{_LABEL}}", _STYLES.get(name, "")),
+            (f"{name:<{_LABEL}}", PALETTE.get(name, "")),
             f"{held:>11}{budget:>11}  ",
             ("switched off after a failure", "bold red") if off else rate,
         )
 
 
+def _saved(sample: Sample) -> Iterator[str]:
+    for name, value in _counts(sample, "saved_seconds"):
+        turns = f" ({_SAVED_ON[name]})" if name in _SAVED_ON else ""
+        yield f"{_seconds(value)} {name}{turns}"
+
+
 def _checks(sample: Sample) -> Iterator[Text]:
     """What control turns and audits found, where a server makes them."""
     saved, audits = figure_at(sample.figures, "controls", "saved_seconds"), figure_at(sample.figures, "audits")
-    told = []
     if saved and saved.get("value") is not None:
         bounds = saved.get("ci95")
-        between = f" (95%: {_seconds(bounds[0])} to {_seconds(bounds[1])})" if bounds else ""
-        told.append(f"{_seconds(saved['value'])} by control turns{between}")
+        between = f" (95% {_seconds(bounds[0])} to {_seconds(bounds[1])})" if bounds else ""
+        yield _named("checked", [f"{_seconds(saved['value'])} by control turns for all{between}"])
     if audits and any(audits.get(result) for result in AUDIT_RESULTS):
-        told.append("audits " + ", ".join(f"{audits.get(result, 0):,} {result}" for result in AUDIT_RESULTS))
-    if told:
-        breached = audits and audits.get("breach")
-        yield Text.assemble((f"{'checked':<{_LABEL}}", "bold"), (" · ".join(told), "bold red" if breached else ""))
+        told = _named("audits", (f"{audits.get(result, 0):,} {result}" for result in AUDIT_RESULTS))
+        yield told if not audits.get("breach") else Text(told.plain, style="bold red")
 
 
 def _named(label: str, parts: Iterable[str]) -> Text:
@@ -176,7 +181,9 @@ def _duration(seconds: float) -> str:
     if whole < 60:
         return f"{sign}{whole} s"
     minutes, left = divmod(whole, 60)
-    return f"{sign}{minutes} min {left} s" if minutes < 60 else f"{sign}{minutes // 60:,} h {minutes % 60} min"
+    if minutes < 60:
+        return f"{sign}{minutes} min {left} s"
+    return f"{sign}{minutes // 60:,} h" + (f" {minutes % 60} min" if minutes < 6000 else "")
 
 
 def _clock(seconds: float) -> str:

@@ -59,11 +59,11 @@ class Watcher:
         if before is None or before.instance == sample.instance:
             return
         if sample.instance in self._latest:
-            self.note = "several servers answer in turn"
+            self.note = "several servers in turn"
         elif (sample.uptime_seconds or 0.0) < sample.time - before.time:
-            self.note = f"the server was restarted at {_clock_time(sample.time - sample.uptime_seconds)}"
+            self.note = f"restarted {_clock_time(sample.time - sample.uptime_seconds)}"
         else:
-            self.note = f"another server answers since {_clock_time(sample.time)}"
+            self.note = f"another server {_clock_time(sample.time)}"
 
 
 def _clock_time(seconds: float) -> str:

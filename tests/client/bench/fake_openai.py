@@ -21,6 +21,7 @@ class FakeServer:
         self.fail: Callable[[int], int | None] = lambda _: None
         self.asked: list[Json] = []
         self.deleted: list[str] = []
+        self.stats: Callable[[], Json] = dict
         self.seconds = 0.0
         self.report: Json = {"reuse": "prompt", "prompt_tokens": 50, "cached_tokens": 0, "prefilled_tokens": 50}
         self.url = ""
@@ -42,7 +43,7 @@ class FakeServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._json({"object": "list", "data": [fake.model]} if self.path == "/v1/models" else {})
+                self._json({"object": "list", "data": [fake.model]} if self.path == "/v1/models" else fake.stats())
 
             def do_DELETE(self) -> None:
                 fake.deleted.append(self.path)

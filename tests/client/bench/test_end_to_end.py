@@ -43,6 +43,15 @@ def test_an_own_server_that_is_killed_half_way(tiny_models: TinyModels, command:
     assert list(tmp_path.glob("warmturn-bench-*")) == []
 
 
+def test_an_own_server_is_killed_half_way_through_a_duration_too(
+    tiny_models: TinyModels, command: Command, tmp_path: Path
+) -> None:
+    arguments = ("--scenario", "restart", "--model", str(tiny_models()), "--modes", "state,prompt", "--duration", "2")
+    document = bench(command, *arguments, "--conversations", "2", TMPDIR=str(tmp_path))
+    assert document["run"]["server_killed"] == 1
+    assert document["run"]["notes"] == [], "that a context ends at some time cuts nothing short that was asked for"
+
+
 def test_more_conversations_than_memory_holds(tiny_models: TinyModels, command: Command, tmp_path: Path) -> None:
     arguments = ("--scenario", "idle", "--model", str(tiny_models()), "--modes", "state,prompt", "--turns", "2")
     document = bench(command, *arguments, TMPDIR=str(tmp_path))

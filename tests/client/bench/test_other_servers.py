@@ -112,6 +112,38 @@ def test_modes_take_turns_and_what_they_made_is_deleted(command: Command) -> Non
     assert fake.deleted == ["/v1/conversations/conv_1"] * (warm_up + 6)
 
 
+@pytest.mark.parametrize(("system", "items"), [("Be brief.", 1), (None, 0)])
+def test_who_has_no_instructions_is_given_none(
+    command: Command, tmp_path: Path, system: str | None, items: int
+) -> None:
+    trace = tmp_path / "trace.json"
+    said = [{"from": "human", "value": "Hello"}]
+    trace.write_text(json.dumps({"conversations": [{"from": "system", "value": system}, *said] if system else said}))
+    fake = FakeServer(owned_by="warmturn")
+    with fake.running() as url:
+        run(command, url, "--trace", str(trace), "--modes", "prompt")
+    begun = [body["items"] for body in fake.asked if "items" in body]
+    assert [len(one) for one in begun] == [items] * len(begun)
+    assert begun
+
+
+def test_conversations_are_deleted_once_the_server_has_checked_itself_with_them(command: Command) -> None:
+    fake = FakeServer(owned_by="warmturn")
+    backlog, deleted = [3, 2, 1], []
+
+    def stats() -> dict[str, Any]:
+        asked_last = len(fake.turns()) == 4
+        deleted.append(len(fake.deleted))
+        return {"controls": {"backlog": backlog.pop() if asked_last and backlog else 0}}
+
+    fake.stats = stats
+    with fake.running() as url:
+        run(command, url, "--modes", "prompt", "--clients", "1", "--conversations", "1", "--turns", "2")
+    assert backlog == []
+    assert set(deleted) == {0}
+    assert len(fake.deleted) == 2
+
+
 @pytest.mark.parametrize("truth", [{"cached_tokens": 40}, {"reuse": "state"}])
 def test_a_server_that_only_says_that_it_recomputes_is_found_out(command: Command, truth: dict[str, Any]) -> None:
     fake = FakeServer(owned_by="warmturn")

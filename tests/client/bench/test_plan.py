@@ -9,6 +9,7 @@ import pytest
 from tests.client.bench.making import MODES, PlainScripts
 
 from warmturn.bench.load import ClosedLoop, OpenLoop, in_turn
+from warmturn.bench.memory import small_memory
 from warmturn.bench.options import Options
 from warmturn.bench.plan import Part, Plan, mode_order
 from warmturn.bench.scenario import SCENARIOS
@@ -31,9 +32,9 @@ def test_conversations_are_played_once_each() -> None:
 
 
 def test_in_rounds_everybody_has_a_turn_before_anybody_has_the_next() -> None:
-    rounds = list(Plan(PlainScripts(turns=4), 3, 1, in_rounds=True, kills=True).rounds())
+    rounds = list(Plan(PlainScripts(turns=4), 3, 1, in_rounds=True).rounds())
     assert [[(part.first, part.last) for part in one.parts] for one in rounds] == [[(n, n + 1)] * 3 for n in range(4)]
-    assert [one.kill_before for one in rounds] == [False, False, True, False]
+    assert [one.half_way for one in rounds] == [False, False, True, False]
 
 
 def test_without_an_end_there_are_always_new_conversations() -> None:
@@ -135,6 +136,7 @@ def test_many_clients_get_enough_conversations_to_be_busy() -> None:
         (Options(turns=2, duration=1.0), "--turns or --duration"),
         (Options(url="http://x", dtype="float32"), "--url or --dtype"),
         (Options(url="http://x", scenario="restart"), "leave --url out"),
+        (Options(scenario="restart", turns=1), "--turns 2 or more"),
         (Options(modes="state,magic"), "magic"),
         (Options(modes=""), "is empty"),
     ],
@@ -142,6 +144,19 @@ def test_many_clients_get_enough_conversations_to_be_busy() -> None:
 def test_what_does_not_go_together_is_refused(options: Options, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         options.check()
+
+
+def test_memory_for_few_conversations_holds_them_all_and_that_is_said() -> None:
+    scripts = ScenarioScripts(SCENARIOS["idle"], 4, 1, SIZES)
+    few, many = (small_memory([scripts.script(number) for number in range(count)], clients=2) for count in (2, 24))
+    assert few.share > 1 > many.share
+    assert "holds all of the conversations' state" in few.in_words
+    assert f"holds {many.share:.0%} of the conversations' state; the rest is on disk" in many.in_words
+
+
+def test_one_client_is_one() -> None:
+    assert Options(clients=1).load_in_words == "closed loop, 1 client"
+    assert Options(clients=2).load_in_words == "closed loop, 2 clients"
 
 
 def test_modes_have_one_order_however_they_are_given() -> None:

@@ -3,19 +3,22 @@
 import json
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
-from tests.client.bench.making import recording, result
+from tests.client.bench.making import MODES, recording, result
 from tests.support.programs import program
 
 from warmturn.bench.recording import Recording
 from warmturn.bench.report.axes import NARROW, WIDE
 from warmturn.bench.report.folder import PICTURE, prepare, write
+from warmturn.bench.report.page import style
 from warmturn.bench.report.scale import Linear, Logarithmic, nice_step, spanning
 from warmturn.bench.report.sources import sources_of, used_sources
 from warmturn.bench.report.ttft_by_turn import by_turn, ttft_by_turn
+from warmturn.console import PALETTE
 from warmturn.errors import SettingsError
 
 SECTIONS = (
@@ -129,13 +132,27 @@ def test_scales() -> None:
     assert [nice_step(span, 5) for span in (0, 1, 7, 12, 100)] == [1, 0.2, 2, 2.5, 20]
 
 
+def test_modes_and_tiers_have_the_colours_of_the_servers_page() -> None:
+    """A person who looks at both, or at `watch`, need not learn them twice."""
+    page_css = (files("warmturn_server.api.page") / "static" / "style.css").read_text()
+    light, dark = (dict(re.findall(r"--(\w+): (#\w+);", part)) for part in style("chart.css").split("@media"))
+    theirs = re.findall(r"--(resident|ram|disk|redis|computed|ember): light-dark\((#\w+), (#\w+)\)", page_css)
+    assert {name: (light[name], dark[name]) for name, *_ in theirs} == {name: tuple(both) for name, *both in theirs}
+    for mode in MODES:
+        tier = re.findall(rf"--mode-{mode}: var\(--(\w+)\)", page_css)
+        assert re.findall(rf"--{mode}: var\(--(\w+)\)", style("chart.css")) == tier
+        assert PALETTE[mode] == PALETTE[tier[0]]
+
+
 def test_a_folder_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot write a report"):
         prepare(tmp_path / "file")
 
 
-@pytest.mark.parametrize(("width", "shown", "hidden"), [(1000, "wide", "narrow"), (390, "narrow", "wide")])
+@pytest.mark.parametrize(
+    ("width", "shown", "hidden"), [(1000, "wide", "narrow"), (390, "narrow", "wide"), (360, "narrow", "wide")]
+)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_shows_it(folder: Path, width: int, shown: str, hidden: str, scheme: str) -> None:
     chromium = program("chromium")
@@ -154,12 +171,20 @@ def test_a_browser_shows_it(folder: Path, width: int, shown: str, hidden: str, s
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert _is_dark(page) is (scheme == "dark")
         _nothing_is_cut_off(page, shown)
+        _all_modes_are_in_sight(page)
         browser.close()
 
 
 def _is_dark(page: Page) -> bool:
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     return max(map(int, re.findall(r"\d+", ground)[:3])) < 100
+
+
+def _all_modes_are_in_sight(page: Page) -> None:
+    """On a phone too: nobody would guess that a table goes on behind its edge."""
+    table = page.locator(".scroll")
+    assert table.locator("thead th").all_text_contents() == ["", *MODES]
+    assert table.evaluate("frame => frame.scrollWidth - frame.clientWidth") == 0
 
 
 def _nothing_is_cut_off(page: Page, shown: str) -> None:

@@ -100,6 +100,15 @@ def test_answers_are_compared_up_to_where_histories_part() -> None:
     assert compare_answers([sample("state", 0, 0, 1.0)]) is None
 
 
+def test_a_server_that_was_never_killed_breaks_the_promise_of_a_restart() -> None:
+    found = result(recording())
+    survived = replace(found, circumstances=replace(found.circumstances, was_to_be_killed=True, kills=0))
+    assert survived.failed
+    assert "BROKEN: the server was to be killed half-way" in shown(survived)
+    assert not list(replace(survived, partial=True).broken_promises())
+    assert not replace(found, circumstances=replace(found.circumstances, was_to_be_killed=True)).failed
+
+
 def test_a_good_run_has_not_failed() -> None:
     assert not result(recording()).failed
     assert result(recording()).as_dict()["broken_promises"] == []
@@ -107,6 +116,7 @@ def test_a_good_run_has_not_failed() -> None:
 
 def test_the_table_shows_unknown_as_a_question_mark() -> None:
     text = " ".join(shown(result(recording())).split())
+    assert "6 conversations, seed 1" in text
     assert "time to first text p50 22 ms 82 ms 102 ms" in text
     assert "seconds saved, measured 1.8 ? ?" in text
     assert "First text after 22 ms with saved state, after 82 ms without (medians; 3.7x)." in text

@@ -68,8 +68,8 @@ def test_the_values_are_those_of_stats(figures: tuple[Page, dict[str, Any]]) -> 
         assert value(page, "sources", source, 1) == tokens
     for source, seconds in stats["saved_seconds"].items():
         assert value(page, "saved", source, 0) == seconds
-    for name in ("prefilled", "generated"):
-        assert value(page, "throughput", name, 1) == stats["totals"][f"tokens_{name}"]
+    for name, total in (("all computed", "tokens_prefilled"), ("generated", "tokens_generated")):
+        assert value(page, "throughput", name, 1) == stats["totals"][total]
     for mode, seen in stats["by_reuse"].items():
         assert value(page, "ttft", mode, 0) in (seen["ttft_ms"]["p50"], None), "None once they are a minute old"
     for reason, turns in stats["misses"].items():
@@ -94,7 +94,7 @@ def test_rates_come_from_differences_and_none_is_negative(visit: StartVisit) -> 
     }
     row = "async ([now, before]) => (await import('/page/samples.js')).row(now, before, 0).rates"
     assert page.evaluate(row, [later, stats]) == {
-        "prefilled": 20,
+        "all computed": 20,
         "generated": 0,
         "turns": 1,
         "sources": {"computed": 20, "ram": 30},

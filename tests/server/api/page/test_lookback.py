@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import httpx
+import pytest
 from playwright.sync_api import expect
 from tests.server.api.page.conftest import StartVisit
 from tests.support.server import ServerProcess
@@ -33,6 +34,31 @@ def test_a_reply_shows_where_it_looked(visit: StartVisit, bundled_server: Server
     expect(panel.locator(".sources tbody tr td:nth-child(2)")).to_have_text(shares)
     turn.get_by_role("button", name="Look back").click()
     expect(panel).to_have_count(0)
+
+
+VISIBLE = """panel => {
+  const box = panel.getBoundingClientRect();
+  const seen = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+  return panel.contains(seen);
+}"""
+
+
+@pytest.mark.parametrize("height", [480, 900])
+def test_it_opens_where_it_can_be_seen(visit: StartVisit, height: int) -> None:
+    """Not behind the composer, which lies over the end of the page: all of it, or its beginning where room is short."""
+    visitor = visit(viewport={"width": 1280, "height": height})
+    page = visitor.open()
+    for text in ("I have a cat called Mirelo.", "My locker code is 4821.", "What is my cat called?"):
+        turn = visitor.say(text)
+    turn.get_by_role("button", name="Look back").click()
+    finding = page.locator(".finding")
+    expect(finding).to_be_visible()
+    assert finding.evaluate(VISIBLE)
+    if height == 900:
+        composer = page.locator("#composer").bounding_box()
+        panel = page.locator(".lookback").bounding_box()
+        assert composer and panel
+        assert panel["y"] + panel["height"] <= composer["y"] + 1
 
 
 def percent(share: float) -> str:

@@ -56,7 +56,7 @@ export const PANELS = [
   {
     id: "saved",
     title: "Seconds saved",
-    says: "against computing everything again, since the server started; losses count as negative",
+    says: "against computing everything again: estimated for all turns, measured on those timed both ways, by control turns for all; losses count as negative",
     names: (stats) => [...Object.keys(stats.saved_seconds), ...(stats.controls?.saved_seconds ? ["control turns"] : [])],
     value: savedSeconds,
     colour: (_source, index) => ["ember", "disk", "redis"][index],
@@ -66,14 +66,14 @@ export const PANELS = [
   {
     id: "throughput",
     title: "Tokens a second",
-    says: "computed of prompts, and generated, while turns run",
-    names: () => ["prefilled", "generated"],
+    says: "while turns run; all computed holds what mode nothing computes again for every token",
+    names: () => ["all computed", "generated"],
     value: (row, name) => row.rates[name],
-    colour: (name) => (name === "prefilled" ? "computed" : "ember"),
+    colour: (name) => (name === "generated" ? "ember" : "computed"),
     label: rate,
     columns: [
       { head: "a second", value: (row, name) => row.rates[name], text: rate },
-      { head: "total", value: (row, name) => row.stats.totals[`tokens_${name}`], text: count },
+      { head: "total", value: (row, name) => row.stats.totals[name === "generated" ? "tokens_generated" : "tokens_prefilled"], text: count },
     ],
   },
   {
@@ -120,7 +120,7 @@ export const PANELS = [
 /** The few figures that matter most, in the order in which people ask for them. */
 export const HEADLINE = [
   { name: "saved", value: (row) => seconds(row.stats.saved_seconds.estimated), says: "of waiting, estimated" },
-  { name: "reused", value: (row) => percent(share(row, "computed") === null ? null : 1 - share(row, "computed")), says: "of all prompt tokens" },
+  { name: "reused", value: (row) => percent(share(row, "computed") === null ? null : 1 - share(row, "computed")), says: "of prompt tokens in all modes" },
   { name: "first token", value: (row) => milliseconds(row.stats.by_reuse.state.ttft_ms.p50), says: "after, in the median, from saved state" },
   { name: "audits", value: (row) => count(row.stats.audits?.clean), says: (row) => `clean, ${count(row.stats.audits?.breach)} breached: saved state against recomputed` },
   { name: "turns", value: (row) => count(row.stats.totals.turns), says: (row) => `${row.stats.running} running, ${row.stats.waiting} waiting` },

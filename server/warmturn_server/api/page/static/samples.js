@@ -49,7 +49,7 @@ function rates(stats, before) {
   const perSecond = (now, then) => (seconds > 0 ? Math.max(now - (then ?? 0), 0) / seconds : null);
   const each = (now, then) => Object.fromEntries(Object.entries(now).map(([name, value]) => [name, perSecond(value, then[name])]));
   return {
-    prefilled: perSecond(stats.totals.tokens_prefilled, before.totals.tokens_prefilled),
+    "all computed": perSecond(stats.totals.tokens_prefilled, before.totals.tokens_prefilled),
     generated: perSecond(stats.totals.tokens_generated, before.totals.tokens_generated),
     turns: perSecond(stats.totals.turns, before.totals.turns),
     sources: each(stats.prompt_tokens_by_source, before.prompt_tokens_by_source),

@@ -1,6 +1,6 @@
 /** One turn on the page: what was said, the reply as it comes, and what it cost. */
 
-import { el } from "./dom.js";
+import { byId, el } from "./dom.js";
 import { lookBack } from "./lookback.js";
 import { count, explanation, milliseconds, turnLine, turnParts, usedTiers } from "./words.js";
 
@@ -81,8 +81,16 @@ export class TurnView {
 
   /** Opens the panel about this reply, or closes it. */
   async look() {
-    if (this.panel) this.#closePanel();
-    else this.element.firstElementChild.append((this.panel = await lookBack(this.responseId)));
+    if (this.panel) return this.#closePanel();
+    this.panel = await lookBack(this.responseId);
+    this.element.firstElementChild.append(this.panel);
+    this.#show(this.panel);
+  }
+
+  /** The composer lies over the end of the page; what opens behind it would not be seen. */
+  #show(panel) {
+    panel.style.scrollMarginBottom = `${byId("composer").offsetHeight}px`;
+    panel.scrollIntoView({ block: "nearest" });
   }
 
   #closePanel() {
