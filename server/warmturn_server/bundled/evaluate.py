@@ -22,7 +22,7 @@ from transformers import DynamicCache, LlamaForCausalLM, PreTrainedTokenizerFast
 from . import path
 from .batches import Row, Rows
 from .data import Speaker
-from .trials import Trial, chatted, corrected, never_told, noted, recall, shopping
+from .trials import Trial, chatted, corrected, corrected_at_once, never_told, noted, recall, shopping
 
 DISTANCES = (1, 2, 5, 10, 20, 40)
 FACTS = (1, 3, 6, 10)
@@ -32,7 +32,14 @@ Maker = Callable[[Speaker, int], Trial]
 
 
 ROWS: dict[str, Maker] = {f"{facts} facts": partial(recall, facts=facts) for facts in FACTS}
-ROWS |= {"corrected": corrected, "never told": never_told, "list": shopping, "small talk": chatted, "noted": noted}
+ROWS |= {
+    "corrected": corrected,
+    "at once": corrected_at_once,
+    "never told": never_told,
+    "list": shopping,
+    "small talk": chatted,
+    "noted": noted,
+}
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ class Trainer:
     ) -> None:
         torch.manual_seed(seed)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(path())
-        fresh = network.fresh(network.config(*shape, pad=tokenizer.pad_token_id, eos=tokenizer.eos_token_id))
-        self.model = fresh.to(machine.device)
+        self.model = network.fresh(network.config(*shape, pad=tokenizer.pad_token_id, eos=tokenizer.eos_token_id))
+        torch.nn.Module.to(self.model, machine.device)
         self.body: Body = torch.compile(self.model.model, dynamic=True) if machine.compiled else self.model.model
         self.optimizers = optimizers(self.model, rates)
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
