@@ -8,8 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from . import values, wordings, words
+from . import values, words
 from .values import Split, Value
+
+OF_OTHERS = ("lives", "works")
+"""Families in which the wordings name the person, and the model says `your sister's city`."""
+NAMED_BY_KEY = ("called", "spot", "plain", "moment")
+"""Families in which the noun alone says what is told."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +28,16 @@ class Attribute:
     @property
     def key(self) -> str:
         """The noun in the user's wordings."""
-        return self.phrase.removeprefix("favourite ")
+        noun = self.phrase.removeprefix("favourite ")
+        return noun.removesuffix("'s city").removesuffix("'s job") if self.family in OF_OTHERS else noun
 
-    def tell(self, rng: Random, split: Split, value: str) -> str:
-        wording = rng.choice(wordings.of_split(wordings.tells(self.family), split))
+    def tell(self, wording: str, value: str) -> str:
+        """The wording's `a` becomes `an` where the value begins with a vowel."""
+        if " a {v}" in wording and value[0].lower() in "aeiou":
+            wording = wording.replace(" a {v}", " an {v}")
         return wording.format(k=self.key, b=self.verb, v=value)
 
-    def ask(self, rng: Random, split: Split) -> str:
-        wording = rng.choice(wordings.of_split(wordings.asks(self.family), split))
+    def ask(self, wording: str) -> str:
         return wording.format(k=self.key, b=self.verb)
 
     def fact(self, value: str) -> str:
@@ -62,6 +69,24 @@ _FAVOURITES: dict[str, Value] = {
     "place": values.city,
     "singer": values.name,
     "writer": values.name,
+    "actor": values.name,
+    "author": values.name,
+    "movie": values.title,
+    "show": values.title,
+    "series": values.title,
+    "dish": values.one_of(words.FOODS),
+    "meal": values.one_of(words.FOODS),
+    "dessert": values.one_of(words.DESSERTS),
+    "vegetable": values.one_of(words.VEGETABLES),
+    "subject": values.one_of(words.SUBJECTS),
+    "day": values.one_of(words.WEEKDAYS),
+    "month": values.one_of(words.MONTHS),
+    "city": values.city,
+    "country": values.one_of(words.COUNTRIES),
+    "restaurant": values.title,
+    "team": values.title,
+    "bird": values.one_of(words.ANIMALS),
+    "hobby": values.hobby,
 }
 
 
@@ -72,14 +97,39 @@ def _attributes() -> list[Attribute]:
     favourites = [Attribute(f"favourite {key}", value, "favourite") for key, value in _FAVOURITES.items()]
     codes = [Attribute(key, values.code, "plain") for key in words.CODES]
     moments = [Attribute(key, values.moment, "moment") for key in words.MOMENTS]
-    own = [
+    return _own() * 20 + named * 2 + favourites * 4 + things + plural + codes * 2 + moments + _of_others()
+
+
+def _own() -> list[Attribute]:
+    return [
         Attribute("name", values.name, "name"),
         Attribute("city", values.city, "city"),
         Attribute("job", values.one_of(words.JOBS), "job"),
         Attribute("allergy", values.one_of(words.ALLERGENS), "allergy"),
         Attribute("birthday", values.date, "birthday"),
+        Attribute("age", values.age, "age"),
+        Attribute("hobby", values.hobby, "hobby"),
+        Attribute("address", values.address, "plain"),
+        Attribute("nickname", values.name, "plain"),
+        Attribute("surname", values.name, "plain"),
+        Attribute("eye colour", values.one_of(words.COLOURS), "plain"),
+        Attribute("hair colour", values.one_of(words.COLOURS), "plain"),
+        Attribute("lucky number", values.number, "plain"),
+        Attribute("shoe size", values.number, "plain"),
     ]
-    return own * 4 + named * 2 + favourites * 2 + things + plural + codes + moments
+
+
+def _of_others() -> list[Attribute]:
+    attributes: list[Attribute] = []
+    for person in words.PEOPLE[:31]:
+        attributes.append(Attribute(f"{person}'s city", values.city, "lives"))
+        attributes.append(Attribute(f"{person}'s job", values.one_of(words.JOBS), "works"))
+        attributes.append(Attribute(f"{person}'s birthday", values.date, "plain"))
+        attributes.append(Attribute(f"{person}'s age", values.age, "plain"))
+        attributes.append(Attribute(f"{person}'s phone number", values.code, "plain"))
+    attributes += [Attribute(f"{pet}'s birthday", values.date, "plain") for pet in words.PETS[:16]]
+    attributes += [Attribute(f"{pet}'s age", values.age, "plain") for pet in words.PETS[:16]]
+    return attributes
 
 
 # Repeated entries are drawn more often.
@@ -89,12 +139,21 @@ ATTRIBUTES: Sequence[Attribute] = tuple(_attributes())
 def unheard_of(rng: Random, split: Split) -> Attribute:
     """A thing with a made-up word for it: the model must copy what it is called, too."""
     phrase = values.draw(values.invented, rng, split).lower()
-    phrase = f"{rng.choice(words.ADJECTIVES)} {phrase}" if rng.random() < 0.2 else phrase
+    kind = rng.random()
+    if kind < 0.2:
+        phrase = f"{rng.choice(words.ADJECTIVES)} {phrase}"
+    elif kind < 0.4:
+        phrase = f"{rng.choice(words.ADJECTIVES)} {rng.choice(words.THINGS)}"
+    elif kind < 0.5:
+        phrase = f"{phrase} {rng.choice(words.THINGS + words.CODES)}"
     return rng.choice(
         (
             Attribute(phrase, values.name, "called"),
             Attribute(phrase, values.spot, "spot"),
+            Attribute(phrase, values.spot, "spot"),
             Attribute(phrase, values.name, "plain"),
+            Attribute(phrase, values.code, "plain"),
+            Attribute(phrase, values.moment, "moment"),
             Attribute(f"favourite {phrase}", values.name, "favourite"),
         )
     )

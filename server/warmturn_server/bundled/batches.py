@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from . import data, values
@@ -20,7 +23,7 @@ Row = tuple[list[int], list[bool], list[int]]
 
 @dataclass(frozen=True)
 class Mix:
-    """What a stage of the training reads."""
+    """What one step of the training reads."""
 
     length: int
     rows: int
@@ -30,14 +33,13 @@ class Mix:
     """The share of rows whose positions jump between turns, up to the model's last position."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     tokens: Tensor
-    """[rows, length]"""
+    """[rows, length], int16"""
     positions: Tensor
-    """[rows, length]"""
+    """[rows, length], int16"""
     learned: Tensor
-    """[rows, length], bool: the loss counts the prediction of this token."""
+    """[count], int32: where in the flattened rows a token stands whose prediction the loss counts."""
 
 
 class Rows:
@@ -52,10 +54,12 @@ class Rows:
         rng = Random(f"{self.seed}/{step}")
         rows = [self.drill(rng, mix) if rng.random() < mix.drills else self.dialogue(rng, mix) for _ in range(mix.rows)]
         positions = [positions_of(starts, mix, rng) for _, _, starts in rows]
+        learned = np.array([learned for _, learned, _ in rows])
+        learned[:, 0] = False
         return Batch(
-            torch.tensor([tokens for tokens, _, _ in rows]),
-            torch.tensor(positions),
-            torch.tensor([learned for _, learned, _ in rows]),
+            torch.from_numpy(np.array([tokens for tokens, _, _ in rows], np.int16)),
+            torch.from_numpy(np.array(positions, np.int16)),
+            torch.from_numpy(np.flatnonzero(learned).astype(np.int32)),
         )
 
     def dialogue(self, rng: Random, mix: Mix) -> Row:
@@ -120,7 +124,18 @@ class Rows:
         return _cut(tokens * 2, learned + [False] * len(tokens), starts, length)
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self.tokenizer.backend_tokenizer.encode_batch(texts)]
+        return [encoding.ids for encoding in self.tokenizer.backend_tokenizer.encode_batch_fast(texts)]
+
+
+class Batches(Dataset[Batch]):
+    """The batch of each step; the mixes take turns."""
+
+    def __init__(self, rows: Rows, mixes: Sequence[Mix]) -> None:
+        self.rows = rows
+        self.mixes = mixes
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.rows.batch(step, self.mixes[step % len(self.mixes)])
 
 
 def _cut(tokens: list[int], learned: list[bool], starts: list[int], length: int) -> Row:
@@ -134,12 +149,9 @@ def positions_of(starts: Sequence[int], mix: Mix, rng: Random) -> list[int]:
         return list(range(mix.length))
     budget = int(spare * rng.random())
     inner = [start for start in starts if start > 0]
-    jumps = rng.sample(inner, min(len(inner), rng.randint(1, 12)))
-    cuts = sorted(rng.randint(0, budget) for _ in range(len(jumps)))
-    shares = {jump: cut - before for jump, cut, before in zip(sorted(jumps), cuts, [0, *cuts], strict=False)}
+    jumps = sorted(rng.sample(inner, min(len(inner), rng.randint(1, 12))))
+    offsets = sorted(rng.randint(0, budget) for _ in jumps)
     positions: list[int] = []
-    offset = 0
-    for at in range(mix.length):
-        offset += shares.get(at, 0)
-        positions.append(at + offset)
+    for begin, end, offset in zip([0, *jumps], [*jumps, mix.length], [0, *offsets], strict=True):
+        positions += range(begin + offset, end + offset)
     return positions

@@ -1,7 +1,11 @@
 """The network's shape and its start: plain Llama, with a few heads that begin as previous-token heads."""
 
+from typing import Any
+
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, GenerationConfig, LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaAttention
 
 from .tokenizer import MAX_POSITIONS, VOCABULARY
@@ -34,8 +38,23 @@ def config(hidden: int, layers: int, heads: int, mlp: int, pad: int, eos: int) -
     )
 
 
+def every_earlier_token(
+    _module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, _mask: object, scaling: float, **_: Any
+) -> tuple[Tensor, None]:
+    """Causal, whatever the positions: transformers' own would read jumps in them as packed sequences.
+
+    Takes and gives [rows, heads, tokens, head_dim] and [rows, tokens, heads, head_dim].
+    """
+    query, key = query.to(value.dtype), key.to(value.dtype)
+    return scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling).transpose(1, 2), None
+
+
+AttentionInterface.register(every_earlier_token.__name__, every_earlier_token)
+
+
 def fresh(config: LlamaConfig) -> LlamaForCausalLM:
     model = LlamaForCausalLM(config)
+    model.set_attn_implementation(every_earlier_token.__name__)
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=False, pad_token_id=config.pad_token_id, eos_token_id=config.eos_token_id, max_new_tokens=64
     )
@@ -83,14 +102,15 @@ def _induction(model: LlamaForCausalLM) -> None:
     """
     first, second = model.model.layers[0].self_attn, model.model.layers[1].self_attn
     half, size = model.config.hidden_size // 2, first.head_dim
+    width = min(half // 2, size)
     projection = torch.linalg.qr(torch.randn(half, size))[0].T
-    notes = [slice(half + index * half // 2, half + (index + 1) * half // 2) for index in (0, 1)]
+    notes = [slice(half + index * width, half + (index + 1) * width) for index in (0, 1)]
     for head, note in enumerate(notes):
         rows = slice(head * size, (head + 1) * size)
         first.v_proj.weight[rows] = 0
         first.v_proj.weight[rows, :half] = projection
         first.o_proj.weight[:, rows] = 0
-        first.o_proj.weight[note, rows] = 0.15 * torch.eye(half // 2, size)
+        first.o_proj.weight[note, rows] = 0.15 * torch.eye(width, size)
     steady = [*range(18, 32), *range(50, 64)]
     one, other = (torch.linalg.qr(torch.randn(size, len(steady)))[0].T for _ in (0, 1))
     # Each head: what the query reads from (embedding, first note), what the key reads from (first note, second note).
@@ -100,9 +120,9 @@ def _induction(model: LlamaForCausalLM) -> None:
         for linear in (second.q_proj, second.k_proj, second.v_proj):
             linear.weight[everything] *= 0.1
         second.q_proj.weight[rows, :half] = 1.7 * near @ projection
-        second.q_proj.weight[rows, notes[0]] = 1.7 * far[:, : half // 2]
-        second.k_proj.weight[rows, notes[0]] = 1.7 * near[:, : half // 2]
-        second.k_proj.weight[rows, notes[1]] = 1.7 * far[:, : half // 2]
+        second.q_proj.weight[rows, notes[0]] = 1.7 * far[:, :width]
+        second.k_proj.weight[rows, notes[0]] = 1.7 * near[:, :width]
+        second.k_proj.weight[rows, notes[1]] = 1.7 * far[:, :width]
         copy = torch.linalg.qr(torch.randn(half, size))[0].T
         second.v_proj.weight[everything, :half] = copy
         second.o_proj.weight[:half, everything] = 0.5 * copy.T

@@ -1,6 +1,5 @@
-"""The network's size and the stages of its training."""
+"""The network's size and what its training reads."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from .batches import Mix
@@ -20,17 +19,13 @@ class Rates(NamedTuple):
     """AdamW's learning rate, for embeddings and norms."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    until_tokens: int
-    mix: Mix
-
-
-SHAPE = Shape(hidden=256, layers=4, heads=4, mlp=512)
+SHAPE = Shape(hidden=384, layers=4, heads=6, mlp=1024)
 RATES = Rates(matrices=0.003, others=0.002)
-STAGES = (
-    Stage(4_000_000, Mix(length=512, rows=8, max_facts=10, drills=0.05, skipped=0.6)),
-    Stage(6_300_000, Mix(length=1024, rows=4, max_facts=14, drills=0.03, skipped=0.6)),
-    Stage(7_000_000, Mix(length=2048, rows=2, max_facts=20, drills=0.03, skipped=0.5)),
-    Stage(7_300_000, Mix(length=512, rows=8, max_facts=12, drills=0.03, skipped=0.5)),
-)
+TOKENS = 300_000_000
+
+_SHORT = Mix(length=512, rows=128, max_facts=12, drills=0.04, skipped=0.6)
+_MIDDLE = Mix(length=1024, rows=64, max_facts=16, drills=0.03, skipped=0.6)
+_LONG = Mix(length=2048, rows=32, max_facts=24, drills=0.02, skipped=0.5)
+_WHOLE = Mix(length=4096, rows=16, max_facts=30, drills=0.0, skipped=0.0)
+MIXES = (_SHORT, _MIDDLE, _SHORT, _LONG, _SHORT, _MIDDLE, _SHORT, _WHOLE)
+"""One step each, in turns; every step reads as many tokens."""

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from random import Random
 
-from . import values, words
+from . import values, wordings, words
 from .values import Split
-from .wordings import SMALL_TALK, of_split
 
 WELL = "I'm well, thank you."
 WHO = "I'm a very small model. I can remember what you tell me and answer questions about it."
 TOO_SMALL = "I'm only a very small model, so I can't help with that. I can remember what you tell me."
-REPLIES_TO_QUESTIONS = (WELL, WHO, TOO_SMALL)
+ONE_THING = "Please ask me about one thing at a time."
 
 
 @dataclass(frozen=True)
@@ -18,30 +17,54 @@ class Topic:
     name: str
     reply: str
     weight: float
+    marks: str = ".!"
+    """How what is said may end."""
 
 
 TOPICS = (
     Topic("greeting", "Hello! Tell me things, and I will remember them.", 1.0),
-    Topic("feeling", WELL, 0.7),
+    Topic("feeling", WELL, 0.7, "?"),
     Topic("thanks", "You're welcome!", 1.0),
-    Topic("farewell", "Goodbye! I will remember what you told me.", 0.4),
-    Topic("identity", WHO, 1.0),
-    Topic("statement", "I see.", 3.0),
-    Topic("question", TOO_SMALL, 2.0),
+    Topic("farewell", "Goodbye! I will remember what you told me.", 0.6),
+    Topic("right", "Good!", 0.4),
+    Topic("praise", "Thank you!", 0.6),
+    Topic("wrong", "I'm sorry. Please tell me again.", 0.6),
+    Topic("offer", "Yes, tell me, and I will remember it.", 0.6, ".?"),
+    Topic("everything", ONE_THING, 0.4, "?"),
+    Topic("identity", WHO, 1.2, "???."),
+    Topic("statement", "I see.", 3.5),
+    Topic("question", TOO_SMALL, 3.0, "???."),
 )
+_WEIGHTS = [topic.weight for topic in TOPICS]
+_SLOTS = {
+    "f": words.FOODS,
+    "d": words.DRINKS,
+    "x": words.ANIMALS,
+    "p": words.SPORTS,
+    "a": words.ADJECTIVES,
+    "s": words.SPOTS,
+    "w": words.WEEKDAYS,
+    "o": words.PEOPLE,
+    "q": words.PETS,
+    "t": words.THINGS,
+    "i": [str(number) for number in range(100)],
+}
 
 
-def draw(rng: Random, split: Split, phrasing: Split) -> tuple[str, str]:
-    """One exchange of small talk."""
-    (topic,) = rng.choices(TOPICS, [topic.weight for topic in TOPICS])
-    return fill(rng.choice(of_split(SMALL_TALK[topic.name], phrasing)), rng, split), topic.reply
+def draw(rng: Random, split: Split, phrasing: Split) -> tuple[str, Topic]:
+    """Something said in passing."""
+    (topic,) = rng.choices(TOPICS, _WEIGHTS)
+    return fill(rng.choice(wordings.small_talk(topic.name, phrasing)), rng, split), topic
 
 
 def fill(wording: str, rng: Random, split: Split) -> str:
-    lists = {"f": words.FOODS, "d": words.DRINKS, "x": words.ANIMALS, "p": words.SPORTS, "a": words.ADJECTIVES}
-    for slot, options in (lists | {"s": words.SPOTS, "w": words.WEEKDAYS}).items():
-        wording = wording.replace("{" + slot + "}", rng.choice(options))
-    wording = wording.replace("{i}", str(rng.randrange(100))).replace("{c}", values.draw(values.city, rng, split))
-    while "{n}" in wording:
-        wording = wording.replace("{n}", values.draw(values.name, rng, split), 1)
+    while "{" in wording:
+        at = wording.index("{")
+        wording = wording[:at] + _word(wording[at + 1], rng, split) + wording[at + 3 :]
     return wording
+
+
+def _word(slot: str, rng: Random, split: Split) -> str:
+    if slot in _SLOTS:
+        return rng.choice(_SLOTS[slot])
+    return values.draw(values.city if slot == "c" else values.name, rng, split)

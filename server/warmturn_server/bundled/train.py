@@ -1,9 +1,10 @@
-"""Trains the bundled model, in stages of growing length; stops and resumes at any step.
+"""Trains the bundled model; stops and resumes at any step.
 
-python -m warmturn_server.bundled.train --work-dir /tmp/bundled --export
+python -m warmturn_server.bundled.train --work-dir /tmp/bundled --device cuda --workers 7 --export
 """
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,18 +13,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from . import network, path
-from .batches import Batch, Mix, Rows
-from .recipe import RATES, SHAPE, STAGES, Rates, Shape, Stage
+from .batches import Batch, Batches, Mix, Rows
+from .recipe import MIXES, RATES, SHAPE, TOKENS, Rates, Shape
 
-WARM_UP_TOKENS = 200_000
+WARM_UP_STEPS = 200
 CLIP = 1.0
+PLANNED_AT = 0.35
+"""The share of the time after which the number of tokens is planned; the rate falls only in the last half."""
+REPORTED_STEPS = 25
+ENDLESS = 10**9
 
 
 Body = Callable[..., tuple[Tensor, ...]]
-"""The compiled layers: twice as fast as eager ones."""
+"""The layers without the head: compiled they take half the time."""
 
 
 @dataclass
@@ -31,6 +37,8 @@ class Progress:
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    total_tokens: int = 0
+    """How many it will have read in the end; 0 as long as that is not planned."""
 
 
 def optimizers(model: LlamaForCausalLM, rates: Rates) -> Sequence[torch.optim.Optimizer]:
@@ -43,67 +51,95 @@ def optimizers(model: LlamaForCausalLM, rates: Rates) -> Sequence[torch.optim.Op
     )
 
 
-def share_of_rate(tokens: int, total: int) -> float:
+def share_of_rate(progress: Progress) -> float:
     """A short warm-up, a plateau, and a straight line to zero over the last half."""
-    if tokens < WARM_UP_TOKENS:
-        return max(tokens, 10_000) / WARM_UP_TOKENS
-    return min(1.0, 2 * max(total - tokens, 0) / total)
+    warm_up = min(1.0, (progress.step + 1) / WARM_UP_STEPS)
+    if not progress.total_tokens:
+        return warm_up
+    return min(warm_up, 2 * max(progress.total_tokens - progress.tokens, 0) / progress.total_tokens)
 
 
 def loss_of(model: LlamaForCausalLM, body: Body, batch: Batch) -> Tensor:
     """Cross-entropy of the learned tokens only; the vocabulary's logits are not computed elsewhere."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        # An explicit mask keeps transformers from reading jumps in the positions as packed sequences.
-        hidden = body(
-            batch.tokens,
-            attention_mask=torch.ones_like(batch.tokens),
-            position_ids=batch.positions,
-            use_cache=False,
-            return_dict=False,
-        )[0]
-        learned = batch.learned[:, 1:]
-        logits = model.lm_head(hidden[:, :-1][learned])
-    return cross_entropy(logits.float(), batch.tokens[:, 1:][learned])
+    device = model.device
+    tokens, positions, learned = (part.to(device, non_blocking=True).long() for part in batch)
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        hidden = body(tokens, position_ids=positions, use_cache=False, return_dict=False)[0]
+        logits = model.lm_head(hidden.flatten(0, 1)[learned - 1])
+    return cross_entropy(logits.float(), tokens.flatten()[learned])
 
 
-def stage_at(tokens: int, stages: Sequence[Stage]) -> Stage:
-    for stage in stages:
-        if tokens < stage.until_tokens:
-            return stage
-    return stages[-1]
+@dataclass(frozen=True)
+class Machine:
+    """What it is trained on; changes nothing but the time that it takes."""
+
+    device: torch.device
+    workers: int
+    compiled: bool
+
+
+class Plan:
+    """How many tokens are read: a given number, or as many as fit into the given seconds.
+
+    In the second case the number is set once, after a third of the time, from the speed until then. The log and the
+    checkpoint hold it, and a run that is given that number is the same run.
+    """
+
+    def __init__(self, tokens: int, seconds: float) -> None:
+        self.tokens = tokens
+        self.seconds = seconds
+        self.started = time.monotonic()
+        self.warm: tuple[int, float] | None = None
+        """Tokens and seconds when everything was compiled."""
+
+    def total_tokens(self, progress: Progress) -> int:
+        if progress.total_tokens or self.seconds == math.inf:
+            return progress.total_tokens or self.tokens
+        passed = time.monotonic() - self.started
+        if self.warm is None and progress.step >= REPORTED_STEPS:
+            self.warm = progress.tokens, passed
+        if self.warm is None or passed < PLANNED_AT * self.seconds:
+            return 0
+        tokens, seconds = self.warm
+        speed = (progress.tokens - tokens) / (passed - seconds)
+        return progress.tokens + int(speed * (self.seconds - passed))
+
+    def is_over(self, progress: Progress) -> bool:
+        late = time.monotonic() - self.started > 1.03 * self.seconds
+        return late or 0 < progress.total_tokens <= progress.tokens
 
 
 class Trainer:
-    def __init__(self, shape: Shape, rates: Rates, stages: Sequence[Stage], seed: int, work_dir: Path) -> None:
+    def __init__(
+        self, shape: Shape, rates: Rates, mixes: Sequence[Mix], seed: int, machine: Machine, work_dir: Path
+    ) -> None:
         torch.manual_seed(seed)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(path())
         self.model = network.fresh(network.config(*shape, pad=tokenizer.pad_token_id, eos=tokenizer.eos_token_id))
-        self.body: Body = torch.compile(self.model.model, dynamic=False)
+        torch.nn.Module.to(self.model, machine.device)
+        self.body: Body = torch.compile(self.model.model, dynamic=True) if machine.compiled else self.model.model
         self.optimizers = optimizers(self.model, rates)
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
-        self.rows = Rows(tokenizer, seed)
-        self.stages = stages
+        self.machine = machine
+        self.batches = Batches(Rows(tokenizer, seed), mixes)
         self.progress = Progress()
+        self.work_dir = work_dir
         self.checkpoint = work_dir / "checkpoint.pt"
         work_dir.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self._resume()
 
-    def run(self, until_tokens: int, save_every_seconds: float = 120.0) -> None:
+    def run(self, plan: Plan, save_every_seconds: float = 60.0) -> None:
         saved = time.monotonic()
-        losses: list[float] = []
-        for loss in self._steps(until_tokens):
+        losses: list[Tensor] = []
+        for loss in self._steps(plan):
             losses.append(loss)
-            if len(losses) == 25:
-                print(
-                    f"step {self.progress.step} tokens {self.progress.tokens} loss {sum(losses) / 25:.4f} "
-                    f"seconds {self.progress.seconds:.0f}",
-                    flush=True,
-                )
+            if len(losses) == REPORTED_STEPS:
+                self._report(torch.stack(losses).mean().item())
                 losses.clear()
-            if time.monotonic() - saved > save_every_seconds:
-                self.save()
-                saved = time.monotonic()
+                if time.monotonic() - saved > save_every_seconds:
+                    self.save()
+                    saved = time.monotonic()
         self.save()
 
     def save(self) -> None:
@@ -129,26 +165,49 @@ class Trainer:
             optimizer.load_state_dict(state)
         self.progress = Progress(**saved["progress"])
 
-    def _steps(self, until_tokens: int) -> Iterator[float]:
-        total = self.stages[-1].until_tokens
-        while self.progress.tokens < until_tokens:
-            started = time.monotonic()
-            mix = stage_at(self.progress.tokens, self.stages).mix
-            self._set_rates(share_of_rate(self.progress.tokens, total))
-            loss = self._step(mix)
+    def _report(self, loss: float) -> None:
+        done = self.progress
+        print(
+            f"step {done.step} tokens {done.tokens} of {done.total_tokens} loss {loss:.4f} "
+            f"rate {share_of_rate(done):.2f} seconds {done.seconds:.0f}",
+            flush=True,
+        )
+        if not math.isfinite(loss):
+            raise ArithmeticError(f"loss {loss} at step {done.step}")
+
+    def _steps(self, plan: Plan) -> Iterator[Tensor]:
+        started = time.monotonic() - self.progress.seconds
+        self.progress.total_tokens = plan.total_tokens(self.progress)
+        for batch in self._loader():
+            if plan.is_over(self.progress):
+                return
+            self._set_rates(share_of_rate(self.progress))
+            loss = self._step(batch)
             self.progress.step += 1
-            self.progress.tokens += mix.rows * mix.length
-            self.progress.seconds += time.monotonic() - started
+            self.progress.tokens += batch.tokens.numel()
+            self.progress.seconds = time.monotonic() - started
+            self.progress.total_tokens = plan.total_tokens(self.progress)
             yield loss
 
-    def _step(self, mix: Mix) -> float:
-        loss = loss_of(self.model, self.body, self.rows.batch(self.progress.step, mix))
+    def _loader(self) -> DataLoader[Batch]:
+        workers = self.machine.workers
+        return DataLoader(
+            self.batches,
+            batch_size=None,
+            sampler=range(self.progress.step, ENDLESS),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            pin_memory=self.machine.device.type == "cuda",
+        )
+
+    def _step(self, batch: Batch) -> Tensor:
+        loss = loss_of(self.model, self.body, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        return loss.item()
+        return loss.detach()
 
     def _set_rates(self, share: float) -> None:
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
@@ -160,13 +219,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work-dir", type=Path, required=True, help="for checkpoints; not inside the repository")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--until-tokens", type=int, default=STAGES[-1].until_tokens)
+    parser.add_argument("--workers", type=int, default=1, help="processes that make the dialogues")
+    parser.add_argument("--eager", action="store_true", help="without torch.compile")
+    parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="instead of --tokens: as many as it can read")
+    parser.add_argument("--rates", type=float, nargs=2, default=RATES, metavar=("MATRICES", "OTHERS"))
     parser.add_argument("--export", type=Path, nargs="?", const=path(), help="write the weights here at the end")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    trainer = Trainer(SHAPE, RATES, STAGES, arguments.seed, arguments.work_dir)
-    trainer.run(arguments.until_tokens)
+    machine = Machine(arguments.device, arguments.workers, compiled=not arguments.eager)
+    trainer = Trainer(SHAPE, Rates(*arguments.rates), MIXES, arguments.seed, machine, arguments.work_dir)
+    trainer.run(Plan(arguments.tokens, arguments.minutes * 60))
     if arguments.export:
         trainer.export(arguments.export)
 

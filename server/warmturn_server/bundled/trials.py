@@ -48,6 +48,14 @@ def corrected(speaker: Speaker, distance: int) -> Trial:
     return Trial([*turns, speaker.ask(wanted)], "corrected")
 
 
+def corrected_at_once(speaker: Speaker, distance: int) -> Trial:
+    """Told, and at once corrected without its name: `No wait, it's Tom.`"""
+    wanted = speaker.new_attribute()
+    turns = [speaker.tell(speaker.new_attribute()), speaker.tell(wanted), speaker.amend(wanted)]
+    turns += [speaker.chat() for _ in range(distance - 1)]
+    return Trial([*turns, speaker.ask(wanted)], "corrected at once")
+
+
 def never_told(speaker: Speaker, distance: int) -> Trial:
     turns = [speaker.tell(speaker.new_attribute()) for _ in range(4)] + [speaker.chat() for _ in range(distance - 1)]
     return Trial([*turns, speaker.ask(speaker.new_attribute())], "never told")

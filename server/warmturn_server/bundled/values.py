@@ -80,40 +80,131 @@ def one_of(options: Sequence[str]) -> Value:
 
 def title(rng: Random) -> str:
     """A book, a film, a song."""
+    if rng.random() < 0.3:
+        return _plain_title(rng)
     parts = [invented(rng) for _ in range(rng.choice((1, 1, 2)))]
     parts += [rng.choice(words.SPOTS).capitalize()] if rng.random() < 0.4 else []
     return ("The " if rng.random() < 0.4 else "") + " ".join(parts)
+
+
+def _plain_title(rng: Random) -> str:
+    noun, other = (rng.choice((words.SPOTS, words.ANIMALS, words.FLOWERS, words.PETS)) for _ in (0, 1))
+    first, second = rng.choice(noun).title(), rng.choice(other).title()
+    adjective = rng.choice(words.ADJECTIVES).title()
+    return rng.choice(
+        (f"The {adjective} {first}", f"{first} of {second}", f"The {first} and the {second}", f"{adjective} {first}")
+    )
+
+
+def hobby(rng: Random) -> str:
+    kind = rng.random()
+    if kind < 0.6:
+        return rng.choice(words.HOBBIES)
+    if kind < 0.8:
+        return f"{rng.choice(('collecting', 'painting', 'making', 'watching'))} {rng.choice(words.ANIMALS)}"
+    return f"{rng.choice(('collecting', 'playing', 'building', 'restoring'))} {invented(rng).lower()}"
 
 
 def number(rng: Random) -> str:
     return str(rng.randrange(10 ** rng.randint(1, 3)))
 
 
+def age(rng: Random) -> str:
+    return str(rng.randint(1, 99))
+
+
 def code(rng: Random) -> str:
-    if rng.random() < 0.8:
+    kind = rng.random()
+    if kind < 0.6:
         return "".join(rng.choice("0123456789") for _ in range(rng.randint(3, 6)))
+    if kind < 0.7:
+        return " ".join("".join(rng.choice("0123456789") for _ in range(3)) for _ in range(rng.randint(2, 3)))
+    if kind < 0.8:
+        return f"{rng.choice(_LETTERS).upper()}{rng.choice(_LETTERS).upper()} {rng.randrange(10, 9999)}"
+    if kind < 0.87:
+        return f"{rng.choice(words.COLOURS)}-{rng.choice(words.ANIMALS)}-{rng.randrange(100)}"
+    if kind < 0.93:
+        return f"{rng.randrange(1, 60)}{rng.choice('ABCDEF')}"
     return "".join(rng.choice(_LETTERS + "0123456789") for _ in range(rng.randint(4, 7)))
 
 
+def address(rng: Random) -> str:
+    """A house in a street: `12 Mirelo Street`."""
+    street = rng.choice((invented(rng), rng.choice(words.FIRST_NAMES), rng.choice(words.FLOWERS).capitalize()))
+    return f"{rng.randrange(1, 300)} {street} {rng.choice(('Street', 'Road', 'Lane', 'Avenue', 'Square', 'Way'))}"
+
+
 def spot(rng: Random) -> str:
-    """Where a thing is: `in the blue drawer`, `under Mirelo's bed`."""
+    """Where a thing is: `in the blue drawer`, `under Mirelo's bed`, `with my sister`."""
     kind = rng.random()
+    if kind < 0.04:
+        return rng.choice((f"with my {rng.choice(words.PEOPLE)}", f"at my {rng.choice(words.PEOPLE)}'s house"))
+    if kind < 0.07:
+        return rng.choice((f"at {name(rng)}'s house", f"with {name(rng)}", f"at {name(rng)}'s place"))
     noun = rng.choice(words.SPOTS) if rng.random() < 0.75 else invented(rng).lower()
-    owner = f"{name(rng)}'s" if kind < 0.12 else rng.choice(("the", "the", "the", "my", "a"))
-    owner = "the" if owner == "my" else owner
+    owner = f"{name(rng)}'s" if kind < 0.15 else rng.choice(("the", "the", "the", "the", "my", "a"))
     adjective = rng.choice(words.ADJECTIVES) if rng.random() < 0.7 else invented(rng).lower()
     middle = f"{adjective} " if kind < 0.6 else ""
-    return f"{rng.choice(words.PREPOSITIONS)} {owner} {middle}{noun}"
+    place = f"{rng.choice(words.PREPOSITIONS)} {owner} {middle}{noun}"
+    if rng.random() < 0.06:
+        return f"{place} {rng.choice(words.PREPOSITIONS)} the {rng.choice(words.SPOTS)}"
+    return place
 
 
 def moment(rng: Random) -> str:
-    """When something is: `on Tuesday at 3 pm`, `at 9:30`."""
-    hour = rng.randint(1, 12)
-    clock = rng.choice((f"at {hour} {rng.choice(('am', 'pm'))}", f"at {hour}:{rng.randrange(0, 60, 5):02}"))
-    day = f"on {rng.choice(words.WEEKDAYS)}"
-    return rng.choice((f"{day} {clock}", f"{day} {clock}", clock, day, f"on {date(rng)}"))
+    """When something is: `on Tuesday at 3 pm`, `at 9:30`, `next Friday`, `tomorrow at noon`."""
+    clock, day = _clock(rng), rng.choice(words.WEEKDAYS)
+    part = rng.choice(("morning", "afternoon", "evening"))
+    return rng.choice(
+        (
+            f"on {day} {clock}",
+            f"on {day} {clock}",
+            f"on {day} {clock}",
+            clock,
+            f"on {day}",
+            f"on {date(rng)}",
+            f"on {date(rng)} {clock}",
+            f"{rng.choice(('next', 'this'))} {day}",
+            f"{rng.choice(('next', 'this'))} {day} {clock}",
+            f"{rng.choice(('tomorrow', 'today', 'tonight'))} {clock}",
+            f"tomorrow {part}",
+            f"on {day} {part}",
+            f"in {rng.randint(2, 12)} {rng.choice(('days', 'weeks', 'hours'))}",
+        )
+    )
+
+
+def _clock(rng: Random) -> str:
+    hour, minute = rng.randint(1, 12), rng.randrange(0, 60, 5)
+    half = rng.choice(("am", "pm"))
+    return rng.choice(
+        (
+            f"at {hour} {half}",
+            f"at {hour}{half}",
+            f"at {hour}:{minute:02}",
+            f"at {hour}:{minute:02} {half}",
+            f"at {hour} o'clock",
+            f"at half past {hour}",
+            f"at {rng.randint(13, 23)}:{minute:02}",
+            rng.choice(("at noon", "at midnight", f"at {hour}")),
+        )
+    )
 
 
 def date(rng: Random) -> str:
     day, month = rng.randint(1, 31), rng.choice(words.MONTHS)
-    return rng.choice((f"{day} {month}", f"{month} {day}"))
+    nth = f"{day}{'th' if 4 <= day <= 20 else {1: 'st', 2: 'nd', 3: 'rd'}.get(day % 10, 'th')}"
+    year = rng.randint(1930, 2030)
+    return rng.choice(
+        (
+            f"{day} {month}",
+            f"{day} {month}",
+            f"{month} {day}",
+            f"{month} {day}",
+            f"{month} {nth}",
+            f"{nth} of {month}",
+            f"the {nth} of {month}",
+            f"{day} {month} {year}",
+            f"{month} {day}, {year}",
+        )
+    )
