@@ -36,6 +36,24 @@ def test_a_turn_streams_and_is_accounted_for_and_the_next_one_reuses_it(visit: S
     expect(visitor.page.locator("#announcer")).to_contain_text("Sefine")
 
 
+def test_more_conversations_are_listed_after_the_last_one_shown_was_deleted(
+    visit: StartVisit, start_server: StartServer
+) -> None:
+    server = start_server()
+    with server.client() as http:
+        ids = [http.post("/v1/conversations", json={}).json()["id"] for _ in range(33)]
+    page = visit(server.base_url).open(f"#/c/{ids[3]}")
+    listed = page.locator("#conversations li")
+    expect(listed).to_have_count(30)
+    expect(listed.last).to_have_attribute("data-id", ids[3])
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("button", name="Really delete?").click()
+    expect(listed).to_have_count(29)
+    page.locator("#more").click()
+    expect(listed).to_have_count(32)
+    expect(listed.last).to_have_attribute("data-id", ids[0])
+
+
 def start_slow_reply(page: Page, text: str) -> None:
     """Endless, and slower with every token: nothing is reused."""
     page.get_by_role("radio", name="nothing").check()

@@ -9,7 +9,6 @@ export class Conversations {
   constructor() {
     this.list = byId("conversations");
     this.known = new Map();
-    this.last = null;
     byId("more").addEventListener("click", () => this.load());
     byId("rail-toggle").addEventListener("click", () => this.toggle());
   }
@@ -19,11 +18,12 @@ export class Conversations {
     byId("rail-toggle").setAttribute("aria-expanded", open);
   }
 
+  /** The next page: what comes after the last one shown, whichever that is after deletions. */
   async load() {
-    const after = this.last ? `&after=${this.last}` : "";
+    const last = this.list.lastElementChild;
+    const after = last ? `&after=${last.dataset.id}` : "";
     const page = await api.get(`v1/conversations?limit=${PAGE}${after}`);
     for (const conversation of page.data) this.#show(conversation, false);
-    this.last = page.last_id ?? this.last;
     byId("more").hidden = !page.has_more;
   }
 
@@ -47,7 +47,7 @@ export class Conversations {
 
   #show(conversation, first) {
     if (this.known.has(conversation.id)) return;
-    const item = el("li", {}, el("a", { href: `#/c/${conversation.id}` }, title(conversation), el("small", {}, day(conversation.created_at))));
+    const item = el("li", { "data-id": conversation.id }, el("a", { href: `#/c/${conversation.id}` }, title(conversation), el("small", {}, day(conversation.created_at))));
     this.known.set(conversation.id, item);
     if (first) this.list.prepend(item);
     else this.list.append(item);
