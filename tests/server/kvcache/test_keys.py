@@ -1,5 +1,6 @@
 """The chain of block keys: the same in every process, different for everything that matters."""
 
+import os
 import subprocess
 import sys
 
@@ -26,8 +27,9 @@ def test_keys_are_the_same_in_another_process() -> None:
         "from warmturn_server.kvcache.keys import blocks_of, chain_seed;"
         "print(blocks_of(chain_seed('anna', bytes(range(32))), list(range(100, 110)), 4)[-1].key.hex())"
     )
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
     )
     assert result.stdout.strip() == GOLDEN
 
