@@ -1,6 +1,6 @@
 """Trains the bundled model; stops and resumes at any step.
 
-python -m warmturn_server.bundled.train --work-dir /tmp/bundled --device cuda --workers 7 --export
+python -m warmturn_server.bundled.train --work-dir /tmp/bundled --device cuda --workers 6 --export
 """
 
 import argparse
