@@ -1,9 +1,10 @@
 """The bundled model remembers by looking: what it answers with points at the turn where it was told.
 
 The layer in which that is seen is a property of the model, known beforehand and not picked for each fact: three of
-layer 1's four heads started as induction heads (`bundled/network.py`). Over 40 dialogues of its generator with held-out
-values, five facts each and none of those below, that layer gave the telling turn 0.78 of its attention (mean over
-heads) while the value was chosen, and no other layer more than 0.10.
+layer 1's six heads started as induction heads (`bundled/network.py`). Over 40 dialogues of its generator with held-out
+values, five facts each and none of those below, these three gave the telling turn 0.96, 0.98 and 0.99 of their
+attention while the value was chosen, and the other three at most 0.10: 0.52 of the layer's (mean over heads). No other
+layer gave it more than 0.13.
 """
 
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from tests.support.server import ServerProcess
 from tests.support.talk import Talk
 
 from warmturn_server import bundled
+from warmturn_server.bundled.recipe import SHAPE
 
 RECALL_LAYER = 1
+INDUCTION_HEADS = 3
 Json = dict[str, Any]
 
 
@@ -110,9 +113,11 @@ def test_the_token_most_looked_at_is_the_one_then_said(answers: list[Answer]) ->
     assert sum(found) >= 12, f"{sum(found)} of {len(answers)}"
 
 
-def test_it_gets_most_of_the_layers_attention(answers: list[Answer]) -> None:
+def test_it_gets_most_of_the_induction_heads_attention(answers: list[Answer]) -> None:
+    """Shares are means over the layer's heads: this is three quarters of what the induction heads have to give."""
+    most = 0.75 * INDUCTION_HEADS / SHAPE.heads
     shares = [look["by_layer"][RECALL_LAYER]["share"] for answer in answers for look in answer.value_looks()]
-    assert sum(share > 0.5 for share in shares) > 0.8 * len(shares) > 30
+    assert sum(share > most for share in shares) > 0.8 * len(shares) > 30
 
 
 def test_only_at_that_depth(answers: list[Answer]) -> None:

@@ -1,4 +1,4 @@
-"""The bundled model: a very small chat model that remembers what it was told, trained from scratch on one CPU."""
+"""The bundled model: a very small chat model that remembers what it was told, trained from scratch by this project."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The network's shape and its start: plain Llama, with a few heads that begin as previous-token heads."""
+"""The network's shape and its start: plain Llama, with heads that begin as previous-token and as induction heads."""
 
 from typing import Any
 
@@ -97,8 +97,8 @@ def _look_back(attention: LlamaAttention, head: int, distance: int, model: Llama
 def _induction(model: LlamaForCausalLM) -> None:
     """The first layer notes the last two tokens beside each token; the second finds where they stood and copies.
 
-    The embeddings fill the first half of the channels, the notes the second half. Matching uses the channel pairs that
-    the rotary embedding hardly turns within the context. It is only a start: every weight is trained.
+    The embeddings fill the first half of the channels, the notes lie in the second half. Matching uses the channel
+    pairs that the rotary embedding hardly turns within the context. It is only a start: every weight is trained.
     """
     first, second = model.model.layers[0].self_attn, model.model.layers[1].self_attn
     half, size = model.config.hidden_size // 2, first.head_dim

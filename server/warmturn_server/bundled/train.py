@@ -1,6 +1,6 @@
 """Trains the bundled model; stops and resumes at any step.
 
-python -m warmturn_server.bundled.train --work-dir /tmp/bundled --device cuda --workers 7 --export
+python -m warmturn_server.bundled.train --work-dir /tmp/bundled --device cuda --workers 6 --export
 """
 
 import argparse
@@ -218,7 +218,7 @@ class Trainer:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work-dir", type=Path, required=True, help="for checkpoints; not inside the repository")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=1, help="processes that make the dialogues")
