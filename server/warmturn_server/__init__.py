@@ -2,6 +2,7 @@
 
 import os
 
-# Threads of a parallel region that wait by spinning burn the very core that the slowest of them needs: beside any other
-# busy process on the machine a forward pass took 4 to 9 times as long (two cores). Sleeping costs microseconds.
+# Threads of a parallel region that wait by spinning burn the very core that the slowest of them needs: beside one other
+# busy process a forward pass took 2 to 5 times as long (two cores, GOMP_SPINCOUNT=10000 to 20000). Sleeping has its
+# price where idle cores are slow to wake: on a virtual machine with nothing else to do, about half of a small step.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
