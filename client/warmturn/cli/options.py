@@ -1,10 +1,13 @@
 """Options that several commands share, and the connection they lead to."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import typer
 
+from warmturn.cli.signals import noticing_signals
 from warmturn.client import Client
 from warmturn.settings import config_file, load_settings
 
@@ -27,6 +30,8 @@ MaxTokens = Annotated[
 Name = Annotated[str, typer.Argument(metavar="CONVERSATION", help="Its id, the id's beginning, its title, or `last`.")]
 
 
-def connect(url: str | None, api_key: str | None, *, timeout: float = 600.0) -> Client:
+@contextmanager
+def connect(url: str | None, api_key: str | None, *, timeout: float = 600.0) -> Iterator[Client]:
     settings = load_settings({"url": url, "api_key": api_key}, os.environ, config_file())
-    return Client(settings.url, settings.api_key, timeout)
+    with noticing_signals(), Client(settings.url, settings.api_key, timeout) as client:
+        yield client

@@ -3,10 +3,10 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
-_PATIENCE_SECONDS = 3.0
+_PATIENCE_SECONDS = 1.0
 
 _Handler = Callable[[int, FrameType | None], None]
 
@@ -19,23 +19,43 @@ def ending_on_signals() -> Iterator[None]:
 
 
 @contextmanager
+def noticing_signals() -> Iterator[None]:
+    """For blocks that wait for a server. Python looks for signals between two steps of its own, so one that comes in the
+    moment before a blocking call would wait as long as the call does: a beat wakes the call up. One is enough.
+    """
+    with nullcontext() if callable(signal.getsignal(signal.SIGALRM)) else _beat(lambda _number, _frame: None):
+        yield
+
+
+@contextmanager
 def ending_for_sure() -> Iterator[None]:
-    """The same for blocks that wait for a server: there an exception out of a signal may strike where a library has
-    just taken a lock, and the way out then waits for that lock. Until the block is left, it is raised again and again.
+    """All of that. And an exception out of a signal may strike where a library has just taken a lock, and the way out
+    then waits for that lock: until the block is left, it is raised again and again.
     """
     first: list[int] = []
 
-    def leave_again(number: int, frame: FrameType | None) -> None:
+    def leave(number: int, frame: FrameType | None) -> None:
         if not first:
             first.append(number)
             signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS, _PATIENCE_SECONDS)
         _leave(first[0], frame)
 
-    with _handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM), leave_again):
+    def leave_again(_: int, frame: FrameType | None) -> None:
+        if first:
+            _leave(first[0], frame)
+
+    with _handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), leave), _beat(leave_again):
+        yield
+
+
+@contextmanager
+def _beat(handler: _Handler) -> Iterator[None]:
+    with _handling((signal.SIGALRM,), handler):
+        around = signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS, _PATIENCE_SECONDS)
         try:
             yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_REAL, *around)
 
 
 def _leave(number: int, _: FrameType | None) -> None:
