@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-import torch
 from fastapi import FastAPI
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -61,6 +60,7 @@ from .kvcache import (
 from .metrics import Metrics
 from .redis_link import RedisLink
 from .settings import BUNDLED, Settings
+from .threads import compute_with, on_a_thread_of_its_own
 
 _LOG_THREADS = 64  # so many requests may wait for the log at once when it is far away
 _WEIGHT_FILES = ("*.safetensors", "*.bin")
@@ -89,21 +89,10 @@ def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
     link = RedisLink.parse(settings.redis.get_secret_value()) if settings.redis else None
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
-    is_bundled = settings.model == BUNDLED
-    loaded = load_model(
-        str(bundled.path()) if is_bundled else settings.model,
-        name=bundled.NAME if is_bundled else None,
-        device=settings.device,
-        dtype=settings.dtype,
-        max_context=settings.max_context,
-    )
-    runner = ModelRunner(loaded)
-    refuse_more_than_fits(settings.kv_memory, runner.device)
+    compute_with(settings.threads or os.cpu_count() or 1)
+    loaded, runner, cost_model = on_a_thread_of_its_own(partial(_load, settings))
     tokenizer = load_tokenizer(loaded)
     cache = _prefix_cache(settings, loaded, runner, tokenizer, metrics, link)
-    cost_model = CostModel(settings.prefill_budget)
-    calibrate(runner, cost_model, settings.prefill_budget)
     engine = Engine(
         runner,
         backend_of(tokenizer),
@@ -120,6 +109,23 @@ def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
     )
     metrics.watch(engine)
     return EngineRoom(engine, tokenizer)
+
+
+def _load(settings: Settings) -> tuple[LoadedModel, ModelRunner, CostModel]:
+    compute_with(settings.threads or os.cpu_count() or 1)
+    is_bundled = settings.model == BUNDLED
+    loaded = load_model(
+        str(bundled.path()) if is_bundled else settings.model,
+        name=bundled.NAME if is_bundled else None,
+        device=settings.device,
+        dtype=settings.dtype,
+        max_context=settings.max_context,
+    )
+    runner = ModelRunner(loaded)
+    refuse_more_than_fits(settings.kv_memory, runner.device)
+    cost_model = CostModel(settings.prefill_budget)
+    calibrate(runner, cost_model, settings.prefill_budget)
+    return loaded, runner, cost_model
 
 
 def build_app(settings: Settings) -> FastAPI:

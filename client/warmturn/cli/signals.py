@@ -20,8 +20,8 @@ def ending_on_signals() -> Iterator[None]:
 
 @contextmanager
 def noticing_signals() -> Iterator[None]:
-    """For blocks that wait for a server. Python looks for signals between two steps of its own, so one that comes in the
-    moment before a blocking call would wait as long as the call does: a beat wakes the call up. One is enough.
+    """For blocks that wait for a server. Python looks for signals between two steps of its own, so one that comes in
+    the moment before a blocking call would wait as long as the call does: a beat wakes the call up. One is enough.
     """
     with nullcontext() if callable(signal.getsignal(signal.SIGALRM)) else _beat(lambda _number, _frame: None):
         yield

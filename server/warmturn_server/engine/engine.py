@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from ..errors import InvalidRequest, Overloaded
 from ..kvcache import Held, PrefixCache, Saver, Warmer
+from ..threads import compute_with
 from .admission import RESIDENT, Admission
 from .control import Controls, ControlTurn
 from .cost_model import CostModel
@@ -230,6 +231,7 @@ class Engine:
         return replay
 
     def _run(self) -> None:
+        compute_with(self._runner.num_threads)
         while not self._stopping:
             for act in (self._loop.admit, self._read_inbox, self._loop.step):
                 act()

@@ -15,6 +15,7 @@ import torch
 
 from ..errors import EngineFailed
 from ..kvcache import PrefixCache, Restored, Saver
+from ..threads import compute_with
 from .admission import Admission, Plan
 from .affinity import held_in
 from .audit import Verdict
@@ -90,7 +91,7 @@ class EngineLoop:
         )
         self._step_ended: float | None = None
         """When the last step was over, if the next one follows on it."""
-        self._restorers = ThreadPoolExecutor(_RESTORING_THREADS, "warmturn-restorer")
+        self._restorers = ThreadPoolExecutor(_RESTORING_THREADS, "warmturn-restorer", compute_with, (1,))
 
     def shutdown(self) -> None:
         """Wait for restores and look-backs under way; call it when the loop has ended."""

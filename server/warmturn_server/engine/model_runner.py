@@ -44,6 +44,7 @@ class ModelRunner:
         self.device = loaded.device
         self.dtype = loaded.dtype
         self.context_length = loaded.context_length
+        self.num_threads = torch.get_num_threads()
         self.layout = KVLayout.of(loaded.layers, loaded.dtype)
         text = loaded.model.config.get_text_config(decoder=True)
         self.vocab_size = int(text.vocab_size)

@@ -6,6 +6,8 @@ import contextlib
 import os
 import threading
 
+from ..threads import compute_with
+
 _NICENESS = 10
 
 
@@ -13,3 +15,4 @@ def yield_to_others() -> None:
     """Lower the calling thread's priority, where threads have one of their own: that is a thing of Linux."""
     with contextlib.suppress(AttributeError, OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    compute_with(1)
