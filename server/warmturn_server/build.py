@@ -86,13 +86,28 @@ def build_engine(settings: Settings) -> Engine:
 
 def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
     """Load the model and open the tiers. Raises `StartRefused` with what to do."""
+    return on_a_thread_of_its_own(partial(_engine_room, settings, metrics))
+
+
+def _engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
+    compute_with(settings.threads or os.cpu_count() or 1)
     link = RedisLink.parse(settings.redis.get_secret_value()) if settings.redis else None
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    compute_with(settings.threads or os.cpu_count() or 1)
-    loaded, runner, cost_model = on_a_thread_of_its_own(partial(_load, settings))
+    is_bundled = settings.model == BUNDLED
+    loaded = load_model(
+        str(bundled.path()) if is_bundled else settings.model,
+        name=bundled.NAME if is_bundled else None,
+        device=settings.device,
+        dtype=settings.dtype,
+        max_context=settings.max_context,
+    )
+    runner = ModelRunner(loaded)
+    refuse_more_than_fits(settings.kv_memory, runner.device)
     tokenizer = load_tokenizer(loaded)
     cache = _prefix_cache(settings, loaded, runner, tokenizer, metrics, link)
+    cost_model = CostModel(settings.prefill_budget)
+    calibrate(runner, cost_model, settings.prefill_budget)
     engine = Engine(
         runner,
         backend_of(tokenizer),
@@ -109,23 +124,6 @@ def build_engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
     )
     metrics.watch(engine)
     return EngineRoom(engine, tokenizer)
-
-
-def _load(settings: Settings) -> tuple[LoadedModel, ModelRunner, CostModel]:
-    compute_with(settings.threads or os.cpu_count() or 1)
-    is_bundled = settings.model == BUNDLED
-    loaded = load_model(
-        str(bundled.path()) if is_bundled else settings.model,
-        name=bundled.NAME if is_bundled else None,
-        device=settings.device,
-        dtype=settings.dtype,
-        max_context=settings.max_context,
-    )
-    runner = ModelRunner(loaded)
-    refuse_more_than_fits(settings.kv_memory, runner.device)
-    cost_model = CostModel(settings.prefill_budget)
-    calibrate(runner, cost_model, settings.prefill_budget)
-    return loaded, runner, cost_model
 
 
 def build_app(settings: Settings) -> FastAPI:

@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 
-import torch
 import uvicorn
 
 from .build import build_app
@@ -26,7 +25,7 @@ def serve(settings: Settings) -> None:
         if settings.host not in _LOCAL and settings.api_key is None:
             print("warning: reachable from other machines without a key; set WARMTURN_API_KEY", file=sys.stderr)
         stats = app.state.service.engine.stats()
-        ready = f"model {stats['model']}, {stats['dtype']}, {torch.get_num_threads()} threads"
+        ready = f"model {stats['model']}, {stats['dtype']}, {stats['threads']} threads"
         config = uvicorn.Config(
             app,
             log_level=settings.log_level,

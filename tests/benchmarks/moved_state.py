@@ -13,19 +13,18 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from pydantic import SecretStr
+from tests.benchmarks.engine_process import EngineProcess, engine_process
 from tests.benchmarks.shape_135m import make_model
-from tests.benchmarks.turn_speed import TURN_TOKENS, Row, greedy, print_table, tokens
+from tests.benchmarks.turn_speed import TURN_TOKENS, Row, print_table, tokens
 from tests.support.redis_server import RedisServer
 
-from warmturn_server.build import build_engine
-from warmturn_server.engine import Engine, GenerationRequest, ReuseMode, TurnReport
+from warmturn_server.engine import ReuseMode, TurnReport
 from warmturn_server.settings import Settings
+from warmturn_server.threads import on_a_thread_of_its_own
 
 HISTORY = 1000
 MOST_OF_RESIDENT, MOST_OF_RECOMPUTING, MOST_MS_LATE = 2.0, 0.25, 100.0
@@ -39,7 +38,7 @@ def main() -> int:
     parser.add_argument("--kv-codec", choices=("none", "zstd", "int8"), default="none")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        model = make_model(given.model_dir or Path(scratch, "model"))
+        model = on_a_thread_of_its_own(lambda: make_model(given.model_dir or Path(scratch, "model")))
         figures = measure(model, Path(scratch), given.repeat, given.kv_codec)
     print_table(f"A {TURN_TOKENS}-token turn after {HISTORY} tokens: time to first token, ms", [figures])
     print(json.dumps(figures))
@@ -50,8 +49,8 @@ def measure(model: Path, scratch: Path, repeat: int, kv_codec: KvCodec) -> Row:
     seen: dict[str, list[TurnReport]] = {"resident": [], "moved": [], "prompt": [], "stopped": []}
     with (
         RedisServer(scratch / "redis", "--maxmemory", "2gb", "--maxmemory-policy", "allkeys-lru") as redis,
-        server(model, scratch / "here", redis, kv_codec) as here,
-        server(model, scratch / "there", redis, kv_codec) as there,
+        engine_process(settings(model, scratch / "here", redis, kv_codec)) as here,
+        engine_process(settings(model, scratch / "there", redis, kv_codec)) as there,
     ):
         for _ in range(repeat):
             base, other = tokens(HISTORY), tokens(HISTORY)
@@ -87,42 +86,28 @@ def row(seen: dict[str, list[TurnReport]], kv_codec: KvCodec) -> Row:
     }
 
 
-def settle(*engines: Engine) -> None:
+def settle(*engines: EngineProcess) -> None:
     """Everything is saved, and everybody found out that Redis is there."""
     for engine in engines:
         engine.flush()
-        while not redis_tier(engine)["available"]:
+        while not engine.is_available("redis"):
             time.sleep(0.05)
 
 
-def redis_tier(engine: Engine) -> dict[str, object]:
-    tiers = engine.stats()["tiers"]
-    assert isinstance(tiers, dict)
-    tier: dict[str, object] = tiers["redis"]
-    return tier
-
-
-@contextmanager
-def server(model: Path, data_dir: Path, redis: RedisServer, kv_codec: KvCodec) -> Iterator[Engine]:
-    settings = Settings(
+def settings(model: Path, data_dir: Path, redis: RedisServer, kv_codec: KvCodec) -> Settings:
+    return Settings(
         model=str(model),
         data_dir=data_dir,
         dtype="bfloat16",
+        control_rate=0,
         redis=SecretStr(redis.url),
         redis_secret=SecretStr("a secret"),
         kv_codec=kv_codec,
     )
-    engine = build_engine(settings)
-    engine.start()
-    try:
-        yield engine
-    finally:
-        engine.close()
 
 
-def say(engine: Engine, prompt: tuple[int, ...], mode: ReuseMode) -> TurnReport:
-    request = GenerationRequest(prompt, greedy(1), reuse=mode, known_tokens=max(len(prompt) - TURN_TOKENS, 0))
-    return engine.generate(request).report
+def say(engine: EngineProcess, prompt: tuple[int, ...], mode: ReuseMode) -> TurnReport:
+    return engine.say(prompt, mode, known_tokens=max(len(prompt) - TURN_TOKENS, 0))
 
 
 def ttft(reports: list[TurnReport]) -> float:

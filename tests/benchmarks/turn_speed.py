@@ -7,6 +7,7 @@ line of JSON.
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import statistics
@@ -16,12 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ByteSize
+from tests.benchmarks.engine_process import engine_process
 from tests.benchmarks.http_overhead import measure_http_overhead
 from tests.benchmarks.shape_135m import VOCABULARY, make_model
 
 from warmturn_server.build import build_engine
 from warmturn_server.engine import Engine, GenerationRequest, ReuseMode, SamplingParams, TurnReport
 from warmturn_server.settings import Settings
+from warmturn_server.threads import on_a_thread_of_its_own
 
 HISTORIES = (0, 1000, 2000, 4000)
 TURN_TOKENS = 64
@@ -36,7 +39,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="where the model runs, as for `warmturn serve`")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        model = make_model(given.model_dir or Path(scratch, "model"))
+        model = on_a_thread_of_its_own(lambda: make_model(given.model_dir or Path(scratch, "model")))
         figures = {
             "turn": turns(model, Path(scratch), given.repeat, given.device),
             "batch": batching(model, Path(scratch), given.repeat, given.device),
@@ -135,20 +138,21 @@ async def stream(engine: Engine, prompt: tuple[int, ...]) -> TurnReport:
 
 
 def saving(model: Path, scratch: Path, repeat: int, device: str) -> list[Row]:
-    """TTFT and time per token with and without tiers to save to, turn after turn of a growing conversation."""
+    """TTFT and time per token with and without tiers to save to, of conversations whose turns follow on each other.
+
+    Every turn but the first thus begins while the one before is being saved.
+    """
+    seen: dict[str, list[TurnReport]] = {"on": [], "off": []}
     with (
-        engine_of(model, scratch / "on", device) as on,
-        engine_of(model, scratch / "off", device, ram_cache=0, disk_cache=0) as off,
+        engine_process(settings(model, scratch / "on", device)) as on,
+        engine_process(settings(model, scratch / "off", device, ram_cache=0, disk_cache=0)) as off,
     ):
-        seen: dict[str, list[TurnReport]] = {"on": [], "off": []}
         for _ in range(repeat):
-            base = tokens(500)
-            for engine in (on, off):
-                say(engine, base, ReuseMode.STATE, reply_tokens=1)
-            for _ in range(4):
-                base += tokens(TURN_TOKENS)
-                for name, engine in (("on", on), ("off", off)):
-                    seen[name].append(say(engine, base, ReuseMode.STATE, reply_tokens=16))
+            turns = list(itertools.accumulate((tokens(TURN_TOKENS) for _ in range(5)), initial=tokens(500)))
+            for name, engine in (("on", on), ("off", off)):
+                reports = [engine.say(prompt, ReuseMode.STATE, reply_tokens=16) for prompt in turns]
+                seen[name] += reports[1:]
+                engine.flush()
     ttft = {name: median(reports, lambda report: report.ttft_ms) for name, reports in seen.items()}
     token = {name: median(reports, lambda report: report.decode_ms_per_token) for name, reports in seen.items()}
     return [
@@ -157,20 +161,25 @@ def saving(model: Path, scratch: Path, repeat: int, device: str) -> list[Row]:
     ]
 
 
+def settings(
+    model: Path, data_dir: Path, device: str, *, ram_cache: int = 2**30, disk_cache: int = 4 * 2**30
+) -> Settings:
+    return Settings(
+        model=str(model),
+        data_dir=data_dir,
+        device=device,
+        dtype="bfloat16",
+        control_rate=0,
+        ram_cache=ByteSize(ram_cache),
+        disk_cache=ByteSize(disk_cache),
+    )
+
+
 @contextmanager
 def engine_of(
     model: Path, data_dir: Path, device: str, *, ram_cache: int = 2**30, disk_cache: int = 4 * 2**30
 ) -> Iterator[Engine]:
-    engine = build_engine(
-        Settings(
-            model=str(model),
-            data_dir=data_dir,
-            device=device,
-            dtype="bfloat16",
-            ram_cache=ByteSize(ram_cache),
-            disk_cache=ByteSize(disk_cache),
-        )
-    )
+    engine = build_engine(settings(model, data_dir, device, ram_cache=ram_cache, disk_cache=disk_cache))
     engine.start()
     try:
         yield engine

@@ -200,6 +200,7 @@ class Engine:
         return {
             "model": self.model_name,
             "dtype": str(self._runner.dtype).removeprefix("torch."),
+            "threads": self._runner.num_threads,
             "context_length": self.context_length,
             "kv_bytes_per_token": self._runner.layout.bytes_per_token,
             "running": self.num_running,

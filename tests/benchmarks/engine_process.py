@@ -1,0 +1,55 @@
+"""An engine in a process of its own, as a server has it: engines that share one also share OpenMP's patience."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.managers import BaseManager
+from typing import cast
+
+from warmturn_server.build import build_engine
+from warmturn_server.engine import GenerationRequest, ReuseMode, SamplingParams, TurnReport
+from warmturn_server.settings import Settings
+
+
+class EngineProcess:
+    """What the benchmarks ask of it; on this side a proxy."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine = build_engine(settings)
+        self._engine.start()
+
+    def say(
+        self, prompt: tuple[int, ...], mode: ReuseMode, *, reply_tokens: int = 1, known_tokens: int = 0
+    ) -> TurnReport:
+        """A turn to its end: its prompt, and a greedy reply of exactly so many tokens."""
+        sampling = SamplingParams(max_tokens=reply_tokens, temperature=0.0, ignore_eos=True)
+        return self._engine.generate(GenerationRequest(prompt, sampling, mode, known_tokens=known_tokens)).report
+
+    def flush(self) -> None:
+        self._engine.flush()
+
+    def is_available(self, tier: str) -> bool:
+        tiers = self._engine.stats()["tiers"]
+        assert isinstance(tiers, dict)
+        return bool(tiers[tier]["available"])
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+class _Manager(BaseManager):
+    pass
+
+
+_Manager.register("EngineProcess", EngineProcess)
+
+
+@contextmanager
+def engine_process(settings: Settings) -> Iterator[EngineProcess]:
+    """Started anew, not forked; closed at the end."""
+    with _Manager(ctx=get_context("spawn")) as manager:
+        engine = cast(EngineProcess, manager.EngineProcess(settings))  # type: ignore[attr-defined]
+        try:
+            yield engine
+        finally:
+            engine.close()
