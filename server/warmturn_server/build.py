@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+import torch  # noqa: F401  # before transformers, which does not fail where it is missing, but warns
 from fastapi import FastAPI
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
