@@ -206,6 +206,15 @@ def test_the_demo_on_a_server_that_has_the_bundled_model(start_server: StartServ
     assert document["recall"]["asked"] == sum(line.asks for line in bundled_script())
 
 
+def test_a_server_that_computes_controls_in_place_breaks_nothing(
+    start_server: StartServer, tiny_models: TinyModels, tmp_path: Path
+) -> None:
+    server = start_server("--control-rate", "1", "--control-mode", "replace", model=tiny_models())
+    document = json.loads(Command(tmp_path)("demo", "--url", server.base_url, "--json", timeout=200).ok())
+    assert document["turns"][1]["cached_tokens"] == 0
+    assert document["ok"]
+
+
 def test_a_model_beside_an_address_is_wrong_usage(tmp_path: Path) -> None:
     done = Command(tmp_path)("demo", "--url", "http://127.0.0.1:9", "--model", "bundled")
     assert (done.code, done.stdout) == (2, "")

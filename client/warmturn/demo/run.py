@@ -100,6 +100,7 @@ def _compared(number: int, measured: dict[ReuseMode, Measured]) -> DemoTurn:
         same_tokens=len({one.output_ids for one in measured.values()}) == 1,
         text=state.text,
         wrongly_cached={mode: tokens for mode in ("prompt", "nothing") if (tokens := _cached(measured[mode]))},
+        foregone_tokens=(state.report.control and state.report.control.foregone_tokens) or 0,
     )
 
 
