@@ -244,6 +244,8 @@ class Engine:
         """Do what others asked for; wait for it when there is nothing to run."""
         if not self._loop.has_work:
             self._loop.rest()
+            while self._inbox.empty() and self._loop.prepare():
+                pass
             try:
                 self._do(self._inbox.get(timeout=self._loop.background_due_in()))
             except queue.Empty:

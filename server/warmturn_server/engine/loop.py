@@ -121,6 +121,14 @@ class EngineLoop:
         """There is nothing to do: the time until the next step is not spent on any."""
         self._step_ended = None
 
+    def prepare(self) -> bool:
+        """One thing that makes next turns begin sooner; False when there is none left."""
+        try:
+            return self._residents.make_room_ahead()
+        except RuntimeError as error:  # torch's word for no memory, on a CPU too
+            _log.warning("no room ahead of the next turn: %s", error)
+            return False
+
     def background_due_in(self) -> float | None:
         """Seconds of quiet until a control turn may be computed again; None while none may."""
         busy = self._scheduler.running or self._scheduler.waiting

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..kvcache import KVBuffer
+from ..kvcache import KVBuffer, round_up
 
 TokenArray = npt.NDArray[np.int64]
+
+_MOST_AHEAD, _SHARE_AHEAD = 256, 4
+"""A conversation's next turn should find room for so many tokens, or that part of what there is if it is less."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +79,23 @@ class Residents:
             if resident is not keep:
                 del self._idle[key]
         return self.reserved_bytes + self.idle_bytes + num_bytes <= self.budget_bytes
+
+    def make_room_ahead(self) -> bool:
+        """Let one buffer grow before its next turn needs it, the last used first; False if none has to or may.
+
+        Growing copies all of it, which would be part of that turn's time to first token. Nothing is dropped for it.
+        """
+        for resident in reversed(self._idle.values()):
+            buffer = resident.buffer
+            ahead = min(_MOST_AHEAD, buffer.length // _SHARE_AHEAD)
+            if buffer.capacity - buffer.length < ahead // 2:
+                wanted = round_up(buffer.length + ahead)
+                more = (wanted - buffer.capacity) * buffer.layout.bytes_per_token
+                if self.reserved_bytes + self.idle_bytes + more > self.budget_bytes:
+                    return False
+                buffer.reserve(wanted, limit=wanted)
+                return True
+        return False
 
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:
         """Drop every buffer of this tenant that holds a beginning of these tokens, or goes on from them.

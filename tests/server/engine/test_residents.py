@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from tests.server.engine.conftest import StartEngine
 from tests.support.device import DEVICE
 from tests.support.state import LAYOUT
 
+from warmturn_server.engine import GenerationRequest, SamplingParams
 from warmturn_server.engine.residents import Resident, Residents
 from warmturn_server.kvcache import KVBuffer
 
@@ -56,3 +58,44 @@ def test_all_that_may_rest_on_bad_state_is_dropped_and_named(residents: Resident
     dropped = residents.drop_related("a", (1, 2, 3, 4))
     assert [("a", tuple(ids.tolist())) for ids in dropped] == list(HELD[1:5])
     assert held(residents) == {HELD[0], HELD[5]}
+
+
+def test_the_last_used_buffers_get_room_for_the_next_turn_as_far_as_the_budget_goes() -> None:
+    """A full buffer of 128 tokens is to have 32 more, so 192 with what allocations are rounded up to."""
+    bytes_per_token = LAYOUT.bytes_per_token
+    residents = Residents(budget_bytes=(3 * 128 + 2 * 64) * bytes_per_token)
+    buffers = [KVBuffer(LAYOUT, DEVICE, 128) for _ in range(3)]
+    for number, buffer in enumerate(buffers):
+        buffer.length = 128
+        buffer.layer(0)[0][:, :128] = number
+        residents.keep(Resident("", np.full(128, number, dtype=np.int64), buffer))
+    assert [residents.make_room_ahead() for _ in range(3)] == [True, True, False]
+    assert [buffer.capacity for buffer in buffers] == [128, 192, 192]
+    assert len(residents) == 3
+    assert residents.idle_bytes == residents.budget_bytes
+    for number, buffer in enumerate(buffers):
+        assert (buffer.layer(0)[0][:, :128] == number).all()
+
+
+def test_a_buffer_with_room_stays_as_it_is() -> None:
+    residents = Residents(2**30)
+    buffer = KVBuffer(LAYOUT, DEVICE, 192)
+    buffer.length = 128
+    residents.keep(Resident("", np.zeros(128, dtype=np.int64), buffer))
+    assert not residents.make_room_ahead()
+    assert buffer.capacity == 192
+
+
+def test_a_turn_of_usual_length_copies_nothing(start_engine: StartEngine) -> None:
+    engine = start_engine()
+    one_token = SamplingParams(max_tokens=1, temperature=0.0)
+    prompt = tuple(5 + number % 100 for number in range(255))
+    engine.generate(GenerationRequest(prompt, one_token))
+    engine.flush()
+    (before,) = engine._residents._idle.values()
+    place = before.buffer.layer(0)[0].data_ptr()
+    engine.generate(GenerationRequest((*prompt, *range(5, 35)), one_token))
+    engine.flush()
+    (after,) = engine._residents._idle.values()
+    assert after.buffer.length == 285
+    assert after.buffer.layer(0)[0].data_ptr() == place
