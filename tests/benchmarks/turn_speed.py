@@ -12,12 +12,13 @@ import json
 import random
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ByteSize
-from tests.benchmarks.engine_process import engine_process
+from tests.benchmarks.engine_process import EngineProcess, engine_process
 from tests.benchmarks.http_overhead import measure_http_overhead
 from tests.benchmarks.shape_135m import VOCABULARY, make_model
 
@@ -29,6 +30,7 @@ from warmturn_server.threads import on_a_thread_of_its_own
 HISTORIES = (0, 1000, 2000, 4000)
 TURN_TOKENS = 64
 REPLY_TOKENS = 8
+PAUSES = (0.25, 0.0)
 Row = dict[str, float | int | str | None]
 
 
@@ -138,27 +140,37 @@ async def stream(engine: Engine, prompt: tuple[int, ...]) -> TurnReport:
 
 
 def saving(model: Path, scratch: Path, repeat: int, device: str) -> list[Row]:
-    """TTFT and time per token with and without tiers to save to, of conversations whose turns follow on each other.
+    """TTFT and time per token with and without tiers to save to, of conversations of five turns.
 
-    Every turn but the first thus begins while the one before is being saved.
+    Once with a short pause between turns, as whoever reads a reply makes one, and once with none: then every turn
+    begins while the one before is being saved.
     """
-    seen: dict[str, list[TurnReport]] = {"on": [], "off": []}
     with (
         engine_process(settings(model, scratch / "on", device)) as on,
         engine_process(settings(model, scratch / "off", device, ram_cache=0, disk_cache=0)) as off,
     ):
-        for _ in range(repeat):
-            turns = list(itertools.accumulate((tokens(TURN_TOKENS) for _ in range(5)), initial=tokens(500)))
-            for name, engine in (("on", on), ("off", off)):
-                reports = [engine.say(prompt, ReuseMode.STATE, reply_tokens=16) for prompt in turns]
-                seen[name] += reports[1:]
-                engine.flush()
-    ttft = {name: median(reports, lambda report: report.ttft_ms) for name, reports in seen.items()}
-    token = {name: median(reports, lambda report: report.decode_ms_per_token) for name, reports in seen.items()}
-    return [
-        {"saving": name, "ttft": ttft[name], "ms per token": token[name], "turns": len(seen[name])}
-        for name in ("on", "off")
-    ]
+        return [row for pause in PAUSES for row in saving_rows({"on": on, "off": off}, repeat, pause)]
+
+
+def saving_rows(engines: dict[str, EngineProcess], repeat: int, pause: float) -> Iterator[Row]:
+    seen: dict[str, list[TurnReport]] = {name: [] for name in engines}
+    for _ in range(repeat):
+        prompts = list(itertools.accumulate((tokens(TURN_TOKENS) for _ in range(5)), initial=tokens(500)))
+        for name, engine in engines.items():
+            for prompt in prompts:
+                report = engine.say(prompt, ReuseMode.STATE, reply_tokens=16)
+                if prompt is not prompts[0]:
+                    seen[name].append(report)
+                time.sleep(pause)
+            engine.flush()
+    for name, reports in seen.items():
+        yield {
+            "pause": pause,
+            "saving": name,
+            "ttft": median(reports, lambda report: report.ttft_ms),
+            "ms per token": median(reports, lambda report: report.decode_ms_per_token),
+            "turns": len(reports),
+        }
 
 
 def settings(
