@@ -22,8 +22,8 @@ class EngineProcess:
         self, prompt: tuple[int, ...], mode: ReuseMode, *, reply_tokens: int = 1, known_tokens: int = 0
     ) -> TurnReport:
         """A turn to its end: its prompt, and a greedy reply of exactly so many tokens."""
-        sampling = SamplingParams(max_tokens=reply_tokens, temperature=0.0, ignore_eos=True)
-        return self._engine.generate(GenerationRequest(prompt, sampling, mode, known_tokens=known_tokens)).report
+        request = GenerationRequest(prompt, greedy(reply_tokens), mode, known_tokens=known_tokens)
+        return self._engine.generate(request).report
 
     def flush(self) -> None:
         self._engine.flush()
@@ -35,6 +35,11 @@ class EngineProcess:
 
     def close(self) -> None:
         self._engine.close()
+
+
+def greedy(max_tokens: int) -> SamplingParams:
+    """Exactly so many tokens, always the same ones."""
+    return SamplingParams(max_tokens=max_tokens, temperature=0.0, ignore_eos=True)
 
 
 class _Manager(BaseManager):

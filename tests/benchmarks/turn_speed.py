@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ByteSize
-from tests.benchmarks.engine_process import EngineProcess, engine_process
+from tests.benchmarks.engine_process import EngineProcess, engine_process, greedy
 from tests.benchmarks.http_overhead import measure_http_overhead
 from tests.benchmarks.shape_135m import VOCABULARY, make_model
 
 from warmturn_server.build import build_engine
-from warmturn_server.engine import Engine, GenerationRequest, ReuseMode, SamplingParams, TurnReport
+from warmturn_server.engine import Engine, GenerationRequest, ReuseMode, TurnReport
 from warmturn_server.settings import Settings
 from warmturn_server.threads import on_a_thread_of_its_own
 
@@ -201,10 +201,6 @@ def engine_of(
 
 def say(engine: Engine, prompt: tuple[int, ...], mode: ReuseMode, reply_tokens: int = REPLY_TOKENS) -> TurnReport:
     return engine.generate(GenerationRequest(prompt, greedy(reply_tokens), reuse=mode)).report
-
-
-def greedy(max_tokens: int) -> SamplingParams:
-    return SamplingParams(max_tokens=max_tokens, temperature=0.0, ignore_eos=True)
 
 
 def tokens(count: int) -> tuple[int, ...]:

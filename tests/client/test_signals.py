@@ -25,7 +25,7 @@ UNNOTICED = """
 import signal, socket, threading
 from warmturn.cli import signals
 
-signals._PATIENCE_SECONDS = 0.2
+signals._BEAT_SECONDS = 0.2
 here, there = socket.socketpair()
 waiting = threading.Event()
 # A thread takes the signal: as when it comes in the moment before `recv`, no call of the main thread is interrupted.

@@ -32,6 +32,9 @@ from warmturn_server.settings import Settings
 
 engine = build_engine(Settings(data_dir=Path(sys.argv[1]), threads=3, ram_cache=0))
 engine.start()
+restorers = engine._loop._restorers
+numbers = [restorers.submit(torch.get_num_threads).result() for _ in range(4)]
+assert numbers == [1] * 4, numbers
 prompt = tuple(range(5, 905))
 for turn in range(3):
     look = LookbackRequest((0,) * 400 + (1,) * 500, 3, frozenset())
@@ -63,14 +66,17 @@ def test_how_many_is_a_matter_of_the_calling_thread() -> None:
         torch.ones(300, 300).exp_()
         seen.append(torch.get_num_threads())
 
+    def with_three() -> int:
+        said.wait()
+        compute_with(3)
+        go_on.set()
+        thread.join()
+        return torch.get_num_threads()
+
     thread = threading.Thread(target=alone)
     thread.start()
-    said.wait()
-    compute_with(3)
-    go_on.set()
-    thread.join()
+    assert on_a_thread_of_its_own(with_three) == 3
     assert seen == [1]
-    assert torch.get_num_threads() == 3
 
 
 def test_what_a_thread_of_its_own_raises_arrives() -> None:

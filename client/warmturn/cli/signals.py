@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 
-_PATIENCE_SECONDS = 1.0
+_BEAT_SECONDS = 1.0
+_PATIENCE_SECONDS = 3.0
 
 _Handler = Callable[[int, FrameType | None], None]
 
@@ -51,7 +52,7 @@ def ending_for_sure() -> Iterator[None]:
 @contextmanager
 def _beat(handler: _Handler) -> Iterator[None]:
     with _handling((signal.SIGALRM,), handler):
-        around = signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS, _PATIENCE_SECONDS)
+        around = signal.setitimer(signal.ITIMER_REAL, _BEAT_SECONDS, _BEAT_SECONDS)
         try:
             yield
         finally:

@@ -122,7 +122,9 @@ class EngineLoop:
         self._step_ended = None
 
     def prepare(self) -> bool:
-        """One thing that makes next turns begin sooner; False when there is none left."""
+        """One thing that makes next turns begin sooner; False when there is none left, or somebody waits already."""
+        if self._scheduler.running or self._scheduler.waiting:
+            return False
         try:
             return self._residents.make_room_ahead()
         except RuntimeError as error:  # torch's word for no memory, on a CPU too

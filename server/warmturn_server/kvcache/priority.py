@@ -12,7 +12,7 @@ _NICENESS = 10
 
 
 def yield_to_others() -> None:
-    """Lower the calling thread's priority, where threads have one of their own: that is a thing of Linux."""
+    """Have the calling thread compute without helpers, and at low priority where threads have one: on Linux."""
     with contextlib.suppress(AttributeError, OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
     compute_with(1)

@@ -99,3 +99,22 @@ def test_a_turn_of_usual_length_copies_nothing(start_engine: StartEngine) -> Non
     (after,) = engine._residents._idle.values()
     assert after.buffer.length == 285
     assert after.buffer.layer(0)[0].data_ptr() == place
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+def test_buffers_do_not_grow_while_somebody_waits_for_a_restore(
+    start_engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start_engine()
+    somebody = list[bool]()
+    scheduler = engine._loop._scheduler
+    monkeypatch.setattr(
+        Residents, "make_room_ahead", lambda _: somebody.append(bool(scheduler.running or scheduler.waiting))
+    )
+    asked = GenerationRequest(tuple(range(5, 105)), SamplingParams(max_tokens=1, temperature=0.0))
+    engine.generate(asked)
+    engine.flush()
+    engine.evict_residents()
+    assert engine.generate(asked).report.restore_ms
+    engine.flush()
+    assert somebody and not any(somebody)
