@@ -1,5 +1,7 @@
 """Idle buffers, as others see them than the engine's thread."""
 
+import time
+
 import numpy as np
 import pytest
 from tests.server.engine.conftest import StartEngine
@@ -8,7 +10,7 @@ from tests.support.state import LAYOUT
 
 from warmturn_server.engine import GenerationRequest, SamplingParams
 from warmturn_server.engine.residents import Resident, Residents
-from warmturn_server.kvcache import KVBuffer
+from warmturn_server.kvcache import KVBuffer, PrefixCache
 
 
 def test_the_bytes_can_be_asked_for_while_buffers_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +110,8 @@ def test_buffers_do_not_grow_while_somebody_waits_for_a_restore(
     engine = start_engine()
     somebody = list[bool]()
     scheduler = engine._loop._scheduler
+    restore = PrefixCache.restore
+    monkeypatch.setattr(PrefixCache, "restore", lambda *given: (time.sleep(0.1), restore(*given))[1])
     monkeypatch.setattr(
         Residents, "make_room_ahead", lambda _: somebody.append(bool(scheduler.running or scheduler.waiting))
     )
