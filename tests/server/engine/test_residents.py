@@ -1,6 +1,7 @@
 """Idle buffers, as others see them than the engine's thread."""
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tests.support.state import LAYOUT
 
 from warmturn_server.engine import GenerationRequest, SamplingParams
 from warmturn_server.engine.residents import Resident, Residents
-from warmturn_server.kvcache import KVBuffer, PrefixCache
+from warmturn_server.kvcache import KVBuffer, PrefixCache, Restored
 
 
 def test_the_bytes_can_be_asked_for_while_buffers_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +112,12 @@ def test_buffers_do_not_grow_while_somebody_waits_for_a_restore(
     somebody = list[bool]()
     scheduler = engine._loop._scheduler
     restore = PrefixCache.restore
-    monkeypatch.setattr(PrefixCache, "restore", lambda *given: (time.sleep(0.1), restore(*given))[1])
+
+    def slowly(*given: Any) -> Restored:
+        time.sleep(0.1)
+        return restore(*given)
+
+    monkeypatch.setattr(PrefixCache, "restore", slowly)
     monkeypatch.setattr(
         Residents, "make_room_ahead", lambda _: somebody.append(bool(scheduler.running or scheduler.waiting))
     )
