@@ -18,8 +18,8 @@ from pathlib import Path
 from pydantic import ByteSize
 from tests.benchmarks.held_out import Prompt, hold_dialogues, print_counts, say
 
+from warmturn_mini.data import Turn
 from warmturn_server.build import build_engine
-from warmturn_server.bundled.data import Turn
 from warmturn_server.engine import Engine, ReuseMode
 from warmturn_server.settings import Settings
 

@@ -26,9 +26,9 @@ from tests.support.controls import num_audits
 from tests.support.waiting import wait_until
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from warmturn_mini.data import dialogue
 from warmturn_server import bundled
 from warmturn_server.build import build_engine
-from warmturn_server.bundled.data import dialogue
 from warmturn_server.engine import Engine, GenerationRequest, SamplingParams, Verdict, background
 from warmturn_server.engine.attention import Chunk
 from warmturn_server.kvcache import KVBuffer

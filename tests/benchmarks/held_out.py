@@ -7,8 +7,8 @@ from random import Random
 
 from transformers import AutoTokenizer
 
+from warmturn_mini.data import Turn, dialogue
 from warmturn_server import bundled
-from warmturn_server.bundled.data import Turn, dialogue
 from warmturn_server.engine import Engine, Generated, GenerationRequest, ReuseMode, SamplingParams
 
 TURNS = 30

@@ -12,7 +12,9 @@ from random import Random
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from . import data, path, values
+from warmturn_server.bundled import path
+
+from . import data, values
 from .wordings import SYSTEM_PROMPTS
 
 VOCABULARY = 2048

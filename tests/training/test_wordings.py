@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from warmturn_server.bundled import wordings
-from warmturn_server.bundled.wordings import of_split
+from warmturn_mini import wordings
+from warmturn_mini.wordings import of_split
 
 ALL: dict[str, Any] = json.loads((Path(wordings.__file__).parent / "wordings.json").read_text(encoding="utf-8"))
 

@@ -1,6 +1,6 @@
 """Trains the bundled model; stops and resumes at any step.
 
-python -m warmturn_server.bundled.train --work-dir /tmp/bundled --device cuda --workers 6 --export
+python -m warmturn_mini.train --work-dir /tmp/bundled --device cuda --workers 6 --export
 """
 
 import argparse
@@ -16,7 +16,9 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from . import network, path
+from warmturn_server.bundled import path
+
+from . import network
 from .batches import Batch, Batches, Mix, Rows
 from .recipe import MIXES, RATES, SHAPE, TOKENS, Rates, Shape
 

@@ -1,6 +1,6 @@
 """Recall by distance and by number of facts, on values and wordings that the training never saw.
 
-    python -m warmturn_server.bundled.evaluate
+    python -m warmturn_mini.evaluate
 
 Every dialogue tells some facts, chats, and asks for one fact exactly so many turns after it was told. The history is
 teacher-forced (the replies that were right), the answer is the model's own: it counts as right when greedy decoding
@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from . import path
+from warmturn_server.bundled import path
+
 from .batches import Row, Rows
 from .data import Speaker
 from .trials import Trial, chatted, corrected, corrected_at_once, never_told, noted, recall, shopping
