@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from safetensors.torch import load_file, save_file
+from tests.support.launch import Launch, forked
 from tests.support.models import END_OF_TEXT, IM_END, TinyModels
 from tests.support.redis_server import RedisServer
 from tests.support.server import ServerProcess
@@ -39,9 +40,10 @@ def start_server(tiny_models: TinyModels, tmp_path: Path) -> Iterator[StartServe
             model: Path | None = None,
             data_dir: Path | None = None,
             environment: dict[str, str] | None = None,
+            launch: Launch = forked,
         ) -> ServerProcess:
             folder = data_dir or tmp_path / "data"
-            server = ServerProcess(model or tiny_models(), folder, *options, environment=environment)
+            server = ServerProcess(model or tiny_models(), folder, *options, environment=environment, launch=launch)
             return servers.enter_context(server)
 
         yield start

@@ -3,16 +3,19 @@
 import contextlib
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import httpx
 from tests.conftest import StartServer
+from tests.support.launch import fresh
 from tests.support.models import TinyModels
 from tests.support.reference import Reference, assert_greedy
 from tests.support.server import ServerProcess
 from tests.support.talk import Json, Talk, checked
+from tests.support.waiting import wait_until
 
 TALKERS = 5
 ROUNDS = 3
@@ -49,18 +52,28 @@ def test_every_acknowledged_turn_is_in_the_log_exactly_once(start_server: StartS
     for round_number in range(ROUNDS):
         with ThreadPoolExecutor(TALKERS) as threads:
             talking = [threads.submit(talker.talk_until_it_breaks, server) for talker in talkers]
-            time.sleep(0.5 + 0.17 * round_number)
+            await_acknowledged(talkers, 2 * TALKERS)
+            time.sleep(0.17 * round_number)
             server.kill()
         assert [future.exception() for future in talking] == [None] * TALKERS
         server.start()
         with server.client() as client:
             for talker in talkers:
                 assert_log_is_whole(talker, Talk(client, talker.conversation))
-    assert sum(len(talker.acknowledged) for talker in talkers) > TALKERS * ROUNDS
+    assert num_acknowledged(talkers) > TALKERS * ROUNDS
     assert sum(len(talker.asked) - len(talker.acknowledged) for talker in talkers) >= ROUNDS
     for talker in talkers:
         said = talker.acknowledged[-1][1]["warmturn"]
         assert_greedy(reference, said["prompt_token_ids"], said["output_token_ids"])
+
+
+def num_acknowledged(talkers: Sequence[Talker]) -> int:
+    return sum(len(talker.acknowledged) for talker in talkers)
+
+
+def await_acknowledged(talkers: Sequence[Talker], more: int) -> None:
+    enough = num_acknowledged(talkers) + more
+    wait_until(lambda: num_acknowledged(talkers) >= enough, "no turn succeeds any more", seconds=60)
 
 
 def assert_log_is_whole(talker: Talker, talk: Talk) -> None:
@@ -81,7 +94,7 @@ def assert_log_is_whole(talker: Talker, talk: Talk) -> None:
 
 def test_a_killed_conversation_goes_on_on_its_own_tokens(start_server: StartServer, tiny_models: TinyModels) -> None:
     """Killed in the middle of a turn again and again, at once after the last answer: no state is safe, the log is."""
-    server = start_server("--block-size", "8")
+    server = start_server("--block-size", "8", launch=fresh)
     reference = Reference(tiny_models())
     with server.client() as client:
         talk = Talk.begin(client)

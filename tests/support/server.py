@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import Self
 
 import httpx
 from tests.support.device import DEVICE
+from tests.support.launch import IMPORTED_WITH, Launch, Process, forked
 
 _READY = re.compile(r"Warmturn ready on (http://\S+)")
 _START_SECONDS = 120
@@ -20,48 +20,49 @@ _START_SECONDS = 120
 def _environment() -> dict[str, str]:
     """This process's environment without settings of ours that would leak into the server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WARMTURN_")}
-    return {
-        **kept,
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "PYTHONUNBUFFERED": "1",
-        "WARMTURN_CONTROL_RATE": "0",
-    }
+    return {**kept, **IMPORTED_WITH, "WARMTURN_CONTROL_RATE": "0"}
 
 
 class ServerProcess:
-    """`with ServerProcess(model, data_dir) as server: httpx.get(server.base_url + "/health")`"""
+    """`with ServerProcess(model, data_dir) as server: httpx.get(server.base_url + "/health")`
 
-    def __init__(self, model: Path, data_dir: Path, *options: str, environment: dict[str, str] | None = None) -> None:
-        self.model, self.data_dir, self.options = model, data_dir, options
+    `environment` adds settings. `launch=fresh` where a process that imported nothing before is what is tested.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        data_dir: Path,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        launch: Launch = forked,
+    ) -> None:
+        self.model, self.data_dir, self.options, self._launch = model, data_dir, options, launch
         self.base_url = ""
         self._environment = {**_environment(), **(environment or {})}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         data_dir.mkdir(parents=True, exist_ok=True)
         self._stdout = data_dir.parent / f"{data_dir.name}.stdout.txt"
         self._stderr = data_dir.parent / f"{data_dir.name}.stderr.txt"
 
-    def command(self) -> list[str]:
-        serve = [sys.executable, "-m", "warmturn", "serve", "--model", str(self.model), "--port", "0"]
+    def arguments(self) -> list[str]:
+        serve = ["serve", "--model", str(self.model), "--port", "0"]
         computing = ["--device", str(DEVICE), "--dtype", "float32", "--threads", "1"]
         return [*serve, "--data-dir", str(self.data_dir), *computing, *self.options]
 
     def start(self) -> Self:
-        with self._stdout.open("wb") as stdout, self._stderr.open("ab") as stderr:
-            self._process = subprocess.Popen(self.command(), stdout=stdout, stderr=stderr, env=self._environment)
+        self._process = self._launch(self.arguments(), self._environment, self._stdout, self._stderr)
         self._await_ready(self._process)
         return self
 
-    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def _await_ready(self, process: Process) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if ready := _READY.search(self.stdout()):
                 self.base_url = ready[1]
                 return
-            if process.poll() is not None:
-                raise AssertionError(
-                    f"the server ended with {process.returncode} before it was ready:\n{self.stderr()}"
-                )
+            if (status := process.poll()) is not None:
+                raise AssertionError(f"the server ended with {status} before it was ready:\n{self.stderr()}")
             time.sleep(0.02)
         self.kill()
         raise AssertionError(f"the server was not ready after {_START_SECONDS} s:\n{self.stderr()}")
@@ -95,7 +96,7 @@ class ServerProcess:
         try:
             return self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             raise AssertionError(f"the server did not end within {timeout_seconds} s:\n{self.stderr()}") from None
 

@@ -1,0 +1,95 @@
+"""Two ways to a `warmturn` process: a fresh interpreter, and the fork of one that has imported everything."""
+
+import functools
+import json
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+MAX_REQUEST_BYTES: Final = 2**17
+NUMBER: Final = struct.Struct("q")
+IMPORTED_WITH: Final = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+"""Of every server's environment: these count while Python and torch start."""
+_ROOT: Final = Path(__file__).parents[2]
+
+
+class Process(Protocol):
+    """What a `subprocess.Popen` is too."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def send_signal(self, sig: int) -> None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+Launch = Callable[[Sequence[str], Mapping[str, str], Path, Path], Process]
+"""`launch(arguments, environment, stdout, stderr)` runs `warmturn`; what it writes to stderr is appended."""
+
+
+def fresh(arguments: Sequence[str], environment: Mapping[str, str], stdout: Path, stderr: Path) -> Process:
+    """As its users run it."""
+    with stdout.open("wb") as out, stderr.open("ab") as err:
+        return subprocess.Popen([sys.executable, "-m", "warmturn", *arguments], stdout=out, stderr=err, env=environment)
+
+
+def forked(arguments: Sequence[str], environment: Mapping[str, str], stdout: Path, stderr: Path) -> Process:
+    """There in a moment; what counts while Python and torch start is `IMPORTED_WITH`, whatever `environment` says."""
+    message = json.dumps({"arguments": arguments, "environment": dict(environment)}).encode()
+    reading, writing = os.pipe()
+    with stdout.open("wb") as out, stderr.open("ab") as err, os.fdopen(writing, "wb") as report:
+        socket.send_fds(_forking(), [message], [out.fileno(), err.fileno(), report.fileno()])
+    return _Forked(reading)
+
+
+@functools.cache
+def _forking() -> socket.socket:
+    """Where `tests.support.forking` takes requests; it ends with this process."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", "tests.support.forking", str(theirs.fileno())]
+    with theirs:
+        subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=_ROOT, env={**os.environ, **IMPORTED_WITH})
+    return ours
+
+
+class _Forked:
+    """Somebody else's child, known by what its parent tells of it."""
+
+    def __init__(self, report: int) -> None:
+        self._report = report
+        self._status: int | None = None
+        self.pid = self._read()
+
+    def poll(self) -> int | None:
+        return self._status if self._status is not None or not self._has_ended(0) else self._end()
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self._status is not None:
+            return self._status
+        if not self._has_ended(timeout):
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0.0)
+        return self._end()
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+    def _has_ended(self, timeout: float | None) -> bool:
+        return bool(select.select([self._report], [], [], timeout)[0])
+
+    def _end(self) -> int:
+        self._status = self._read()
+        os.close(self._report)
+        return self._status
+
+    def _read(self) -> int:
+        told = os.read(self._report, NUMBER.size)
+        assert told, "the process that servers are forked from has ended"
+        number: int = NUMBER.unpack(told)[0]
+        return number
