@@ -4,7 +4,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from warmturn.advice import advice
+from warmturn.cli.advice import advice
 from warmturn.cli.app import app
 from warmturn.errors import ServerUnreachable, SettingsError, WarmturnError
 

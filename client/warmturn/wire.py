@@ -18,6 +18,7 @@ DRAFT_OF = "draft_of"
 """In the metadata of a conversation: the id of the one whose place it is to take."""
 TIERS = ("resident", "ram", "disk", "redis")
 """Nearest first."""
+AUDIT_RESULTS = ("breach", "clean", "inconclusive")
 
 _T = TypeVar("_T")
 
@@ -239,6 +240,13 @@ def parse_logged_turn(data: Json) -> LoggedTurn:
 
 def parse_model(data: Json) -> Model:
     return _required(lambda: Model(data["id"], data.get("owned_by", "")), "a model")
+
+
+def figure_at(figures: object, *path: str) -> Any:
+    """Of `/v1/stats`, by the names that lead to it; None where the server does not say it."""
+    for name in path:
+        figures = figures.get(name) if isinstance(figures, dict) else None
+    return figures
 
 
 def _parse_report(data: Json) -> TurnReport:

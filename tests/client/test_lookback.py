@@ -10,8 +10,8 @@ from tests.client.fake_server import FakeServer, response
 from tests.support.server import ServerProcess
 
 from warmturn import Client, Lookback, ProtocolError
+from warmturn.cli.chat.lookback_view import bar, lookback_lines
 from warmturn.lookback import parse_lookback
-from warmturn.repl.lookback_view import bar, lookback_lines
 
 
 def source(kind: str, text: str = "", role: str | None = None, turn: int | None = None) -> dict[str, Any]:

@@ -26,9 +26,8 @@ def test_every_error_is_a_warmturn_error(error: type[Exception]) -> None:
 
 
 def test_imports_bring_no_heavy_package() -> None:
-    probe = (
-        f"import sys, warmturn, warmturn.cli.app, warmturn.demo.run; print([m for m in {HEAVY} if m in sys.modules])"
-    )
+    modules = "warmturn, warmturn.cli.app, warmturn.cli.demo.run, warmturn_bench.cli"
+    probe = f"import sys, {modules}; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

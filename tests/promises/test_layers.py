@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 SERVER = ROOT / "server" / "warmturn_server"
 TRAINING = ROOT / "server" / "training" / "warmturn_mini"
 CLIENT = ROOT / "client" / "warmturn"
+BENCH = ROOT / "client" / "warmturn_bench"
 
 LAYERS = ("api", "chat", "engine", "kvcache")
 """From the top down: each may import those after it."""
@@ -104,7 +105,7 @@ def test_only_the_engine_and_the_state_know_torch() -> None:
 
 def test_the_client_never_imports_the_server_or_torch() -> None:
     """Only `warmturn serve` does, when it is called."""
-    for path in modules(CLIENT):
+    for path in modules(CLIENT) + modules(BENCH):
         top = {name.split(".")[0] for name in imports(path, top_level_only=True)}
         assert not top & (HEAVY | {"warmturn_server"}), path
         everything = {name.split(".")[0] for name in imports(path)}
@@ -114,12 +115,13 @@ def test_the_client_never_imports_the_server_or_torch() -> None:
 
 def test_the_server_never_imports_the_client() -> None:
     for path in modules(SERVER):
-        assert not [name for name in imports(path) if of_package(name, "warmturn")], path
+        for package in ("warmturn", "warmturn_bench"):
+            assert not [name for name in imports(path) if of_package(name, package)], path
 
 
 def test_nothing_is_ever_unpickled() -> None:
     """The trainer of the bundled model may read its own checkpoints, as tensors only; the server has no part in it."""
-    for path in modules(SERVER) + modules(CLIENT) + modules(TRAINING):
+    for path in modules(SERVER) + modules(CLIENT) + modules(BENCH) + modules(TRAINING):
         assert not {name.split(".")[0] for name in imports(path)} & NEVER, path
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):

@@ -1,18 +1,18 @@
 """All subcommands together."""
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from warmturn.cli.ask import ask
-from warmturn.cli.bench import bench
-from warmturn.cli.chat import chat
+from warmturn.cli.chat.command import chat
 from warmturn.cli.conversations import export, fork, ls, rm, show
-from warmturn.cli.demo import demo
+from warmturn.cli.deferred import DeferredCommand
 from warmturn.cli.serve import serve
 from warmturn.cli.stats import stats
-from warmturn.cli.watch import watch
+from warmturn.cli.watch.command import watch
 
 app = typer.Typer(
     name="warmturn",
@@ -22,8 +22,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, chat, ask, ls, show, rm, fork, export, stats, watch, demo, bench):
+for command in (serve, chat, ask, ls, show, rm, fork, export, stats, watch):
     app.command()(command)
+
+
+@app.command(cls=DeferredCommand)
+def demo() -> Callable[..., None]:
+    """Show what saved state does: one conversation in all reuse modes, through a kill -9 of the server."""
+    from warmturn.cli.demo.command import demo
+
+    return demo
+
+
+@app.command(cls=DeferredCommand)
+def bench() -> Callable[..., None]:
+    """Put load on a server and compare the reuse modes: latency, throughput, tokens reused, seconds saved."""
+    from warmturn_bench.cli import bench
+
+    return bench
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from warmturn.cli.console import answer, answer_json, note
+from warmturn.cli.lookup import find_conversation
 from warmturn.cli.options import ApiKey, AsJson, MaxTokens, Reuse, System, Temperature, Url, connect
-from warmturn.console import answer, answer_json, note
-from warmturn.figures import turn_line
-from warmturn.lookup import find_conversation
+from warmturn.format import turn_line
 from warmturn.stream import TextDelta, TurnEnded, TurnStream
 from warmturn.wire import TurnOptions
 

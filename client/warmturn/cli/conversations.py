@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
+from warmturn.cli.console import answer, answer_json, note
+from warmturn.cli.lookup import find_conversation
+from warmturn.cli.misses_view import miss_lines
 from warmturn.cli.options import ApiKey, AsJson, Name, Url, connect
+from warmturn.cli.prefetch import prefetch
 from warmturn.client import Client
-from warmturn.console import answer, answer_json, note
 from warmturn.errors import SettingsError
-from warmturn.lookup import find_conversation
-from warmturn.misses import miss_lines
-from warmturn.prefetch import prefetch
 from warmturn.wire import Conversation, Item, LoggedTurn
 
 _LEAST_TO_DELETE = 4

@@ -1,8 +1,8 @@
 """`warmturn stats`: what the server counted."""
 
+from warmturn.cli.console import answer, answer_json
 from warmturn.cli.options import ApiKey, AsJson, Url, connect
-from warmturn.console import answer, answer_json
-from warmturn.statistics import stats_lines
+from warmturn.cli.stats_view import stats_lines
 
 
 def stats(as_json: AsJson = False, url: Url = None, api_key: ApiKey = None) -> None:

@@ -11,7 +11,7 @@ from tests.server.api.page.browser import PATIENCE_MS, Visit
 from tests.server.api.page.conftest import StartVisit
 from tests.support.server import ServerProcess
 
-from warmturn.figures import turn_line
+from warmturn.format import turn_line
 from warmturn.wire import Miss, TurnReport
 
 FIRST_LINE = re.compile(r"^TTFT [\d.,]+ m?s · [\d,]+ of [\d,]+ tokens reused")

@@ -1,0 +1,48 @@
+"""`warmturn chat`: a conversation at the prompt, or through a pipe."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from warmturn.cli.chat.loop import converse
+from warmturn.cli.chat.prompt import Lines, PipedLines, TerminalLines
+from warmturn.cli.chat.session import ChatSession
+from warmturn.cli.chat.turn_view import show_conversation
+from warmturn.cli.console import note
+from warmturn.cli.lookup import LAST, find_conversation
+from warmturn.cli.options import ApiKey, MaxTokens, Reuse, System, Temperature, Url, connect
+from warmturn.settings import history_file
+
+
+def chat(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[CONVERSATION]", help="Which one: id, its beginning, or title.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--continue", "-c", help="Resume that conversation, or the last.")] = False,
+    system: System = None,
+    reuse: Reuse = "state",
+    temperature: Temperature = 0.0,
+    max_tokens: MaxTokens = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Chat at the prompt, or through a pipe.
+
+    Answers go to stdout, the line about each turn to stderr; /help lists what else can be typed.
+    """
+    with connect(url, api_key) as client:
+        session = ChatSession(client, reuse=reuse, max_tokens=max_tokens, temperature=temperature)
+        lines: Lines = TerminalLines(history_file()) if sys.stdin.isatty() else PipedLines()
+        if name is not None or resume:
+            session.resume(find_conversation(client, LAST if name is None else name))
+            if lines.interactive:
+                show_conversation(session)
+        elif lines.interactive:
+            note(f"{', '.join(model.id for model in client.models())} at {client.base_url}; /help lists the commands")
+        if system is not None:
+            session.set_system(system)
+        try:
+            converse(session, lines)
+        finally:
+            session.leave()

@@ -1,0 +1,184 @@
+"""What `warmturn chat` does on the server: the current conversation and how its turns are asked."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+from warmturn.cli.prefetch import prefetch
+from warmturn.client import Client
+from warmturn.errors import ApiError, WarmturnError
+from warmturn.lookback import Lookback
+from warmturn.stream import TurnStream
+from warmturn.wire import DRAFT_OF, Conversation, Item, ReuseMode, Turn, TurnOptions
+
+_T = TypeVar("_T")
+
+_TITLE_LENGTH = 60
+_MAX_METADATA = 512
+"""Characters that a server keeps of one value, as OpenAI's does."""
+_BUSY = 409
+_PATIENCE_SECONDS = 5.0
+
+
+@dataclass
+class ChatSession:
+    """The conversation is created with its first turn, so that one never spoken in leaves no trace."""
+
+    client: Client
+    conversation: Conversation | None = None
+    system: str = ""
+    reuse: ReuseMode = "state"
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    turns: list[Turn] = field(default_factory=list)
+    _is_empty: bool = False
+
+    @contextmanager
+    def say(self, text: str, *, temperature: float | None = None) -> Iterator[TurnStream]:
+        """The turn as it streams. Leaving the block early stops it on the server; the record then stays as it was."""
+        if self.conversation is None:
+            self.conversation = self.client.conversations.create(metadata=self._metadata(text))
+            self._is_empty = True
+        with ExitStack() as stack:
+            entering = self.client.stream(text, **self._options(self.conversation.id, temperature))
+            stream = _when_free(lambda: stack.enter_context(entering))
+            yield stream
+            self.turns.append(stream.turn)
+            self._is_empty = False
+
+    def leave(self) -> None:
+        """A conversation whose only turns were stopped is not worth keeping; where that cannot be told, it stays."""
+        if self.conversation is not None and self._is_empty:
+            with suppress(WarmturnError):
+                self.client.conversations.delete(self.conversation.id)
+        self._is_empty = False
+        self.conversation = None
+
+    def new(self) -> None:
+        self.leave()
+        self.turns.clear()
+
+    def resume(self, conversation: Conversation) -> None:
+        self.leave()
+        self.conversation = conversation
+        self.system = conversation.metadata.get("system", "")
+        self.turns.clear()
+        prefetch(self.client, [conversation])
+
+    def fork(self) -> Conversation | None:
+        """Go on in a copy; the original stays as it is."""
+        if self.conversation is not None:
+            self.conversation = self.client.conversations.fork(self.conversation.id)
+        return self.conversation
+
+    def undo(self) -> str | None:
+        """Take back the last turn; gives what the user had said, or None where there is no turn."""
+        items = self.items()
+        asked = _last_question(items)
+        if self.conversation is None or asked is None:
+            return None
+        for item in reversed(items[asked:]):
+            self.client.conversations.delete_item(self.conversation.id, item.id)
+        return items[asked].text
+
+    @contextmanager
+    def retrying(self) -> Iterator[str | None]:
+        """Gives what the user said last, to be said again within the block; None where there is no turn.
+
+        The block works on a draft, a copy that ends before that turn. Only if the block ends well the chat goes on in
+        it: whatever else happens, to this program or to the server, nothing was taken back. The original stays either
+        way, for deleting it would have the server forget state of the question that both share.
+        """
+        original, items = self.conversation, self.items()
+        asked = _last_question(items)
+        if original is None or asked is None:
+            yield None
+            return
+        self.conversation = draft = self._draft(original, items[:asked])
+        try:
+            yield items[asked].text
+        except BaseException:
+            self.conversation = original
+            with suppress(WarmturnError):
+                _when_free(lambda: self.client.conversations.delete(draft.id))
+            raise
+        with suppress(WarmturnError):
+            self._take_over(original, draft)
+
+    def set_system(self, system: str) -> None:
+        """From the next turn on. Kept with the conversation if short enough, so that resuming it brings it back."""
+        self.system = system
+        if self.conversation is not None:
+            metadata = {**self.conversation.metadata, "system": self._kept_system()}
+            self.conversation = self.client.conversations.update(self.conversation.id, metadata=metadata)
+
+    def look_back(self) -> Lookback | None:
+        """What the conversation's last reply looked at; None where there is none, or the server cannot tell."""
+        if self.conversation is None:
+            return None
+        last = next(self.client.conversations.turns(self.conversation.id, newest_first=True), None)
+        return self.client.look_back(last.id) if last else None
+
+    def items(self) -> list[Item]:
+        return [] if self.conversation is None else list(self.client.conversations.items(self.conversation.id))
+
+    def recent(self, limit: int = 10) -> list[Conversation]:
+        """The newest ones; whoever looks at them is likely to go on with one."""
+        conversations = list(islice(self.client.conversations.list(), limit))
+        prefetch(self.client, conversations)
+        return conversations
+
+    def _metadata(self, first_words: str) -> dict[str, str]:
+        title = " ".join(first_words.split())[:_TITLE_LENGTH]
+        return {"title": title, "system": self._kept_system()}
+
+    def _kept_system(self) -> str:
+        return self.system if len(self.system) <= _MAX_METADATA else ""
+
+    def _options(self, conversation_id: str, temperature: float | None) -> TurnOptions:
+        options: TurnOptions = {
+            "conversation": conversation_id,
+            "reuse": self.reuse,
+            "temperature": self.temperature if temperature is None else temperature,
+        }
+        if self.system:
+            options["instructions"] = self.system
+        if self.max_tokens is not None:
+            options["max_output_tokens"] = self.max_tokens
+        return options
+
+    def _draft(self, original: Conversation, items: Sequence[Item]) -> Conversation:
+        """Of the first items; state and log are shared with the original."""
+        metadata = {**_titled("unfinished", original), DRAFT_OF: original.id}
+        if not items:
+            return self.client.conversations.create(metadata=metadata)
+        return self.client.conversations.fork(original.id, item_id=items[-1].id, metadata=metadata)
+
+    def _take_over(self, original: Conversation, draft: Conversation) -> None:
+        """Title and all, so that it is found where the original was; in this order, so that it is the last used."""
+        earlier = {**original.metadata, **_titled("earlier", original)}
+        self.client.conversations.update(original.id, metadata=earlier)
+        self.conversation = self.client.conversations.update(draft.id, metadata=original.metadata)
+
+
+def _titled(what: str, original: Conversation) -> dict[str, str]:
+    return {"title": f"{what}: {original.title}"[:_MAX_METADATA]}
+
+
+def _last_question(items: Sequence[Item]) -> int | None:
+    return max((number for number, item in enumerate(items) if item.role == "user"), default=None)
+
+
+def _when_free(act: Callable[[], _T]) -> _T:
+    """A turn just stopped may hold the conversation for another step: wait for it rather than fail."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return act()
+        except ApiError as error:
+            if error.status != _BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

@@ -1,0 +1,23 @@
+"""A turn and a conversation as the prompt shows them: answers on stdout, everything else beside them."""
+
+from warmturn.cli.chat.session import ChatSession
+from warmturn.cli.console import answer, note
+from warmturn.format import turn_line
+
+
+def answer_turn(session: ChatSession, text: str, *, temperature: float | None = None) -> None:
+    """Says `text`, prints the answer as it comes, and accounts for it."""
+    with session.say(text, temperature=temperature) as stream:
+        for piece in stream.text():
+            answer(piece, end="")
+    answer("")
+    note(turn_line(session.turns[-1].report))
+
+
+def show_conversation(session: ChatSession) -> None:
+    """What was said so far, for someone who comes back."""
+    conversation = session.conversation
+    if conversation is not None:
+        note(f"{conversation.id}  {conversation.title}".rstrip())
+    for item in session.items():
+        note(f"{'> ' if item.role == 'user' else ''}{item.text}")

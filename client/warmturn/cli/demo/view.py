@@ -1,0 +1,134 @@
+"""What a person sees of the demo."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from warmturn.cli.console import visible
+from warmturn.cli.demo.chart import Series, line_chart
+from warmturn.cli.demo.result import DemoResult, DemoTurn, Restart
+from warmturn.format import PALETTE, main_tier, milliseconds, times
+from warmturn.wire import REUSE_MODES, ReuseMode, TurnReport
+
+_RECOMPUTING: dict[ReuseMode, str] = {
+    "prompt": "the same turn once more, prefilling the whole conversation",
+    "nothing": "the same turn once more, computing everything again for every token",
+}
+
+
+class View:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._mid_line = False
+
+    def introduction(self, model: str, turns: int) -> None:
+        self._print(f"{turns} turns with {model}. Every turn is answered three times on the same history:")
+        self._print("  state    going on from the saved state, as Warmturn does")
+        self._print("  prompt   prefilling the whole conversation, as a stateless server does")
+        self._print("  nothing  computing the whole conversation again for every single token")
+        self._print("In float32 the three must say the same; what differs is the time to the first text (TTFT).")
+
+    def user(self, number: int, text: str) -> None:
+        self._print(f"\n{number:2} > {text}", "bold")
+
+    def piece(self, text: str) -> None:
+        """Of the answer, as it streams."""
+        self._console.print(visible(text), end="", markup=False, soft_wrap=True)
+        self._mid_line = True
+
+    def turn(self, turn: DemoTurn, report: TurnReport, remembered: bool | None) -> None:
+        reused = f"{turn.cached_tokens:,} of {turn.prompt_tokens:,} tokens reused"
+        tier = main_tier(report)
+        first_text = ", ".join(f"{mode} {milliseconds(turn.ttft_ms[mode])}" for mode in ("state", "prompt", "nothing"))
+        same = "same tokens" if turn.same_tokens else "DIFFERENT TOKENS"
+        recalled = {None: "", True: " · remembered", False: " · NOT REMEMBERED"}[remembered]
+        self._on_a_new_line()
+        self._print(f"     TTFT {first_text} · {reused}{f' ({tier})' if tier else ''} · {same}{recalled}", "dim")
+
+    def killed(self) -> None:
+        self._print("\n     kill -9: the server is gone, and with it everything it had in memory", "bold red")
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        with self._console.status(f"[dim]{what} ..."):
+            yield
+
+    @contextmanager
+    def recomputing(self, mode: ReuseMode) -> Iterator[None]:
+        self._on_a_new_line()
+        with self.working(_RECOMPUTING[mode]):
+            yield
+
+    def verdict(self, result: DemoResult) -> None:
+        self._console.print()
+        self._console.print(_table(result.turns))
+        self._print("\nTime to first text by turn (median of each turn and two on either side)", "bold")
+        for line in line_chart(_series(result)):
+            self._console.print(line, soft_wrap=True)
+        self._print("")
+        for sentence in _findings(result):
+            self._print(f"  {sentence}")
+        broken = list(result.broken_promises())
+        for promise in broken:
+            self._print(f"BROKEN: {promise}", "bold red")
+        if not broken:
+            self._print("All promises held.", "bold green")
+
+    def _on_a_new_line(self) -> None:
+        if self._mid_line:
+            self._print("")
+        self._mid_line = False
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style, markup=False, soft_wrap=True)
+
+
+def _smoothed(turns: Sequence[DemoTurn], mode: ReuseMode) -> list[float]:
+    """A lone hiccup of the machine must not squeeze the chart; the table has every figure as it was."""
+    times = [turn.ttft_ms[mode] for turn in turns]
+    return [median(times[max(i - 2, 0) : i + 3]) for i in range(len(times))]
+
+
+def _series(result: DemoResult) -> list[Series]:
+    """The one on saved state last, so that it lies on top."""
+    return [Series(mode, _smoothed(result.turns, mode), PALETTE[mode]) for mode in reversed(REUSE_MODES)]
+
+
+def _table(turns: Sequence[DemoTurn]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("turn", "tokens", "reused", "state", "prompt", "nothing", "saved", "", "same"):
+        table.add_column(heading, justify="right")
+    for turn in turns:
+        ttft = (f"[{PALETTE[mode]}]{milliseconds(turn.ttft_ms[mode])}" for mode in ("state", "prompt", "nothing"))
+        tokens = (str(turn.turn), f"{turn.prompt_tokens:,}", f"{turn.cached_tokens:,}")
+        same = "yes" if turn.same_tokens else "[bold red]NO"
+        table.add_row(*tokens, *ttft, milliseconds(turn.saved_ms), times(turn.speedup), same)
+    return table
+
+
+def _findings(result: DemoResult) -> Iterator[str]:
+    last = result.turns[-1]
+    same = sum(turn.same_tokens for turn in result.turns)
+    yield f"Same answer: {same} of {len(result.turns)} turns gave the same tokens in all three modes."
+    if same < len(result.turns) and not result.same_tokens_promised:
+        yield (
+            f"That is not promised in {result.dtype}, only in float32: where two tokens are nearly as likely, "
+            "rounding decides."
+        )
+    if result.restart is not None:
+        yield _restart(result.restart)
+    yield f"Recall: {result.recall.correct} of {result.recall.asked} facts were remembered."
+    yield (
+        f"Last turn, {last.prompt_tokens:,} tokens: first text after {milliseconds(last.ttft_ms['state'])} instead of "
+        f"{milliseconds(last.ttft_ms['prompt'])} ({times(last.speedup)})."
+    )
+
+
+def _restart(restart: Restart) -> str:
+    found = (
+        f"{restart.cached_tokens:,} tokens of state came from {restart.tier}" if restart.tier else "no state was found"
+    )
+    return f"Restart: killed after turn {restart.after_turn}; in turn {restart.after_turn + 1} {found}."

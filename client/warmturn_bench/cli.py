@@ -1,0 +1,153 @@
+"""`warmturn bench`: load, and what saved state is worth under it."""
+
+import os
+import shlex
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from warmturn.cli.console import answer_json, note, styled_console
+from warmturn.cli.options import ApiKey, AsJson
+from warmturn.cli.signals import ending_on_signals
+from warmturn.own_server import OwnServer
+from warmturn.settings import config_file, load_settings
+from warmturn_bench.options import Options
+from warmturn_bench.report import folder
+from warmturn_bench.result import BenchResult
+from warmturn_bench.run import Bench
+from warmturn_bench.table import show
+from warmturn_bench.view import View
+from warmturn_bench.workload.scenario import ScenarioName
+
+_BUNDLED = "bundled"
+_INTERRUPTED = 130
+_KEY_FLAG = "--api-key"
+_NO_CONTROLS = ("--control-rate", "0")
+"""The server's own checks recompute turns at random; here that is done for every turn, and at known times."""
+
+
+def _option(flag: str, help_text: str, **more: Any) -> Any:
+    return typer.Option(flag, help=help_text, show_default=False, **more)
+
+
+def bench(
+    scenario: Annotated[ScenarioName | None, _option("--scenario", "Kind of conversations; default chat.")] = None,
+    trace: Annotated[
+        Path | None,
+        _option(
+            "--trace",
+            "Conversations from a file instead: Mooncake's format (lengths and shared beginnings are replayed, arrival "
+            "times are not) or ShareGPT's (what users said).",
+        ),
+    ] = None,
+    modes: Annotated[
+        str | None, _option("--modes", "Reuse modes to compare; default state,prompt,nothing if the server knows them.")
+    ] = None,
+    clients: Annotated[
+        int | None, _option("--clients", "Closed loop: so many turns at a time; default 2.", min=1)
+    ] = None,
+    rate: Annotated[
+        float | None,
+        _option("--rate", "Open loop: turns a second on average (Poisson), whatever the server does.", min=0.001),
+    ] = None,
+    conversations: Annotated[
+        int | None, _option("--conversations", "How many; with --duration, how many at a time.", min=1)
+    ] = None,
+    turns: Annotated[int | None, _option("--turns", "Turns of each conversation.", min=1)] = None,
+    duration: Annotated[
+        float | None, _option("--duration", "Seconds of load; the round under way is finished in every mode.", min=0.1)
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed says the same words at the same moments.")] = 1,
+    url: Annotated[
+        str | None, _option("--url", "Measure this server, of any make that speaks OpenAI's API, not an own one.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        _option("--model", "`bundled` (default), a folder, or a hub id; with --url, one that is served there."),
+    ] = None,
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"] | None,
+        _option("--dtype", "Number format of the own server; in float32 all modes must give the same answers."),
+    ] = None,
+    goodput_ttft: Annotated[
+        float, typer.Option("--goodput-ttft", min=0.1, metavar="MS", help="First text within this time is good.")
+    ] = 200.0,
+    ignore_eos: Annotated[
+        bool, typer.Option("--ignore-eos", help="Answers of exactly the drawn length, to compare servers with others.")
+    ] = False,
+    as_json: AsJson = False,
+    report: Annotated[
+        Path | None, _option("--report", "Write a page with plots (index.html) into this folder.")
+    ] = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Put load on a server and compare the reuse modes: latency, throughput, tokens reused, seconds saved.
+
+    Without --url on a server of its own. Exits 1 when turns failed or a promise broke; Ctrl-C gives what there is.
+    """
+    options = Options(
+        scenario,
+        trace,
+        modes,
+        clients,
+        rate,
+        conversations,
+        turns,
+        duration,
+        seed,
+        url,
+        model,
+        dtype,
+        goodput_ttft,
+        ignore_eos,
+    )
+    options.check()
+    if report is not None:
+        folder.prepare(report)
+    with ending_on_signals(), ExitStack() as stack:
+        server = _own_server(options, stack)
+        key = None if server else load_settings({"api_key": api_key}, os.environ, config_file()).api_key
+        running = Bench(options, server, key, _command(), View(styled_console(stderr=True)))
+        result = running.run()
+    if report is not None:
+        folder.write(report, result, running.recording)
+    _tell(result, as_json=as_json)
+    if result.partial:
+        raise typer.Exit(_INTERRUPTED)
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _own_server(options: Options, stack: ExitStack) -> OwnServer | None:
+    if options.url is not None:
+        return None
+    data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmturn-bench-")))
+    flags = ("--dtype", options.dtype) if options.dtype else ()
+    return stack.enter_context(OwnServer(options.model or _BUNDLED, data, *_NO_CONTROLS, *flags))
+
+
+def _tell(result: BenchResult, *, as_json: bool) -> None:
+    if as_json:
+        answer_json(result.as_dict())
+    else:
+        show(styled_console(stderr=False), result)
+    if result.partial:
+        note("warmturn: interrupted; these figures are of a part of the run")
+
+
+def _command() -> str:
+    """As it was given, but for the key: reports are shown to others."""
+    given = sys.argv[1:]
+    hidden = (_hidden(before, word) for before, word in zip(["", *given], given, strict=False))
+    return shlex.join(["warmturn", *hidden])
+
+
+def _hidden(before: str, word: str) -> str:
+    flag, equals, _ = word.partition("=")
+    if before == _KEY_FLAG:
+        return "..."
+    return f"{flag}=..." if equals and flag == _KEY_FLAG else word

@@ -1,0 +1,262 @@
+"""`warmturn chat` against a real server: through a pipe, and at a terminal with a keyboard."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.client.command import WARMTURN, Command, environment
+from tests.client.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, Terminal
+from tests.support.server import ServerProcess
+from tests.support.waiting import wait_until
+
+from warmturn import Client, Item
+
+GREEDY = ("--temperature", "0", "--max-tokens", "6")
+FOOTER = r"TTFT [\d.,]+ m?s · [\d,]+ of [\d,]+ tokens reused"
+
+
+@pytest.fixture
+def command(shared_server: ServerProcess, tmp_path: Path) -> Command:
+    return Command(tmp_path, shared_server.base_url)
+
+
+@pytest.fixture
+def client(shared_server: ServerProcess) -> Iterator[Client]:
+    with Client(shared_server.base_url) as client:
+        yield client
+
+
+def last_items(client: Client) -> list[Item]:
+    return list(client.conversations.items(next(client.conversations.list()).id))
+
+
+def said(client: Client) -> list[str]:
+    return [item.text for item in last_items(client) if item.role == "user"]
+
+
+def test_each_piped_line_is_a_turn(command: Command, client: Client) -> None:
+    done = command("chat", *GREEDY, stdin="hello\n\nhow are\\\nyou?\n")
+    items = last_items(client)
+    assert [item.text for item in items if item.role == "user"] == ["hello", "how are\nyou?"]
+    assert done.ok() == "".join(item.text + "\n" for item in items if item.role == "assistant")
+    assert done.stderr.count("tokens reused") == 2
+    assert next(client.conversations.list()).title == "hello"
+
+
+def test_a_chat_without_a_word_leaves_no_conversation(command: Command, client: Client) -> None:
+    before = len(list(client.conversations.list()))
+    command("chat", stdin="").ok()
+    command("chat", stdin="/help\n/undo\n/retry\n/fork\n/exit\nnever read\n").ok()
+    assert len(list(client.conversations.list())) == before
+
+
+def test_continue_resumes_the_last_or_a_named_one(command: Command, client: Client) -> None:
+    command("chat", *GREEDY, stdin="first\n").ok()
+    first = next(client.conversations.list()).id
+    command("chat", "-c", *GREEDY, stdin="second\n").ok()
+    command("chat", *GREEDY, stdin="other\n").ok()
+    command("chat", "-c", first[:16], *GREEDY, stdin="third\n").ok()
+    texts = [item.text for item in client.conversations.items(first) if item.role == "user"]
+    assert texts == ["first", "second", "third"]
+
+
+def test_undo_takes_back_the_last_turn_and_retry_asks_it_again(command: Command, client: Client) -> None:
+    command("chat", *GREEDY, stdin="one\ntwo\n/undo\nthree\n").ok()
+    assert said(client) == ["one", "three"]
+    done = command("chat", "-c", *GREEDY, stdin="/retry\n")
+    assert said(client) == ["one", "three"]
+    assert done.ok() == last_items(client)[-1].text + "\n"
+    newest, original = list(client.conversations.list())[:2]
+    assert f"now in {newest.id}; {original.id} keeps the earlier answer" in done.stderr
+
+
+def test_fork_leaves_the_original_as_it_is(command: Command, client: Client) -> None:
+    command("chat", *GREEDY, stdin="one\n/fork\ntwo\n").ok()
+    copy, original = (conversation.id for conversation in list(client.conversations.list())[:2])
+    assert [item.text for item in client.conversations.items(copy) if item.role == "user"] == ["one", "two"]
+    assert [item.text for item in client.conversations.items(original) if item.role == "user"] == ["one"]
+
+
+def test_new_and_resume(command: Command, client: Client) -> None:
+    command("chat", *GREEDY, stdin="blue whale\n/new\nred fox\n/resume blue whale\nonce more\n/resume\n").ok()
+    newest, older = list(client.conversations.list())[:2]
+    assert (newest.title, older.title) == ("red fox", "blue whale")
+    assert [item.text for item in client.conversations.items(older.id)][-2] == "once more"
+
+
+def test_system_instructions_stay_with_the_conversation(command: Command, client: Client) -> None:
+    done = command("chat", *GREEDY, stdin="/system Be brief.\nhello\n/system\n")
+    assert "system: Be brief." in done.stderr
+    assert next(client.conversations.list()).metadata["system"] == "Be brief."
+    assert "system: Be brief." in command("chat", "-c", stdin="/system\n").stderr
+    assert "no system" in command("chat", "-c", stdin="/system off\n/system\n").stderr
+    assert next(client.conversations.list()).metadata["system"] == ""
+
+
+def test_reuse_is_switched_and_said(command: Command) -> None:
+    done = command("chat", *GREEDY, stdin="/reuse nothing\nhello\n/reuse magic\n/stats\n/nonsense\n")
+    assert "reuse off (nothing)" in done.stderr
+    assert "unknown mode 'magic'" in done.stderr
+    assert "this chat: 1 turns, 0 of" in done.stderr
+    assert "unknown command /nonsense" in done.stderr
+    assert done.code == 0
+
+
+def test_lookback_shows_what_the_last_answer_looked_at(command: Command) -> None:
+    done = command("chat", *GREEDY, stdin="/lookback\nblue whale\nred fox\n/lookback\n/lookback 1\n/lookback 9\n")
+    none_yet, *shown = done.stderr.split("what the 6 tokens of the answer looked at, ")
+    assert "there is no answer yet" in none_yet
+    assert [lines.partition(":")[0] for lines in shown] == ["all layers", "layer 1 alone"]
+    for lines in shown:
+        turns, _, _ = lines.partition("the tokens that looked back")
+        shares = [float(share) for share in re.findall(r" ([\d.]+)% ", turns)]
+        assert sum(shares) == pytest.approx(100, abs=0.5)
+        assert re.search(r"turn 1 +you +blue whale", turns)
+        assert re.search(r"turn 2 +you +red fox", turns)
+    assert "there is no layer '9'; they count from 0 to 2" in done.stderr
+    assert command("chat", "-c", stdin="/lookback\n").stderr.count("red fox") == 1
+
+
+def test_an_error_ends_a_piped_chat(command: Command) -> None:
+    done = command("chat", *GREEDY, stdin="/resume nobody\nnever said\n")
+    assert (done.code, done.stdout) == (1, "")
+
+
+def test_ctrl_c_ends_a_piped_chat_with_130(endless_server: ServerProcess, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*WARMTURN, "chat", "--url", endless_server.base_url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("tell me a very long story\n")
+        process.stdin.flush()
+        assert process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+
+
+@pytest.fixture
+def at_terminal(shared_server: ServerProcess, tmp_path: Path) -> Terminal:
+    return Terminal([*WARMTURN, "chat"], environment(tmp_path, WARMTURN_URL=shared_server.base_url))
+
+
+def test_at_a_terminal(shared_server: ServerProcess, client: Client, tmp_path: Path) -> None:
+    answers = tmp_path / "answers"
+    home = environment(tmp_path, WARMTURN_URL=shared_server.base_url)
+    with Terminal([*WARMTURN, "chat", *GREEDY], home, stdout=answers) as terminal:
+        terminal.wait_for(r"/help lists the commands")
+        terminal.wait_for(">")
+        terminal.type("hello" + ALT_ENTER + "there" + ENTER)
+        terminal.wait_for(FOOTER)
+        terminal.wait_for(">")
+        terminal.type("tail\\" + ENTER + "end" + ENTER)
+        terminal.wait_for(FOOTER)
+        terminal.wait_for(">")
+        terminal.type(CTRL_D)
+        assert terminal.wait() == 0
+    assert said(client) == ["hello\nthere", "tail\nend"]
+    replies = [item.text for item in last_items(client) if item.role == "assistant"]
+    assert answers.read_text() == "".join(reply + "\n" for reply in replies)
+    assert "hello" in (tmp_path / ".local" / "state" / "warmturn" / "history").read_text()
+
+
+def test_ctrl_c_stops_the_turn_and_not_the_program(endless_server: ServerProcess, tmp_path: Path) -> None:
+    home = environment(tmp_path, WARMTURN_URL=endless_server.base_url)
+    with Terminal([*WARMTURN, "chat"], home) as terminal:
+        terminal.wait_for(">")
+        terminal.type("tell me a very long story" + ENTER)
+        terminal.wait_for(r"long story\s+[^>\s]")
+        terminal.type(CTRL_C)
+        terminal.wait_for("stopped; this turn was not kept")
+        terminal.wait_for(">")
+        terminal.type("another one" + ENTER)
+        terminal.wait_for(r"another one\s+[^>\s]")
+        terminal.type(CTRL_C)
+        terminal.wait_for("stopped; this turn was not kept")
+        terminal.type("/exit" + ENTER)
+        assert terminal.wait() == 0
+    assert "Traceback" not in terminal.screen
+    with Client(endless_server.base_url) as client:
+        assert list(client.conversations.list()) == []
+        _wait_until_idle(client)
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_a_retry_that_is_stopped_takes_nothing_back(endless_server: ServerProcess, tmp_path: Path, how: str) -> None:
+    with Client(endless_server.base_url) as client:
+        one = client.conversations.create(metadata={"title": "kept"})
+        client.respond("hello", conversation=one.id, max_output_tokens=6, temperature=0.0)
+        before = list(client.conversations.items(one.id))
+        home = environment(tmp_path, WARMTURN_URL=endless_server.base_url)
+        with Terminal([*WARMTURN, "chat", "-c", one.id], home) as terminal:
+            terminal.wait_for("> hello")
+            terminal.wait_for(">")
+            terminal.type("/retry" + ENTER)
+            terminal.wait_for(r"/retry\s+[^>\s]")
+            if how == "Ctrl-C":
+                terminal.type(CTRL_C)
+                terminal.wait_for("stopped; this turn was not kept")
+                terminal.type("/exit" + ENTER)
+            else:
+                terminal.process.send_signal(signal.SIGTERM)
+            assert terminal.wait() == (0 if how == "Ctrl-C" else 128 + signal.SIGTERM)
+        assert [conversation.id for conversation in client.conversations.list()] == [one.id]
+        assert list(client.conversations.items(one.id)) == before
+        client.conversations.delete(one.id)
+
+
+def _wait_until_idle(client: Client) -> None:
+    """The server stops computing what nobody reads any more."""
+    wait_until(lambda: not client.stats()["running"], "it still computes", seconds=10)
+
+
+def test_ctrl_c_at_the_prompt_only_clears_it(at_terminal: Terminal) -> None:
+    with at_terminal as terminal:
+        terminal.wait_for(">")
+        terminal.type("half a thou" + CTRL_C)
+        terminal.type("/help" + ENTER)
+        terminal.wait_for("take back the last turn")
+        terminal.type("/exit" + ENTER)
+        assert terminal.wait() == 0
+
+
+def test_colours_only_where_wanted(shared_server: ServerProcess, tmp_path: Path) -> None:
+    for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        home = environment(tmp_path, WARMTURN_URL=shared_server.base_url, **variables)
+        with Terminal([*WARMTURN, "ask", "hello", *GREEDY], home) as terminal:
+            assert terminal.wait() == 0
+        assert ("\x1b[2m" in terminal.raw) == coloured
+
+
+def test_a_model_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    steering = "\x1b]0;owned\x07\x9b2Jplain\ttext"
+    probe = f"from warmturn.cli.console import answer, note; answer({steering!r}); note({steering!r})"
+    with Terminal([sys.executable, "-c", probe], environment(tmp_path)) as terminal:
+        assert terminal.wait() == 0
+    assert terminal.raw.count("\ufffd]0;owned\ufffd\ufffd2Jplain") == 2
+    piped = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True)
+    assert piped.stdout == (steering + "\n").encode()
+
+
+def test_the_chat_outlives_its_server(start_server: object, tmp_path: Path) -> None:
+    server: ServerProcess = start_server()  # type: ignore[operator]
+    home = environment(tmp_path, WARMTURN_URL=server.base_url)
+    with Terminal([*WARMTURN, "chat", *GREEDY], home) as terminal:
+        terminal.wait_for(">")
+        terminal.type("hello" + ENTER)
+        terminal.wait_for(FOOTER)
+        server.kill()
+        terminal.type("anyone?" + ENTER)
+        terminal.wait_for("error: no server")
+        terminal.type("/exit" + ENTER)
+        assert terminal.wait() == 0
