@@ -74,7 +74,6 @@ def test_the_wheel_holds_the_packages_and_nothing_else(code: set[str]) -> None:
     assert code == set().union(*map(_files_of, PACKAGES))
 
 
-@pytest.mark.xfail(reason="the training still lies beside the weights")
 def test_of_the_bundled_model_the_wheel_holds_what_serving_needs(code: set[str]) -> None:
     bundled = {name for name in code if name.startswith("warmturn_server/bundled/")}
     weights = {name for name in bundled if name.startswith("warmturn_server/bundled/model/")}
@@ -106,7 +105,6 @@ def test_the_metadata_say_who_and_where(metadata: Message) -> None:
     assert not [line for line in classifiers if line.startswith("License ::")], "the expression says it"
 
 
-@pytest.mark.xfail(reason="the pictures move to tests/README.md")
 def test_the_description_shows_no_picture_that_lies_beside_it(metadata: Message) -> None:
     """A package index shows the README without the repository around it."""
     assert re.findall(r"!\[[^]]*\]\((?!https:)", str(metadata.get_payload())) == []
