@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -11,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import IO
 
 import torch  # noqa: F401  # before transformers, which does not fail where it is missing, but warns
 from fastapi import FastAPI
@@ -23,21 +20,11 @@ from transformers.utils import logging as transformers_logging
 from . import bundled
 from .api import create_app
 from .chat import Log, build_service, open_local_log, open_shared_log
-from .engine import (
-    ControlMode,
-    Controls,
-    CostModel,
-    Engine,
-    LoadedModel,
-    LogitSketch,
-    ModelRunner,
-    Residents,
-    calibrate,
-    load_model,
-)
-from .engine.device import refuse_more_than_fits
-from .engine.file_hashes import FileHashes
-from .engine.model_loader import first_line, hash_config, runtime_name
+from .data_dir import FileHashes, lock_data_dir
+from .engine import Controls, CostModel, Engine, LoadedModel, LogitSketch, ModelRunner, Residents, calibrate, load_model
+from .engine.model.device import refuse_more_than_fits
+from .engine.model.loader import first_line, hash_config, runtime_name
+from .engine_api import ControlMode
 from .errors import ModelRefused, StartRefused
 from .kvcache import (
     BlockCodec,
@@ -202,19 +189,6 @@ def fingerprint(
         runtime=runtime_name(runner.device),
         precision="exact" if _lossless(settings) else "int8",
     )
-
-
-def lock_data_dir(data_dir: Path) -> IO[str]:
-    """Hold the data folder for this process, for as long as the returned file is open."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (data_dir / "lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise StartRefused(f"another server uses {data_dir}; give this one its own --data-dir") from error
-    except OSError as error:
-        raise StartRefused(f"cannot use {data_dir} as data folder: {error.strerror}; set --data-dir") from error
-    return lock
 
 
 def _controls(settings: Settings, runner: ModelRunner, metrics: Metrics) -> Controls:

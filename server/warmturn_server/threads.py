@@ -7,6 +7,8 @@ too, and are woken up again for every product.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,6 +17,8 @@ from typing import TypeVar
 import torch
 
 _Result = TypeVar("_Result")
+
+_NICENESS = 10
 
 
 def compute_with(num_threads: int) -> None:
@@ -35,3 +39,10 @@ def on_a_thread_of_its_own(call: Callable[[], _Result]) -> _Result:
 
     threading.Thread(target=run, name="warmturn-start", daemon=True).start()
     return ended.result()
+
+
+def yield_to_others() -> None:
+    """Have the calling thread compute without helpers, and at low priority where threads have one: on Linux."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    compute_with(1)

@@ -20,7 +20,8 @@ from tests.benchmarks.held_out import Prompt, hold_dialogues, print_counts, say
 
 from warmturn_mini.data import Turn
 from warmturn_server.build import build_engine
-from warmturn_server.engine import Engine, ReuseMode
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import ReuseMode
 from warmturn_server.settings import Settings
 
 COUNTED = ("turns", "tokens", "reused tokens", "state and full differ", "disk and resident differ")

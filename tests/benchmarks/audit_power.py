@@ -29,10 +29,12 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from warmturn_mini.data import dialogue
 from warmturn_server import bundled
 from warmturn_server.build import build_engine
-from warmturn_server.engine import Engine, GenerationRequest, SamplingParams, Verdict, background
-from warmturn_server.engine.attention import Chunk
+from warmturn_server.engine import Engine, Verdict
+from warmturn_server.engine.audit import replays as background
+from warmturn_server.engine.model.attention import Chunk
+from warmturn_server.engine_api import GenerationRequest, SamplingParams
 from warmturn_server.kvcache import KVBuffer
-from warmturn_server.metrics_controls import ControlMetrics
+from warmturn_server.metrics.controls import ControlMetrics
 from warmturn_server.settings import Settings
 
 TURNS = 12

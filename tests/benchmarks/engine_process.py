@@ -7,7 +7,7 @@ from multiprocessing.managers import BaseManager
 from typing import cast
 
 from warmturn_server.build import build_engine
-from warmturn_server.engine import GenerationRequest, ReuseMode, SamplingParams, TurnReport
+from warmturn_server.engine_api import GenerationRequest, ReuseMode, SamplingParams, TurnReport
 from warmturn_server.settings import Settings
 
 

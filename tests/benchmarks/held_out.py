@@ -9,7 +9,8 @@ from transformers import AutoTokenizer
 
 from warmturn_mini.data import Turn, dialogue
 from warmturn_server import bundled
-from warmturn_server.engine import Engine, Generated, GenerationRequest, ReuseMode, SamplingParams
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import Generated, GenerationRequest, ReuseMode, SamplingParams
 
 TURNS = 30
 FACTS = 10

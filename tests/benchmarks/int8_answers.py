@@ -20,7 +20,8 @@ from tests.support.redis_server import RedisServer
 
 from warmturn_mini.data import Turn
 from warmturn_server.build import build_engine
-from warmturn_server.engine import Engine, ReuseMode
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import ReuseMode
 from warmturn_server.kvcache import PrefixCache
 from warmturn_server.settings import Settings
 

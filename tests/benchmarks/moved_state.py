@@ -22,7 +22,7 @@ from tests.benchmarks.shape_135m import make_model
 from tests.benchmarks.turn_speed import TURN_TOKENS, Row, print_table, tokens
 from tests.support.redis_server import RedisServer
 
-from warmturn_server.engine import ReuseMode, TurnReport
+from warmturn_server.engine_api import ReuseMode, TurnReport
 from warmturn_server.settings import Settings
 from warmturn_server.threads import on_a_thread_of_its_own
 

@@ -23,7 +23,8 @@ from tests.benchmarks.http_overhead import measure_http_overhead
 from tests.benchmarks.shape_135m import VOCABULARY, make_model
 
 from warmturn_server.build import build_engine
-from warmturn_server.engine import Engine, GenerationRequest, ReuseMode, TurnReport
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import GenerationRequest, ReuseMode, TurnReport
 from warmturn_server.settings import Settings
 from warmturn_server.threads import on_a_thread_of_its_own
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from tests.deploy.conftest import DEPLOY, ROOT, Yaml
-from tests.server.chat.test_redis_store import RIGHTS
+from tests.server.chat.storage.redis.test_store import RIGHTS
 
-from warmturn_server.kvcache.redis import COMMANDS, COMMANDS_OF_A_CLUSTER
+from warmturn_server.kvcache.tiers.redis.tier import COMMANDS, COMMANDS_OF_A_CLUSTER
 from warmturn_server.settings import Settings
 
 

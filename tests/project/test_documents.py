@@ -14,7 +14,7 @@ from tests.project.documents import DOCUMENTS, LONG_DOCUMENTS, README, blocks, f
 from tests.support.server import ServerProcess
 
 from warmturn.cli.serve import serve
-from warmturn_server.engine import Miss, MissReason, TurnReport
+from warmturn_server.engine_api import Miss, MissReason, TurnReport
 from warmturn_server.settings import Settings
 
 OPERATIONS: Final = ROOT / "server" / "OPERATIONS.md"

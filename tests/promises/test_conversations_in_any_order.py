@@ -13,7 +13,7 @@ from tests.support.models import SLIDING_WINDOW, TinyModels
 from tests.support.reference import Reference, assert_greedy
 from tests.support.tokenizer import TOKENIZER_SIZE
 
-from warmturn_server.engine import Generated, ReuseMode
+from warmturn_server.engine_api import Generated, ReuseMode
 
 Tokens = tuple[int, ...]
 History = tuple[Tokens, ...]

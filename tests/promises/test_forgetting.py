@@ -9,7 +9,7 @@ from tests.support.conversation import REPLY_TOKENS, Conversation, converse
 from tests.support.engines import greedy, running_engine
 from tests.support.models import TinyModels
 
-from warmturn_server.engine.residents import Residents
+from warmturn_server.engine.kv_pool import Residents
 from warmturn_server.kvcache import DiskTier
 from warmturn_server.kvcache.keys import BlockKey
 

@@ -20,7 +20,7 @@ TRAINING = ROOT / "server" / "training" / "warmturn_mini"
 CLIENT = ROOT / "client" / "warmturn"
 BENCH = ROOT / "client" / "warmturn_bench"
 
-LAYERS = ("api", "chat", "engine", "kvcache")
+LAYERS = ("api", "chat", "engine", "kvcache", "engine_api")
 """From the top down: each may import those after it."""
 HEAVY = {"torch", "transformers", "tokenizers", "numpy", "fastapi", "uvicorn", "safetensors"}
 NEVER = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib", "jsonpickle"}

@@ -11,7 +11,8 @@ from tests.support.engines import all_at_once, greedy, running_engine
 from tests.support.models import SERVED, TinyModels
 from tests.support.reference import Reference, random_ids
 
-from warmturn_server.engine import Engine, Generated, GenerationRequest, Lookback, LookbackRequest, ReuseMode, Seen
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import Generated, GenerationRequest, Lookback, LookbackRequest, ReuseMode, Seen
 
 TOLERANCE = 1e-5
 PROMPT, OUTPUT = 60, 14

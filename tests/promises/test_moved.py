@@ -16,8 +16,9 @@ from tests.support.models import TinyModels
 from tests.support.redis_server import RedisServer
 from tests.support.reference import Reference, Turn, random_ids
 
-from warmturn_server.engine import Engine, Generated, MissReason
-from warmturn_server.engine.lookback import LookbackRequest
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import Generated, MissReason
+from warmturn_server.engine_api.lookback import LookbackRequest
 from warmturn_server.kvcache import BlockKey, FingerprintDigest, Seal
 
 PATIENT = {"redis_wait_ms": 60_000.0}

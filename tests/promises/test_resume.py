@@ -14,8 +14,9 @@ from tests.support.models import SERVED, TinyModels
 from tests.support.reference import Reference, random_ids
 from tests.support.tokenizer import tiny_tokenizer
 
-from warmturn_server.engine import Engine, Generated, MissReason, TurnReport
+from warmturn_server.engine import Engine
 from warmturn_server.engine.admission import Plan
+from warmturn_server.engine_api import Generated, MissReason, TurnReport
 from warmturn_server.kvcache import KVBuffer
 
 pytestmark = pytest.mark.usefixtures("restoring_always_wins")

@@ -11,7 +11,8 @@ from tests.support.engines import all_at_once, greedy, running_engine
 from tests.support.models import CONTEXT_LENGTH, SERVED, SLIDING_WINDOW, TinyModels
 from tests.support.reference import Reference, Turn
 
-from warmturn_server.engine import Engine, ReuseMode
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import ReuseMode
 
 pytestmark = pytest.mark.usefixtures("restoring_always_wins")
 

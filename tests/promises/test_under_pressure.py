@@ -9,7 +9,8 @@ from tests.support.engines import collect, greedy, running_engine
 from tests.support.models import TinyModels
 from tests.support.reference import Reference, assert_greedy, random_ids
 
-from warmturn_server.engine import Engine, Generated, ReuseMode
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import Generated, ReuseMode
 
 CONVERSATIONS = 10
 TURNS = 5

@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 from tests.server.chat.fake_engine import report_on
 
-from warmturn_server import metrics as module
-from warmturn_server.engine import GenerationRequest
+from warmturn_server.engine_api import GenerationRequest
 from warmturn_server.metrics import Metrics
+from warmturn_server.metrics import prometheus as module
 
 
 def totals(metrics: Metrics) -> dict[str, Any]:

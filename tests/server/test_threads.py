@@ -27,7 +27,7 @@ def product():
 NEEDED = "print(on_a_thread_of_its_own(product))"
 SERVED = """
 from warmturn_server.build import build_engine
-from warmturn_server.engine import GenerationRequest, LookbackRequest, SamplingParams
+from warmturn_server.engine_api import GenerationRequest, LookbackRequest, SamplingParams
 from warmturn_server.settings import Settings
 
 engine = build_engine(Settings(data_dir=Path(sys.argv[1]), threads=3, ram_cache=0))

@@ -5,7 +5,7 @@ from typing import Any
 from tests.support.waiting import wait_until
 
 from warmturn_server.engine import Engine
-from warmturn_server.metrics_controls import ControlMetrics
+from warmturn_server.metrics.controls import ControlMetrics
 
 
 def controls_of(engine: Engine) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from tests.support.engines import greedy, running_engine
 from tests.support.reference import Reference, Turn
 
-from warmturn_server.engine import Engine, Generated
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import Generated
 
 REPLY_TOKENS = 10
 

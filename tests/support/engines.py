@@ -9,7 +9,8 @@ from typing import Final
 from tests.support.device import DEVICE
 
 from warmturn_server.build import build_engine
-from warmturn_server.engine import Engine, Generated, GenerationRequest, ReuseMode, SamplingParams, TokenDelta
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import Generated, GenerationRequest, ReuseMode, SamplingParams, TokenDelta
 from warmturn_server.settings import Settings
 
 BLOCK_SIZE: Final = 8

@@ -9,13 +9,13 @@ from typing import Final
 import torch
 from tests.support.device import DEVICE
 
+from warmturn_server.engine_api import Held
 from warmturn_server.kvcache import (
     BlockCodec,
     DiskTier,
     Fingerprint,
     FingerprintDigest,
     GuardedTier,
-    Held,
     KVBuffer,
     KVLayout,
     LayerShape,

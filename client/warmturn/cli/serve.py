@@ -72,7 +72,7 @@ def _serve(given: dict[str, Any]) -> None:
 
         settings = Settings(**given)
 
-        from warmturn_server.serve import serve as run_server  # takes seconds, so a mistyped flag is told before
+        from warmturn_server.serve import serve as run_server
     except ModuleNotFoundError as error:
         _refuse(_INSTALL.format(missing=error.name), _FAILED)
     except ValidationError as error:

@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from ..chat import ChatService
-from . import completions, conversations, errors, models, operations, page, responses
+from . import conversations, errors, models, operations, page
+from .completions import routes as completions
 from .middleware import CountRequests, LimitBody, RequireKey
 from .operations import ServerMetrics
+from .responses import routes as responses
 
 MAX_BODY_BYTES: Final = 2**20
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]

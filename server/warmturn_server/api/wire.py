@@ -7,7 +7,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from ..engine import ReuseMode, SamplingParams
+from ..engine_api import ReuseMode, SamplingParams
 
 TOKEN_IDS: Final = "warmturn.token_ids"
 """The `include` that adds prompt and output token ids to a reply."""

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from transformers import PreTrainedTokenizerBase
 
+from ..engine_api.engine import Generating, TurnEngine
 from .conversations import Conversations, Warming
-from .engine_port import Generating, TurnEngine
-from .ids import ConversationId, ItemId, TurnId, new_item_id
-from .items import Item, Role
-from .log import Log, open_local_log
-from .redis_opening import open_shared_log
-from .requests import TurnRequest
+from .model import Conversation, ConversationId, Item, ItemId, Reply, Role, Turn, TurnId, TurnRequest, new_item_id
 from .running_turn import RunningTurn
 from .service import ChatService
-from .sqlite_store import SqliteStore
-from .store import Append, ConversationStore, Forgotten, LogStatus, Page, StoreCorrupt, StoreFailed, VersionConflict
-from .tokenizer import TextTokenizer
-from .transcript import Transcriber
-from .turns import Conversation, Reply, Turn
+from .storage.backend import Log, open_local_log
+from .storage.redis.open import open_shared_log
+from .storage.sqlite.store import SqliteStore
+from .storage.store import (
+    Append,
+    ConversationStore,
+    Forgotten,
+    LogStatus,
+    Page,
+    StoreCorrupt,
+    StoreFailed,
+    VersionConflict,
+)
+from .transcript.tokenizer import TextTokenizer
+from .transcript.transcript import Transcriber
 
 __all__ = [
     "Append",

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ..engine import Rewrite
+from ..engine_api import Rewrite
 from ..errors import InvalidRequest, NotFound
-from .finder import Base, RecordFinder
-from .ids import ConversationId, ItemId, TurnId
-from .items import Item, as_messages
-from .outline import Outline
-from .records import RecordPart
-from .requests import TurnRequest
-from .rewrite import find_rewrite
-from .store import ConversationStore, Opened
-from .transcript import Transcriber, Transcript
-from .turns import Conversation, Turn, visible_items, visible_turns
+from .lookback.attribution import Outline
+from .model import (
+    Conversation,
+    ConversationId,
+    Item,
+    ItemId,
+    Turn,
+    TurnId,
+    TurnRequest,
+    as_messages,
+    visible_items,
+    visible_turns,
+)
+from .storage.store import ConversationStore, Opened
+from .transcript.record_finder import Base, RecordFinder
+from .transcript.records import RecordPart
+from .transcript.rewrite import find_rewrite
+from .transcript.transcript import Transcriber, Transcript
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,24 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..engine import Held
+from ..engine_api import Held
+from ..engine_api.engine import TurnEngine
 from .context import ContextReader, conversation_not_found, find_conversation, find_item
-from .engine_port import TurnEngine
-from .ids import ConversationId, ItemId, new_conversation_id, new_turn_id
-from .items import Item
-from .locks import ConversationLocks, Lease, holding
-from .notices import Notices
+from .model import (
+    Conversation,
+    ConversationId,
+    Item,
+    ItemId,
+    Turn,
+    new_conversation_id,
+    new_turn_id,
+    visible_items,
+    visible_turns,
+)
 from .recent_misses import RecentMisses
-from .store import Append, ConversationStore, Forgotten, Page
-from .turns import Conversation, Turn, visible_items, visible_turns
+from .storage.invalidation import Notices
+from .storage.locks import ConversationLocks, Lease, holding
+from .storage.store import Append, ConversationStore, Forgotten, Page
 
 _LOOK_SECONDS = 0.05
 

@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from .ids import ConversationId, TurnId
-from .turns import Turn
+from .model import ConversationId, Turn, TurnId
 
 _REMEMBERED: Final = 256
 _SHOWN: Final = 32

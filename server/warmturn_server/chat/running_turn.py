@@ -7,15 +7,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 
-from ..engine import Finish, Lookback, TokenDelta
+from ..engine_api import Finish, Lookback, TokenDelta
+from ..engine_api.engine import Generating
 from .context import TurnContext
-from .engine_port import Generating
-from .ids import TurnId, new_item_id
-from .items import Item
-from .lookback import Json, Tokens, lookback_object
-from .requests import TurnRequest
-from .tokenizer import TextTokenizer
-from .turns import Reply, Turn
+from .lookback.view import Json, Tokens, lookback_object
+from .model import Item, Reply, Turn, TurnId, TurnRequest, new_item_id
+from .transcript.tokenizer import TextTokenizer
 
 Commit = Callable[[Turn, tuple[int, ...]], None]
 

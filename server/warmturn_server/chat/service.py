@@ -6,24 +6,22 @@ import asyncio
 import time
 from functools import partial
 
-from ..engine import GenerationRequest
+from ..engine_api import GenerationRequest
+from ..engine_api.engine import TurnEngine
 from ..errors import InvalidRequest, NotFound
 from .context import ContextReader, TurnContext
 from .conversations import Conversations
-from .engine_port import TurnEngine
-from .ids import TurnId, new_turn_id
-from .locks import ConversationLocks, Lease, LocalLocks
-from .lookback import Json
-from .looking_back import LookingBack
-from .notices import NobodyElse, Notices
+from .lookback.replay import LookingBack
+from .lookback.view import Json
+from .model import Turn, TurnId, TurnRequest, new_turn_id
 from .recent_misses import RecentMisses
-from .requests import TurnRequest
 from .running_turn import RunningTurn
-from .store import Append, ConversationStore, LogStatus
-from .text_index import beginnings, own_beginnings
-from .tokenizer import TextTokenizer
-from .transcript import Transcriber
-from .turns import Turn
+from .storage.invalidation import NobodyElse, Notices
+from .storage.locks import ConversationLocks, Lease, LocalLocks
+from .storage.store import Append, ConversationStore, LogStatus
+from .transcript.prefix_digests import beginnings, own_beginnings
+from .transcript.tokenizer import TextTokenizer
+from .transcript.transcript import Transcriber
 
 
 class ChatService:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engine_api import MissReason
+from ..engine_api.request import GenerationRequest, ReuseMode
 from ..errors import ContextLengthExceeded
-from ..kvcache import KVBuffer, MissReason, Patience, PrefixCache, PrefixMatch, reusable_tokens, round_up
-from .cost_model import CostModel
-from .model_runner import ModelRunner
-from .request import GenerationRequest, ReuseMode
-from .residents import Resident, Residents, TokenArray, common_prefix
+from ..kvcache import KVBuffer, Patience, PrefixCache, PrefixMatch, reusable_tokens, round_up
+from .kv_pool import Resident, Residents, TokenArray, common_prefix
+from .model.cost_model import CostModel
+from .model.runner import ModelRunner
 from .sequence import Prefix, Sequence
 
 RESIDENT = "resident"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..engine_api.report import TurnReport
+from ..engine_api.request import GenerationRequest, ReuseMode
 from ..kvcache import reusable_tokens
-from .report import TurnReport
-from .request import GenerationRequest, ReuseMode
 
 NOT_HELD: Final = "nothing"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-from .token_stream import TokenStream
+from ..engine_api.token_stream import TokenStream
 
 
 class Detokenizer:

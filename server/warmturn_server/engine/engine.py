@@ -13,19 +13,20 @@ from functools import partial
 
 from tokenizers import Tokenizer
 
+from ..engine_api import Held
+from ..engine_api.report import Generated, TokenDelta, TokenLogprobs
+from ..engine_api.request import GenerationRequest, ReuseMode, SamplingParams
 from ..errors import InvalidRequest, Overloaded
-from ..kvcache import Held, PrefixCache, Saver, Warmer
+from ..kvcache import PrefixCache, Saver, Warmer
 from ..threads import compute_with
 from .admission import RESIDENT, Admission
-from .control import Controls, ControlTurn
-from .cost_model import CostModel
+from .audit.control import Controls, ControlTurn
+from .delivery import Courier, Generation
 from .detokenizer import Detokenizer
-from .generation import Courier, Generation
+from .kv_pool import Residents
 from .loop import EngineLoop, EngineObserver
-from .model_runner import ModelRunner
-from .report import Generated, TokenDelta, TokenLogprobs
-from .request import GenerationRequest, ReuseMode, SamplingParams
-from .residents import Residents
+from .model.cost_model import CostModel
+from .model.runner import ModelRunner
 from .scheduler import Scheduler
 from .sequence import Sequence, Sink
 

@@ -13,21 +13,21 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from ..engine_api.report import Finish, FinishReason, TokenDelta, TokenLogprobs, TurnReport
+from ..engine_api.request import ReuseMode
 from ..errors import EngineFailed
 from ..kvcache import PrefixCache, Restored, Saver
 from ..threads import compute_with
 from .admission import Admission, Plan
 from .affinity import held_in
-from .audit import Verdict
-from .background import Background, NewReplay
-from .control import Controls, ControlTurn
-from .cost_model import CostModel
-from .lookbacks import Lookbacks
-from .model_runner import ModelRunner, Work
-from .report import Finish, FinishReason, TokenDelta, TokenLogprobs, TurnReport
-from .request import ReuseMode
-from .residents import Resident, Residents
-from .sampler import most_likely
+from .audit.control import Controls, ControlTurn
+from .audit.replays import Background, NewReplay
+from .audit.verdict import Verdict
+from .kv_pool import Resident, Residents
+from .lookback.worker import Lookbacks
+from .model.cost_model import CostModel
+from .model.runner import ModelRunner, Work
+from .sampling.sampler import most_likely
 from .savings import MeasuredSavings
 from .scheduler import Scheduler
 from .sequence import Sequence, now

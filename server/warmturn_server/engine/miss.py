@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ..kvcache import Gap, MissReason, PrefillSeconds, reusable_tokens
-from .request import GenerationRequest, ReuseMode, Rewrite
+from ..engine_api import MissReason
+from ..engine_api.report import Miss
+from ..engine_api.request import GenerationRequest, ReuseMode
+from ..kvcache import Gap, PrefillSeconds, reusable_tokens
 
 _BLOCK_DIGITS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """Where reuse stopped short of what the conversation had, and why.
-
-    `lost_tokens` had state and were computed again, which made the prefill about `cost_ms` longer; where restoring them
-    was expected to take longer, `restore_ms` says how long. `block` begins as the name of the block's file does.
-    `rewrite` is set where a template changed history, even if reuse stopped before that.
-    """
-
-    at_token: int
-    reason: MissReason
-    lost_tokens: int = 0
-    cost_ms: float | None = None
-    restore_ms: float | None = None
-    tier: str | None = None
-    block: str | None = None
-    rewrite: Rewrite | None = None
 
 
 def explain(

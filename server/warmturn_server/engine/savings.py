@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from .report import TurnReport
-from .request import GenerationRequest, ReuseMode
+from ..engine_api.report import TurnReport
+from ..engine_api.request import GenerationRequest, ReuseMode
 
 _REMEMBERED = 4096
 _Prompt = tuple[str, tuple[int, ...]]

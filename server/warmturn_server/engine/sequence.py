@@ -6,15 +6,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..engine_api.report import (
+    ControlMode,
+    ControlReport,
+    FinishReason,
+    Miss,
+    RecomputeSource,
+    TokenDelta,
+    TokenLogprobs,
+    TurnReport,
+)
+from ..engine_api.request import GenerationRequest, ReuseMode
 from ..kvcache import Gap, KVBuffer
-from .control import Control, ControlMode, ControlReport
-from .cost_model import CostModel
+from .audit.control import Control
 from .detokenizer import Detokenizer
-from .miss import Miss, explain
-from .queries import Queries
-from .report import FinishReason, RecomputeSource, TokenDelta, TokenLogprobs, TurnReport
-from .request import GenerationRequest, ReuseMode
-from .sampler import Sampler
+from .lookback.capture import Queries
+from .miss import explain
+from .model.cost_model import CostModel
+from .sampling.sampler import Sampler
 
 Sink = Callable[[TokenDelta | BaseException], None]
 

@@ -1,26 +1,25 @@
 """Saved K and V: their names, their bytes, the places they are kept, and how they come back."""
 
-from .bandwidth import Bandwidth
 from .buffer import KVBuffer, KVSnapshot, round_up
 from .codec import BlockCodec, CorruptBlock, ForeignBlock
-from .disk import DiskTier
-from .far import FarTier, Patience, PrefillSeconds
 from .fingerprint import Fingerprint, FingerprintDigest
-from .gap import Gap, MissReason
-from .guard import GuardedTier
-from .int8 import Int8
 from .keys import BlockKey, BlockSpan, reusable_tokens
 from .layout import KVLayout, LayerShape
-from .packing import Packing, Plain, Zstd
+from .match import PrefixMatch, Restored
+from .miss import Gap
+from .prefetcher import Warmer
 from .prefix_cache import PrefixCache
-from .prefix_match import PrefixMatch, Restored
-from .priority import yield_to_others
-from .ram import RamTier
-from .redis import RedisTier
+from .restore_policy import Bandwidth
 from .saver import Saver
-from .seal import Seal
-from .tier import Block, Tier, TierFull, TierUnavailable
-from .warmer import Held, Warmer
+from .tiers.disk import DiskTier
+from .tiers.guard import GuardedTier
+from .tiers.ram import RamTier
+from .tiers.redis.compression import Packing, Plain, Zstd
+from .tiers.redis.envelope import Seal
+from .tiers.redis.int8 import Int8
+from .tiers.redis.tier import RedisTier
+from .tiers.remote import FarTier, Patience, PrefillSeconds
+from .tiers.tier import Block, Tier, TierFull, TierUnavailable
 
 __all__ = [
     "Bandwidth",
@@ -36,13 +35,11 @@ __all__ = [
     "ForeignBlock",
     "Gap",
     "GuardedTier",
-    "Held",
     "Int8",
     "KVBuffer",
     "KVLayout",
     "KVSnapshot",
     "LayerShape",
-    "MissReason",
     "Packing",
     "Patience",
     "Plain",
@@ -61,5 +58,4 @@ __all__ = [
     "Zstd",
     "reusable_tokens",
     "round_up",
-    "yield_to_others",
 ]

@@ -8,18 +8,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from .bandwidth import Bandwidth
-from .block_reader import BlockReader, Piece
+from ..engine_api.report import MissReason
 from .buffer import KVBuffer, KVSnapshot, beside_the_model
 from .codec import BlockCodec
-from .far import FarTier, Late, Patience, PrefillSeconds
 from .fingerprint import FingerprintDigest
-from .gap import Gap, MissReason
-from .guard import GuardedTier
 from .keys import BlockKey, BlockSpan, blocks_of, chain_seed, every_block, next_key
-from .prefix_match import Holders, PrefixMatch, Restored, find_prefix
+from .match import Holders, PrefixMatch, Restored, find_prefix
+from .miss import Gap
 from .quarantine import Quarantine
-from .tier import Block
+from .reader import BlockReader, Piece
+from .restore_policy import Bandwidth
+from .tiers.guard import GuardedTier
+from .tiers.remote import FarTier, Late, Patience, PrefillSeconds
+from .tiers.tier import Block
 
 WAIT_SECONDS = 0.075
 """How much later than by recomputing a turn may be answered because a tier over the network lets it wait."""

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
+from ..threads import yield_to_others
 from .buffer import KVSnapshot
-from .guard import GuardedTier
 from .prefix_cache import PrefixCache
-from .priority import yield_to_others
+from .tiers.guard import GuardedTier
 
 MAX_WAITING = 64
 MAX_WAITING_FAR = 16

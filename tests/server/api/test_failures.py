@@ -8,7 +8,7 @@ import pytest
 from tests.server.api.in_process import client_of
 from tests.server.chat.driver import Chat, user
 
-from warmturn_server.api.responses_stream import ResponseEvents
+from warmturn_server.api.responses.events import ResponseEvents
 from warmturn_server.chat import TurnRequest
 from warmturn_server.errors import EngineFailed, Overloaded
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 import pytest
-from tests.server.chat.tokenizers_of_other_kinds import puts_a_space_first
+from tests.server.chat.transcript.tokenizers_of_other_kinds import puts_a_space_first
 from tests.support.templates import CHATML
 from tests.support.tokenizer import chat_tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from warmturn_server.api.logprobs import logprob_objects
+from warmturn_server.api.reply import logprob_objects
 from warmturn_server.chat import TextTokenizer
-from warmturn_server.engine import TokenLogprobs
+from warmturn_server.engine_api import TokenLogprobs
 
 
 @pytest.mark.parametrize("kind", [lambda: chat_tokenizer(CHATML), puts_a_space_first])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.server.chat.driver import Chat
-from tests.server.chat.test_transcript import TOKENIZERS
+from tests.server.chat.transcript.test_transcript import TOKENIZERS
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import DURABLE, RedisServer
 

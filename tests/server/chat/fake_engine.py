@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from tests.support.models import IM_END
 
 from warmturn_server.chat import TextTokenizer
-from warmturn_server.engine import Finish, GenerationRequest, Held, ReuseMode, TokenDelta, TurnReport
 from warmturn_server.engine.detokenizer import Detokenizer
+from warmturn_server.engine_api import Finish, GenerationRequest, Held, ReuseMode, TokenDelta, TurnReport
 
 
 def report_on(request: GenerationRequest) -> TurnReport:

@@ -3,8 +3,8 @@
 from itertools import count
 
 from warmturn_server.chat import Append, Conversation, ConversationId, Item, ItemId, Reply, Turn, TurnId
-from warmturn_server.chat.records import RecordPart
-from warmturn_server.chat.text_index import beginnings, own_beginnings
+from warmturn_server.chat.transcript.prefix_digests import beginnings, own_beginnings
+from warmturn_server.chat.transcript.records import RecordPart
 
 VOCABULARY = "tokenizer-1"
 _numbers = count()

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.server.chat.driver import Chat, message
-from tests.server.chat.test_transcript import spell
+from tests.server.chat.transcript.test_transcript import spell
 from tests.support.models import IM_END
 
 from warmturn_server.chat import new_item_id

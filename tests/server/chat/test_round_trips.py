@@ -8,10 +8,10 @@ from tests.server.chat.fake_engine import FakeEngine
 from tests.support.redis_server import RedisServer
 
 from warmturn_server.chat import ChatService, Item, Transcriber, Turn, TurnRequest
-from warmturn_server.chat.redis_locks import RedisLocks
-from warmturn_server.chat.redis_log import RedisLog
-from warmturn_server.chat.redis_store import RedisStore
-from warmturn_server.chat.redis_values import Signer
+from warmturn_server.chat.storage.redis.locks import RedisLocks
+from warmturn_server.chat.storage.redis.scripts import RedisLog
+from warmturn_server.chat.storage.redis.store import RedisStore
+from warmturn_server.chat.storage.redis.values import Signer
 
 
 class CountingLog(RedisLog):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.server.chat.driver import Chat, user
-from tests.server.chat.test_transcript import spell
+from tests.server.chat.transcript.test_transcript import spell
 from tests.support.models import IM_END
 from tests.support.templates import CHATML
 from tests.support.tokenizer import chat_tokenizer

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.server.chat.driver import Chat, message, user
-from tests.server.chat.test_transcript import spell
+from tests.server.chat.transcript.test_transcript import spell
 from tests.support.models import IM_END
 from tests.support.templates import STRIPS_THINKING
 from tests.support.tokenizer import chat_tokenizer

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.tokenizer import TOKENIZER_SIZE, tiny_tokenizer
 
-from warmturn_server.engine import GenerationRequest, SamplingParams
 from warmturn_server.engine.detokenizer import Detokenizer
 from warmturn_server.engine.sequence import Sequence
+from warmturn_server.engine_api import GenerationRequest, SamplingParams
 
 TOKENIZER = tiny_tokenizer()
 IDS = st.lists(st.integers(0, TOKENIZER_SIZE - 1), max_size=40)

@@ -12,17 +12,9 @@ from tests.support.models import END_OF_TEXT, IM_END
 from tests.support.reference import Reference, random_ids
 from tests.support.steps import Steps
 
-from warmturn_server.engine import (
-    Engine,
-    Generated,
-    GenerationRequest,
-    ModelRunner,
-    ReuseMode,
-    SamplingParams,
-    TokenDelta,
-    Work,
-)
+from warmturn_server.engine import Engine, ModelRunner, Work
 from warmturn_server.engine.admission import Admission
+from warmturn_server.engine_api import Generated, GenerationRequest, ReuseMode, SamplingParams, TokenDelta
 from warmturn_server.errors import EngineFailed
 
 PROMPT = random_ids(random.Random(0), 12)

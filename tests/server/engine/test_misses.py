@@ -14,8 +14,9 @@ from tests.support.engines import greedy, running_engine
 from tests.support.models import TinyModels
 from tests.support.reference import random_ids
 
-from warmturn_server.engine import Engine, GenerationRequest, Miss, MissReason, Reading, Rewrite
+from warmturn_server.engine import Engine
 from warmturn_server.engine.miss import explain
+from warmturn_server.engine_api import GenerationRequest, Miss, MissReason, Reading, Rewrite
 
 PROMPT = random_ids(random.Random(1), 60)
 SECOND = random_ids(random.Random(2), 10)

@@ -13,7 +13,8 @@ from tests.support.engines import all_at_once, collect, greedy
 from tests.support.reference import Reference, Turn, random_ids
 from tests.support.steps import Steps
 
-from warmturn_server.engine import Engine, Generated, MissReason, ReuseMode
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import Generated, MissReason, ReuseMode
 
 FIELDS = {
     "reuse",

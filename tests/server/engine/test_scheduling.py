@@ -11,7 +11,8 @@ from tests.support.models import CONTEXT_LENGTH
 from tests.support.reference import Reference, random_ids
 from tests.support.steps import Steps
 
-from warmturn_server.engine import Engine, Generated, ReuseMode
+from warmturn_server.engine import Engine
+from warmturn_server.engine_api import Generated, ReuseMode
 from warmturn_server.errors import ContextLengthExceeded, InvalidRequest, Overloaded
 
 BUDGET = 16

@@ -20,7 +20,8 @@ from tests.support.state import (
     token_ids,
 )
 
-from warmturn_server.kvcache import Fingerprint, KVBuffer, MissReason, PrefixCache, Restored, Tier, TierUnavailable
+from warmturn_server.engine_api import MissReason
+from warmturn_server.kvcache import Fingerprint, KVBuffer, PrefixCache, Restored, Tier, TierUnavailable
 from warmturn_server.kvcache.keys import blocks_of, chain_seed
 
 LONGEST = 5 * BLOCK_SIZE + 1

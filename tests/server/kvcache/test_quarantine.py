@@ -16,7 +16,8 @@ from tests.support.state import (
     token_ids,
 )
 
-from warmturn_server.kvcache import Block, BlockKey, KVBuffer, MissReason, PrefixCache, RamTier, TierFull
+from warmturn_server.engine_api import MissReason
+from warmturn_server.kvcache import Block, BlockKey, KVBuffer, PrefixCache, RamTier, TierFull
 
 COUNT = 5 * BLOCK_SIZE + 1
 

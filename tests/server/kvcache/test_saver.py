@@ -10,7 +10,7 @@ from tests.support.waiting import wait_until
 from warmturn_server.kvcache import KVSnapshot, PrefixCache, RamTier, Saver
 from warmturn_server.kvcache.keys import BlockKey
 from warmturn_server.kvcache.saver import MAX_WAITING, MAX_WAITING_FAR
-from warmturn_server.kvcache.tier import Medium
+from warmturn_server.kvcache.tiers.tier import Medium
 
 
 class Gate(RamTier):

@@ -1,0 +1,141 @@
+"""The Chat Completions API's request body and its two reply objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from ...chat import RunningTurn
+from ..json import Json
+from ..messages import InputMessage
+from ..wire import AnyList, Count, FieldRefused, Metadata, SamplingFields, ShortText
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool | None = None
+
+
+class CreateCompletion(SamplingFields):
+    """Body of `POST /v1/chat/completions`; the same rules as for responses."""
+
+    messages: Annotated[list[InputMessage], Field(min_length=1, max_length=4096)]
+    model: ShortText | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    metadata: Metadata | None = None
+    tools: AnyList | None = None
+    tool_choice: object = None
+    functions: AnyList | None = None
+    function_call: object = None
+    response_format: dict[str, object] | None = None
+    logit_bias: dict[str, float] | None = None
+    modalities: Annotated[list[ShortText], Field(max_length=8)] | None = None
+    audio: dict[str, object] | None = None
+    user: ShortText | None = None
+
+    @model_validator(mode="after")
+    def _means_what_it_says(self) -> Self:
+        for name in ("tool_choice", "function_call"):
+            if getattr(self, name) not in (None, "none", "auto"):
+                raise FieldRefused(name, "must be 'auto' or 'none': this server calls no tools")
+        if (self.response_format or {}).get("type", "text") != "text":
+            raise FieldRefused("response_format", "must be {'type': 'text'}: structured output is not supported")
+        if self.logit_bias:
+            raise FieldRefused("logit_bias", "is not supported")
+        if self.audio is not None:
+            raise FieldRefused("audio", "is not supported: this server answers in text only")
+        if set(self.modalities or ()) - {"text"}:
+            raise FieldRefused("modalities", "must be ['text']: this server answers in text only")
+        if self.top_logprobs and not self.logprobs:
+            raise FieldRefused("top_logprobs", "needs logprobs to be true")
+        return self
+
+    @property
+    def limit(self) -> int | None:
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def num_logprobs(self) -> int | None:
+        return self.top_logprobs or 0 if self.logprobs else None
+
+    @property
+    def wants_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+def completion_object(turn: RunningTurn, logprobs: list[Json] | None, extras: Json) -> Json:
+    reply = turn.result.reply
+    assert reply is not None
+    return {
+        **_head(turn, "chat.completion"),
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": turn.result.output[0].text, "refusal": None},
+                "logprobs": _logprobs(logprobs),
+                "finish_reason": finish_reason(turn),
+            }
+        ],
+        "usage": usage_object(reply.report, reply.output_tokens),
+        "warmturn": extension(turn, extras),
+    }
+
+
+def chunk_object(
+    turn: RunningTurn, delta: Mapping[str, object], logprobs: list[Json] | None = None, finish: str | None = None
+) -> Json:
+    choice = {"index": 0, "delta": dict(delta), "logprobs": _logprobs(logprobs), "finish_reason": finish}
+    return {**_head(turn, "chat.completion.chunk"), "choices": [choice]}
+
+
+def usage_chunk_object(turn: RunningTurn) -> Json:
+    reply = turn.result.reply
+    assert reply is not None
+    return {
+        **_head(turn, "chat.completion.chunk"),
+        "choices": [],
+        "usage": usage_object(reply.report, reply.output_tokens),
+    }
+
+
+def finish_reason(turn: RunningTurn) -> str:
+    """A turn that was cancelled has no reason in this API; it was cut short."""
+    reply = turn.result.reply
+    return "stop" if reply and reply.finish_reason == "stop" else "length"
+
+
+def extension(turn: RunningTurn, extras: Json) -> Json:
+    reply = turn.result.reply
+    assert reply is not None
+    return {**reply.report, **extras}
+
+
+def usage_object(report: Mapping[str, Any], output_tokens: int) -> Json:
+    return {
+        "prompt_tokens": report["prompt_tokens"],
+        "completion_tokens": output_tokens,
+        "total_tokens": report["prompt_tokens"] + output_tokens,
+        "prompt_tokens_details": {"cached_tokens": report["cached_tokens"], "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }
+
+
+def _head(turn: RunningTurn, kind: str) -> Json:
+    return {
+        "id": turn.id.replace("resp_", "chatcmpl-", 1),
+        "object": kind,
+        "created": turn.created_at,
+        "model": turn.model_name,
+        "service_tier": "default",
+        "system_fingerprint": None,
+    }
+
+
+def _logprobs(entries: list[Json] | None) -> Json | None:
+    return None if entries is None else {"content": entries, "refusal": None}

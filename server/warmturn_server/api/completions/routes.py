@@ -1,0 +1,78 @@
+"""`/v1/chat/completions`: the stateless way. The whole conversation comes with every request; its state is found."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ...chat import RunningTurn, TextTokenizer, TurnRequest
+from ...engine_api import TokenLogprobs
+from ...errors import InvalidRequest
+from ..caller import Service, Tenant, check_model
+from ..errors import error_in_stream
+from ..json import Json, JsonReply
+from ..messages import as_items
+from ..reply import collect, extras, logprob_objects
+from ..sse import DONE, EventStream, data_event
+from .body import CreateCompletion, chunk_object, completion_object, extension, finish_reason, usage_chunk_object
+
+router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
+
+
+@router.post("")
+async def create(body: CreateCompletion, request: Request, service: Service, tenant: Tenant) -> Response:
+    check_model(service, body.model)
+    with _input_is_messages():
+        turn = await service.start(_turn_request(body, tenant))
+    if body.stream:
+        return EventStream(turn, _chunks(body, turn, service.tokenizer))
+    logprobs = _logprobs(body, service.tokenizer, await collect(turn, request))
+    return JsonReply(completion_object(turn, logprobs, await extras(body, turn, service.tokenizer)))
+
+
+def _turn_request(body: CreateCompletion, tenant: str) -> TurnRequest:
+    return TurnRequest(
+        input=as_items(body.messages),
+        tenant=tenant,
+        sampling=body.sampling(body.limit, body.num_logprobs),
+        reuse=body.reuse_mode,
+        lookback=body.wants_lookback,
+    )
+
+
+@contextmanager
+def _input_is_messages() -> Iterator[None]:
+    """What a turn is given has another name in this API, and a refusal has to name what the caller sent."""
+    try:
+        yield
+    except InvalidRequest as error:
+        if error.param == "input":
+            error.param = "messages"
+        raise
+
+
+async def _chunks(body: CreateCompletion, turn: RunningTurn, tokenizer: TextTokenizer) -> AsyncIterator[bytes]:
+    """With `include_usage` all chunks have a usage, null but for the last one."""
+    usage = {"usage": None} if body.wants_usage else {}
+    try:
+        yield data_event({**chunk_object(turn, {"role": "assistant", "content": ""}), **usage})
+        async for delta in turn.deltas():
+            logprobs = _logprobs(body, tokenizer, delta.logprobs)
+            if delta.text or logprobs:
+                yield data_event({**chunk_object(turn, {"content": delta.text}, logprobs), **usage})
+        report = {"warmturn": extension(turn, await extras(body, turn, tokenizer))}
+        yield data_event({**chunk_object(turn, {}, finish=finish_reason(turn)), **usage, **report})
+        if body.wants_usage:
+            yield data_event({**usage_chunk_object(turn), **report})
+    except Exception as error:
+        yield data_event({"error": error_in_stream(turn.id, error)})
+    yield DONE
+
+
+def _logprobs(
+    body: CreateCompletion, tokenizer: TextTokenizer, logprobs: list[TokenLogprobs] | tuple[TokenLogprobs, ...]
+) -> list[Json] | None:
+    return logprob_objects(tokenizer, logprobs) if body.logprobs else None

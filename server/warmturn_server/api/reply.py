@@ -1,0 +1,66 @@
+"""A turn that is answered in one piece, and what its reply carries on request: token ids, look-back, logprobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from fastapi import Request
+
+from ..chat import ChatService, RunningTurn, TextTokenizer, Turn
+from ..engine_api import TokenLogprobs
+from ..errors import InvalidRequest
+from .json import Json
+from .sse import cancel_on_disconnect
+from .wire import LOOKBACK, SamplingFields
+
+
+async def collect(turn: RunningTurn, request: Request) -> list[TokenLogprobs]:
+    """Runs the turn to its end and gives its log-probabilities; a client that goes away ends it."""
+    watcher = asyncio.create_task(cancel_on_disconnect(request, turn))
+    try:
+        return [entry async for delta in turn.deltas() for entry in delta.logprobs]
+    finally:
+        watcher.cancel()
+        turn.close()
+
+
+async def extras(body: SamplingFields, turn: RunningTurn, tokenizer: TextTokenizer) -> Json:
+    """Read it when the turn is over: a look-back is made after the reply."""
+    asked: Json = {}
+    if body.wants_token_ids:
+        asked["prompt_token_ids"] = list(turn.prompt_token_ids)
+        asked["output_token_ids"] = list(turn.output_token_ids)
+    if body.wants_lookback:
+        asked["lookback"] = await turn.lookback(tokenizer)
+    return asked
+
+
+async def later_extras(request: Request, turn: Turn, service: ChatService) -> Json:
+    """The same for a reply of long ago, as far as it can be had: `?include=`, or `include[]` as of OpenAI's client."""
+    query = request.query_params
+    asked = [*query.getlist("include"), *query.getlist("include[]")]
+    for name in asked:
+        if name.startswith("warmturn.") and name != LOOKBACK:
+            raise InvalidRequest(f"{name!r} cannot be included later; there is {LOOKBACK!r}", param="include")
+    return {"lookback": await service.look_back(turn)} if LOOKBACK in asked else {}
+
+
+def logprob_objects(tokenizer: TextTokenizer, logprobs: Iterable[TokenLogprobs]) -> list[Json]:
+    """One object a token. Special tokens are left out: they are not part of the text."""
+    return [
+        {
+            **_token(tokenizer, entry.token_id, entry.logprob),
+            "top_logprobs": [_token(tokenizer, token_id, logprob) for token_id, logprob in entry.top],
+        }
+        for entry in logprobs
+        if not tokenizer.is_special(entry.token_id)
+    ]
+
+
+def _token(tokenizer: TextTokenizer, token_id: int, logprob: float) -> Json:
+    return {
+        "token": tokenizer.token_text(token_id),
+        "logprob": max(logprob, -9999.0),
+        "bytes": list(tokenizer.token_bytes(token_id)),
+    }

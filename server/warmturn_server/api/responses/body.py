@@ -1,0 +1,184 @@
+"""The Responses API's request body and response object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from ...chat import Item, RunningTurn, Turn
+from ..json import Json
+from ..messages import Messages, item_object
+from ..wire import AnyList, AnyObject, Count, FieldRefused, Metadata, SamplingFields, ShortText, Text
+
+_LOGPROBS: Final = "message.output_text.logprobs"
+
+_STATUS: Final[Mapping[str, str]] = {"stop": "completed", "length": "incomplete", "cancelled": "cancelled"}
+
+
+class ConversationReference(BaseModel):
+    id: ShortText
+
+
+class CreateResponse(SamplingFields):
+    """Body of `POST /v1/responses`. Tools are echoed but never called; what would silently change the answer's meaning
+    (structured output, background work, prompt templates) is refused."""
+
+    model: ShortText | None = None
+    input: Text | Messages = Field(default_factory=list)
+    instructions: Text | None = None
+    conversation: ShortText | ConversationReference | None = None
+    previous_response_id: ShortText | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    max_output_tokens: Count | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    metadata: Metadata | None = None
+    tools: AnyList | None = None
+    tool_choice: object = None
+    parallel_tool_calls: bool | None = None
+    max_tool_calls: Count | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    text: AnyObject | None = None
+    reasoning: AnyObject | None = None
+    background: bool | None = None
+    prompt: dict[str, object] | None = None
+    service_tier: ShortText | None = None
+    user: ShortText | None = None
+    safety_identifier: ShortText | None = None
+    prompt_cache_key: ShortText | None = None
+
+    @model_validator(mode="after")
+    def _means_what_it_says(self) -> Self:
+        if self.background:
+            raise FieldRefused("background", "is not supported: leave it out, or stream")
+        if self.prompt is not None:
+            raise FieldRefused("prompt", "templates are not supported: give instructions and input")
+        if self.tool_choice not in (None, "none", "auto"):
+            raise FieldRefused("tool_choice", "must be 'auto' or 'none': this server calls no tools")
+        if not _is_text_format((self.text or {}).get("format")):
+            raise FieldRefused("text.format", "must be {'type': 'text'}: structured output is not supported")
+        return self
+
+    @property
+    def conversation_id(self) -> str | None:
+        return self.conversation.id if isinstance(self.conversation, ConversationReference) else self.conversation
+
+    @property
+    def num_logprobs(self) -> int | None:
+        """How many alternatives to log; None for no logprobs at all."""
+        if self.top_logprobs:
+            return self.top_logprobs
+        return 0 if _LOGPROBS in (self.include or ()) else None
+
+    def echo(self) -> Json:
+        return {
+            "metadata": self.metadata or {},
+            "temperature": 1.0 if self.temperature is None else self.temperature,
+            "top_p": 1.0 if self.top_p is None else self.top_p,
+            "presence_penalty": self.presence_penalty or 0.0,
+            "frequency_penalty": self.frequency_penalty or 0.0,
+            "top_logprobs": self.top_logprobs or 0,
+            "max_output_tokens": self.max_output_tokens,
+            "max_tool_calls": self.max_tool_calls,
+            "tools": self.tools or [],
+            "tool_choice": self.tool_choice or "auto",
+            "parallel_tool_calls": self.parallel_tool_calls is not False,
+            "text": {**(self.text or {}), "format": {"type": "text"}},
+            "reasoning": {"effort": None, "summary": None, **(self.reasoning or {})},
+            "user": self.user,
+            "safety_identifier": self.safety_identifier,
+            "prompt_cache_key": self.prompt_cache_key,
+        }
+
+
+def _is_text_format(form: object) -> bool:
+    return form is None or (isinstance(form, Mapping) and form.get("type") == "text")
+
+
+def running_response(turn: RunningTurn) -> Json:
+    """The response object while nothing is decided yet."""
+    request = turn.request
+    return {
+        **_always(request.echo, request.instructions, request.stored),
+        "id": turn.id,
+        "created_at": turn.created_at,
+        "model": turn.model_name,
+        "status": "in_progress",
+        "conversation": {"id": request.conversation_id} if request.conversation_id else None,
+        "previous_response_id": request.previous_response_id,
+    }
+
+
+def failed_response(turn: RunningTurn, error: Json) -> Json:
+    error = {"code": error["code"] or "server_error", "message": error["message"]}
+    return {**running_response(turn), "status": "failed", "error": error}
+
+
+def begun_response(turn: Turn) -> Json:
+    """How the response object was when nothing of it was decided yet."""
+    assert turn.reply is not None, "only generated turns are responses"
+    reply = turn.reply
+    return {
+        **_always(reply.echo, reply.instructions, turn.stored),
+        "id": turn.id,
+        "created_at": turn.created_at,
+        "model": reply.model,
+        "status": "in_progress",
+        "conversation": {"id": turn.conversation_id} if turn.conversation_id else None,
+        "previous_response_id": None if turn.conversation_id else turn.parent_id,
+    }
+
+
+def finished_response(turn: Turn, extras: Mapping[str, object] | None = None, logprobs: Iterable[Json] = ()) -> Json:
+    """The response object of a turn that is over. `extras`: what was asked for beside the report."""
+    assert turn.reply is not None, "only generated turns are responses"
+    reply = turn.reply
+    status = _STATUS[reply.finish_reason]
+    return {
+        **begun_response(turn),
+        "completed_at": reply.completed_at if status == "completed" else None,
+        "status": status,
+        "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+        "output": [_answer(item, logprobs) for item in turn.output],
+        "usage": usage_object(reply.report, reply.output_tokens),
+        "warmturn": {**reply.report, **(extras or {})},
+    }
+
+
+def usage_object(report: Mapping[str, Any], output_tokens: int) -> Json:
+    """`cache_write_tokens`: prompt tokens whose state this turn added to what is saved."""
+    written = report["prefilled_tokens"] if report["reuse"] == "state" else 0
+    return {
+        "input_tokens": report["prompt_tokens"],
+        "input_tokens_details": {"cached_tokens": report["cached_tokens"], "cache_write_tokens": written},
+        "output_tokens": output_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": report["prompt_tokens"] + output_tokens,
+    }
+
+
+def _answer(item: Item, logprobs: Iterable[Json]) -> Json:
+    answer = item_object(item)
+    for part in answer["content"]:
+        part["logprobs"] = list(logprobs)
+    return answer
+
+
+def _always(echo: Mapping[str, object], instructions: str | None, stored: bool) -> Json:
+    """Every key that a response has, nullable or not: Open Responses asks for all of them."""
+    return {
+        "object": "response",
+        "completed_at": None,
+        "error": None,
+        "incomplete_details": None,
+        "output": [],
+        "usage": None,
+        "instructions": instructions,
+        "store": stored,
+        "background": False,
+        "service_tier": "default",
+        "truncation": "disabled",
+        **echo,
+    }

@@ -1,0 +1,102 @@
+"""`/v1/responses`: the stateful way to have a conversation."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ...chat import ChatService, ConversationId, RunningTurn, TurnId, TurnRequest
+from ...errors import InvalidRequest
+from ..caller import Service, Tenant, check_model
+from ..json import JsonReply
+from ..messages import as_items
+from ..pages import PageQuery, page_of_items
+from ..reply import collect, extras, later_extras, logprob_objects
+from ..sse import EventStream, replay, turn_headers
+from .body import CreateResponse, finished_response, running_response
+from .events import ResponseEvents, replayed_events
+
+router = APIRouter(prefix="/v1/responses", tags=["responses"])
+
+
+@router.post("")
+async def create(body: CreateResponse, request: Request, service: Service, tenant: Tenant) -> Response:
+    check_model(service, body.model)
+    turn = await service.start(_turn_request(body, tenant))
+    if body.stream:
+        events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn, service.tokenizer))
+        return EventStream(turn, aiter(events))
+    return await _answer(body, turn, request, service)
+
+
+async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, service: ChatService) -> Response:
+    logprobs = logprob_objects(service.tokenizer, await collect(turn, request))
+    extension = await extras(body, turn, service.tokenizer)
+    return JsonReply(finished_response(turn.result, extension, logprobs), headers=turn_headers(turn))
+
+
+def _turn_request(body: CreateResponse, tenant: str) -> TurnRequest:
+    return TurnRequest(
+        input=as_items(body.input),
+        tenant=tenant,
+        conversation_id=ConversationId(body.conversation_id) if body.conversation_id is not None else None,
+        previous_response_id=TurnId(body.previous_response_id) if body.previous_response_id is not None else None,
+        instructions=body.instructions or None,
+        sampling=body.sampling(body.max_output_tokens, body.num_logprobs),
+        reuse=body.reuse_mode,
+        stored=body.store is not False,
+        lookback=body.wants_lookback,
+        echo=body.echo(),
+    )
+
+
+@router.get("/{response_id}")
+async def get(
+    response_id: str,
+    request: Request,
+    service: Service,
+    tenant: Tenant,
+    stream: bool = False,
+    starting_after: int | None = None,
+) -> Response:
+    """With `stream` as the events that it would have come in, behind the one numbered `starting_after`."""
+    turn = await service.response(tenant, TurnId(response_id))
+    extension = await later_extras(request, turn, service)
+    if not stream:
+        return JsonReply(finished_response(turn, extension))
+    events = replayed_events(turn, extension)
+    return replay(events if starting_after is None else _behind(events, starting_after))
+
+
+def _behind(events: list[bytes], starting_after: int) -> list[bytes]:
+    """Numbers of the first stream, which had more events, may be beyond the last: nothing at all would be no answer."""
+    if not 0 <= starting_after < len(events) - 1:
+        raise InvalidRequest(
+            f"The events of a response that is over are numbered from 0 to {len(events) - 1}: "
+            f"there is none behind {starting_after}. Leave starting_after out to have them all.",
+            code="invalid_value",
+            param="starting_after",
+        )
+    return events[starting_after + 1 :]
+
+
+@router.delete("/{response_id}")
+async def delete(response_id: str, service: Service, tenant: Tenant) -> Response:
+    await service.delete_response(tenant, TurnId(response_id))
+    return JsonReply({"id": response_id, "object": "response", "deleted": True})
+
+
+@router.post("/{response_id}/cancel")
+async def cancel(response_id: str, service: Service, tenant: Tenant) -> Response:
+    """Stops a running turn; nothing of it is kept. Its id is in the first event of its stream."""
+    turn = await service.cancel(tenant, TurnId(response_id))
+    return JsonReply({**running_response(turn), "status": "cancelled"})
+
+
+@router.get("/{response_id}/input_items")
+async def input_items(response_id: str, page: PageQuery, service: Service, tenant: Tenant) -> Response:
+    """What this turn was given, not what was said before it."""
+    turn = await service.response(tenant, TurnId(response_id))
+    return JsonReply(page_of_items(turn.input, page))

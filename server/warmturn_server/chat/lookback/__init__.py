@@ -1,0 +1,1 @@
+"""What a reply looked at, told in items and turns instead of token positions."""

@@ -1,0 +1,142 @@
+"""What a conversation is made of: ids, items, turns, and what a caller asks for in one turn.
+
+Conversations are a tree of turns, like commits: turns never change, conversations and forks point at one each.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NewType
+
+from ..engine_api import FinishReason, ReuseMode, SamplingParams
+
+ConversationId = NewType("ConversationId", str)
+TurnId = NewType("TurnId", str)
+"""Also the id of the response that the turn gave; clients require the prefix `resp_`."""
+ItemId = NewType("ItemId", str)
+
+
+def new_conversation_id() -> ConversationId:
+    return ConversationId(f"conv_{secrets.token_hex(24)}")
+
+
+def new_turn_id() -> TurnId:
+    return TurnId(f"resp_{secrets.token_hex(24)}")
+
+
+def new_item_id() -> ItemId:
+    return ItemId(f"msg_{secrets.token_hex(24)}")
+
+
+Role = Literal["system", "developer", "user", "assistant"]
+ChatMessage = dict[str, str]
+"""What chat templates take: `{"role": ..., "content": ...}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    id: ItemId
+    role: Role
+    parts: tuple[str, ...]
+    complete: bool = True
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.parts)
+
+    def as_message(self) -> ChatMessage:
+        """Templates know no `developer`; it is the newer name of `system`."""
+        return {"role": "system" if self.role == "developer" else self.role, "content": self.text}
+
+
+def items_from(contents: Iterable[Mapping[str, Any]]) -> tuple[Item, ...]:
+    """From what `dataclasses.asdict` made of them, by way of JSON."""
+    return tuple(Item(ItemId(item["id"]), item["role"], tuple(item["parts"]), item["complete"]) for item in contents)
+
+
+def as_messages(instructions: str | None, items: Iterable[Item]) -> list[ChatMessage]:
+    leading = [{"role": "system", "content": instructions}] if instructions else []
+    return leading + [item.as_message() for item in items]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How an answer came about; with the items of its turn, all that `GET /v1/responses/{id}` shows."""
+
+    model: str
+    finish_reason: FinishReason
+    completed_at: int
+    output_tokens: int
+    report: Mapping[str, object]
+    """The engine's account of the turn: the extension object `warmturn`."""
+    instructions: str | None = None
+    echo: Mapping[str, object] = field(default_factory=dict)
+    """Request fields that the response object repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """`input` and what came of it. Without a `reply`, items were added by hand and nothing was generated."""
+
+    id: TurnId
+    parent_id: TurnId | None
+    conversation_id: ConversationId | None
+    created_at: int
+    input: tuple[Item, ...]
+    output: tuple[Item, ...] = ()
+    reply: Reply | None = None
+    stored: bool = False
+    """Whether the response may be asked for by its id."""
+    tenant: str = ""
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        return self.input + self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    id: ConversationId
+    created_at: int
+    updated_at: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    head: TurnId | None = None
+    version: int = 0
+    """Grows with each change of what the conversation says; a turn is appended to the version it was made from only."""
+    hidden: frozenset[ItemId] = frozenset()
+    """Deleted items. The turns that hold them may belong to other conversations too, so they stay as they are."""
+    tenant: str = ""
+
+
+def visible_items(turns: Iterable[Turn], hidden: Collection[ItemId]) -> list[Item]:
+    return [item for turn in turns for item in turn.items if item.id not in hidden]
+
+
+def visible_turns(turns: Iterable[Turn], hidden: Collection[ItemId]) -> list[Turn]:
+    """Without the trailing turns of which nothing is left: after an undo the next turn is a sibling, not a child."""
+    kept = list(turns)
+    while kept and all(item.id in hidden for item in kept[-1].items):
+        kept.pop()
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """New `input`, on top of a conversation, of an earlier response, or of nothing.
+
+    `stored`: the response may be asked for by its id later. `lookback`: say what the reply looked at. `echo`: request
+    fields that the response object repeats.
+    """
+
+    input: tuple[Item, ...]
+    tenant: str = ""
+    conversation_id: ConversationId | None = None
+    previous_response_id: TurnId | None = None
+    instructions: str | None = None
+    sampling: SamplingParams = SamplingParams()
+    reuse: ReuseMode = ReuseMode.STATE
+    stored: bool = False
+    lookback: bool = False
+    echo: Mapping[str, object] = field(default_factory=dict)

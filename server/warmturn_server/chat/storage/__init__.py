@@ -1,0 +1,1 @@
+"""Where conversations are written down: one protocol, in SQLite or in Redis."""

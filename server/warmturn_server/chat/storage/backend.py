@@ -1,0 +1,23 @@
+"""The log of a server: its store, what keeps two turns off one conversation, and what others are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .invalidation import NobodyElse, Notices
+from .locks import ConversationLocks, LocalLocks
+from .sqlite.store import SqliteStore
+from .store import ConversationStore
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    store: ConversationStore
+    locks: ConversationLocks
+    notices: Notices = field(default_factory=NobodyElse)
+
+
+def open_local_log(data_dir: Path) -> Log:
+    """One server's own, in a file. Raises StartRefused with what to do."""
+    return Log(SqliteStore(data_dir / "conversations.sqlite3"), LocalLocks())

@@ -1,0 +1,1 @@
+"""The log of several servers: each change one script."""

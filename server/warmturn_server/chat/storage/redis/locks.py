@@ -1,0 +1,146 @@
+"""One change at a time for each conversation, over all servers: a lease in Redis, renewed while the turn runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from typing import Final
+
+import redis
+
+from ...model import ConversationId
+from ..locks import Lease, locked
+from .scripts import RedisLog, Script
+
+LEASE_SECONDS: Final = 5.0
+RENEW_SECONDS: Final = 1.5
+_CLOSE_SECONDS: Final = 2.0
+
+_ACQUIRE: Final = Script("acquire")
+_RENEW: Final = Script("renew")
+_RELEASE: Final = Script("release")
+_log = logging.getLogger(__name__)
+
+
+class RedisLocks:
+    """A server that dies leaves its leases to run out. One that only slept finds its fence too low when it commits."""
+
+    def __init__(
+        self, log: RedisLog, lease_seconds: float = LEASE_SECONDS, renew_seconds: float = RENEW_SECONDS
+    ) -> None:
+        self._log = log
+        self._lease_ms = int(lease_seconds * 1000)
+        self._renew_seconds = renew_seconds
+        self._held: dict[tuple[str, ConversationId], Lease] = {}
+        self._given_up: dict[tuple[str, ConversationId], tuple[Lease, float]] = {}
+        """Released here, and perhaps not in Redis yet; nobody here need wait for that."""
+        self._renewed: dict[str, Lease] = {}
+        self._releases: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
+        self._keeper = threading.Thread(target=self._keep, name="leases", daemon=True)
+        self._keeper.start()
+
+    async def acquire(self, tenant: str, conversation_id: ConversationId) -> Lease:
+        lease = Lease.new(tenant, conversation_id)
+        if self._held.setdefault((tenant, conversation_id), lease) is not lease:
+            raise locked()
+        taking = asyncio.ensure_future(asyncio.to_thread(self._take, lease))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(lambda taken: self._taken_in_vain(taken, lease))
+            raise
+        except BaseException:
+            self.release(lease)
+            raise
+
+    def _taken_in_vain(self, taken: asyncio.Future[Lease], lease: Lease) -> None:
+        """The caller went away meanwhile."""
+        taken.exception()
+        self.release(lease)
+
+    def release(self, lease: Lease) -> None:
+        if self._let_go(lease):
+            self._given_up[lease.tenant, lease.conversation_id] = (lease, time.monotonic())
+            self._releases.put(lease)
+
+    def committed(self, lease: Lease) -> None:
+        self._let_go(lease)
+
+    def close(self) -> None:
+        """Waits until what was released is released in Redis too, if that does not take long."""
+        self._releases.put(None)
+        self._keeper.join(_CLOSE_SECONDS)
+
+    def _let_go(self, lease: Lease) -> bool:
+        place = (lease.tenant, lease.conversation_id)
+        self._renewed.pop(lease.token, None)
+        held = self._held.get(place)
+        if held is None or held.token != lease.token:
+            return False
+        del self._held[place]
+        return True
+
+    def _take(self, lease: Lease) -> Lease:
+        """Raises Conflict and StoreFailed."""
+        before = self._given_up.get((lease.tenant, lease.conversation_id))
+        answer, *values = self._log.read(
+            _ACQUIRE,
+            lease.tenant,
+            lease.conversation_id,
+            lease.token,
+            before[0].token if before else "",
+            self._lease_ms,
+        )
+        if answer == b"taken":
+            raise locked(max(1, -(-values[0] // 1000)))
+        if answer == b"missing":
+            return lease
+        fence, now_ms = values
+        self._log.told_time(now_ms)
+        taken = Lease(lease.tenant, lease.conversation_id, lease.token, int(fence))
+        self._renewed[lease.token] = taken
+        self._given_up.pop((lease.tenant, lease.conversation_id), None)
+        return taken
+
+    def _keep(self) -> None:
+        """Releases at once, renews now and then."""
+        next_renewal = time.monotonic() + self._renew_seconds
+        while True:
+            try:
+                lease = self._releases.get(timeout=max(0.0, next_renewal - time.monotonic()))
+            except queue.Empty:
+                self._drop_run_out()
+                self._renew_all()
+                next_renewal = time.monotonic() + self._renew_seconds
+                continue
+            if lease is None:
+                return
+            self._release(lease)
+
+    def _release(self, lease: Lease) -> None:
+        """Tried once: what stays behind runs out by itself."""
+        try:
+            self._log.try_once(_RELEASE, lease.tenant, lease.conversation_id, lease.token)
+        except redis.RedisError as error:
+            _log.warning("a lease was not released and runs out by itself: %s", error)
+
+    def _drop_run_out(self) -> None:
+        run_out = time.monotonic() - 2 * self._lease_ms / 1000
+        for place, (_, since) in list(self._given_up.items()):
+            if since < run_out:
+                self._given_up.pop(place, None)
+
+    def _renew_all(self) -> None:
+        for lease in list(self._renewed.values()):
+            try:
+                (answer,) = self._log.try_once(
+                    _RENEW, lease.tenant, lease.conversation_id, lease.token, lease.fence, self._lease_ms
+                )
+            except redis.RedisError as error:
+                _log.warning("leases were not renewed: %s", error)
+                return
+            if answer == b"lost" and self._renewed.pop(lease.token, None):
+                _log.warning("conversation %s was let go meanwhile, or taken over", lease.conversation_id)

@@ -1,0 +1,250 @@
+"""The conversation store of several servers: one Redis, each change one script, every value signed."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import redis
+
+from ...model import Conversation, ConversationId, ItemId, Turn, TurnId
+from ...transcript.prefix_digests import TextDigest
+from ...transcript.records import RecordPart
+from ..store import (
+    Append,
+    Forgotten,
+    LogStatus,
+    Opened,
+    Page,
+    PageNotFound,
+    StoreCorrupt,
+    StoreFailed,
+    VersionConflict,
+    forgotten,
+)
+from .scripts import Argument, RedisLog, Reply, Script
+from .values import ConversationValues, Signer, record_content, record_of, turn_content, turn_of
+
+_DIGESTS_A_QUERY: Final = 500
+_log = logging.getLogger(__name__)
+
+_CREATE: Final = Script("late", "removing", "appending", "create")
+_APPEND: Final = Script("late", "removing", "appending", "append")
+_HIDE: Final = Script("late", "hide")
+_DESCRIBE: Final = Script("late", "describe")
+_DELETE: Final = Script("late", "asked", "removing", "delete")
+_WITHDRAW: Final = Script("late", "asked", "removing", "withdraw")
+_GET: Final = Script("get")
+_PAGE: Final = Script("page")
+_OPEN: Final = Script("reading", "open")
+_TURN: Final = Script("turn")
+_TURNS: Final = Script("reading", "turns")
+_RECORDS: Final = Script("reading", "records")
+_FIND: Final = Script("find")
+_BASED: Final = Script("based")
+
+
+class RedisStore:
+    def __init__(self, log: RedisLog, signer: Signer, *, max_unnamed_records: int = 10_000) -> None:
+        """`max_unnamed_records`: how many turns of stateless clients are remembered; the oldest go first."""
+        self._log = log
+        self._signer = signer
+        self._values = ConversationValues(signer)
+        self._max_unnamed_records = max_unnamed_records
+
+    def close(self) -> None:
+        self._log.close()
+
+    def status(self) -> LogStatus:
+        """What Redis promises is asked anew each time: it may be another one by now, or have another configuration."""
+        try:
+            durability = self._log.durability()
+        except redis.RedisError as error:
+            return LogStatus("redis", False, None, f"Redis does not answer: {error}")
+        durable, why = durability.verdict
+        return LogStatus("redis", True, durable, why, durability.as_dict())
+
+    def create(self, conversation: Conversation, append: Append | None = None) -> None:
+        tenant, name, now = conversation.tenant, conversation.id, conversation.updated_at
+        fields: list[Argument] = [
+            self._values.born(conversation),
+            self._values.head(tenant, name, conversation.head, conversation.version, now),
+            self._values.hidden(tenant, name, list(conversation.hidden), conversation.version, now),
+            self._values.metadata(tenant, name, conversation.metadata, now),
+        ]
+        turn = self._append_arguments(tenant, append) if append else []
+        created = [name, conversation.version, conversation.head or "", *fields, int(bool(append)), *turn]
+        _check(self._log.write(_CREATE, tenant, *created))
+
+    def conversation(self, tenant: str, conversation_id: ConversationId) -> Conversation | None:
+        return self._values.read(tenant, conversation_id, self._log.read(_GET, tenant, conversation_id))
+
+    def conversations(self, tenant: str, page: Page) -> list[Conversation]:
+        found: list[Conversation] = []
+        after = page.after or ""
+        while len(found) < page.limit:
+            wanted = page.limit - len(found)
+            rows = self._log.read(_PAGE, tenant, after, int(page.order == "desc"), wanted)
+            if rows is None:
+                raise PageNotFound(after)
+            found += self._readable(tenant, rows)
+            if len(rows) < wanted:
+                break
+            after = rows[-1][0].decode()
+        return found
+
+    def _readable(self, tenant: str, rows: Reply) -> Iterator[Conversation]:
+        """A list goes on without the ones that are damaged; asked for by name, they say so."""
+        for name, fields in rows:
+            try:
+                conversation = self._values.read(tenant, ConversationId(name.decode()), fields)
+            except StoreCorrupt as error:
+                _log.error("left out of a list: %s", error)
+            else:
+                if conversation:
+                    yield conversation
+
+    def set_metadata(
+        self, tenant: str, conversation_id: ConversationId, metadata: Mapping[str, str]
+    ) -> Conversation | None:
+        value = self._values.metadata(tenant, conversation_id, metadata, int(time.time()))
+        _, fields = self._log.write(_DESCRIBE, tenant, conversation_id, value)
+        return self._values.read(tenant, conversation_id, fields)
+
+    def hide_item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int) -> None:
+        conversation = self.conversation(tenant, conversation_id)
+        hidden = sorted({*conversation.hidden, item_id}) if conversation else []
+        value = self._values.hidden(tenant, conversation_id, hidden, expected_version + 1, int(time.time()))
+        _check(self._log.write(_HIDE, tenant, conversation_id, expected_version, value))
+
+    def append(self, append: Append) -> None:
+        named = append.turn or append.record
+        if named:
+            _check(self._log.write(_APPEND, named.tenant, *self._append_arguments(named.tenant, append)))
+
+    def turn(self, tenant: str, turn_id: TurnId) -> Turn | None:
+        found = self._log.read(_TURN, tenant, turn_id)
+        return self._turn(tenant, [turn_id.encode(), *found]) if found[0] is not None else None
+
+    def turns(self, tenant: str, turn_id: TurnId) -> list[Turn]:
+        return self._line_of_turns(tenant, turn_id, self._log.read(_TURNS, tenant, turn_id))
+
+    def open_conversation(self, tenant: str, conversation_id: ConversationId) -> Opened | None:
+        fields, rows, parts = self._log.read(_OPEN, tenant, conversation_id)
+        conversation = self._values.read(tenant, conversation_id, fields)
+        if conversation is None:
+            return None
+        turns = self._line_of_turns(tenant, conversation.head, rows)
+        if conversation.head and not turns:
+            raise StoreCorrupt(f"The last turn of '{conversation_id}' is not in the conversation log.")
+        known = self._parts(tenant, parts)
+        return Opened(conversation, turns, _line(known, TurnId(parts[0][0].decode())) if parts else [])
+
+    def record_parts(self, tenant: str, turn_id: TurnId) -> list[RecordPart]:
+        return self.record_lines(tenant, [turn_id])[0]
+
+    def record_lines(self, tenant: str, turn_ids: Sequence[TurnId]) -> list[list[RecordPart]]:
+        if not turn_ids:
+            return []
+        known = self._parts(tenant, self._log.read(_RECORDS, tenant, *turn_ids))
+        return [_line(known, turn_id) for turn_id in turn_ids]
+
+    def records_beginning(self, tenant: str, chain: Sequence[TextDigest], limit: int) -> list[TurnId]:
+        for end in range(len(chain), 0, -_DIGESTS_A_QUERY):
+            asked = b"".join(chain[max(0, end - _DIGESTS_A_QUERY) : end])
+            if found := self._log.read(_FIND, tenant, limit, asked):
+                return [TurnId(name.decode()) for name in found]
+        return []
+
+    def records_based_on(self, tenant: str, turn_id: TurnId, limit: int) -> list[RecordPart]:
+        return list(self._parts(tenant, self._log.read(_BASED, tenant, turn_id, limit)).values())
+
+    def delete_conversation(self, tenant: str, conversation_id: ConversationId) -> list[Forgotten]:
+        return self._removed(tenant, self._log.write(_DELETE, tenant, secrets.token_hex(8), conversation_id))
+
+    def withdraw(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:
+        return self._removed(tenant, self._log.write(_WITHDRAW, tenant, secrets.token_hex(8), turn_id))
+
+    def _append_arguments(self, tenant: str, append: Append) -> list[Argument]:
+        """In the order of `read_append`."""
+        turn, record, lease = append.turn, append.record, append.lease
+        name, version = append.conversation, append.expected_version
+        head = self._values.head(tenant, name, turn.id, version + 1, int(time.time())) if name and turn else b""
+        return [
+            name or "",
+            version,
+            head,
+            lease.token if lease else "",
+            lease.fence if lease else 0,
+            turn.id if turn else "",
+            self._signer.sign("turn", tenant, turn.id, turn_content(turn)) if turn else b"",
+            (turn.parent_id if turn else None) or "",
+            (turn.conversation_id if turn else None) or "",
+            int(bool(turn and turn.stored)),
+            record.turn_id if record else "",
+            self._signer.sign("record", tenant, record.turn_id, record_content(record)) if record else b"",
+            (record.base_id if record else None) or "",
+            int(turn is not None),
+            b"".join(append.beginnings),
+            self._max_unnamed_records,
+        ]
+
+    def _turn(self, tenant: str, row: Sequence[bytes]) -> Turn:
+        name, value, stored, conversation = row
+        content = self._signer.read("turn", tenant, name.decode(), value)
+        return turn_of(content, tenant, stored=stored == b"1", in_conversation=bool(conversation))
+
+    def _line_of_turns(self, tenant: str, last: TurnId | None, rows: Reply) -> list[Turn]:
+        """From newest first to oldest first. Who may write to Redis may still not put turns in another order."""
+        turns = [self._turn(tenant, row) for row in reversed(rows)]
+        parents = [None, *(turn.id for turn in turns)]
+        if (turns and turns[-1].id != last) or any(
+            turn.parent_id != parent for turn, parent in zip(turns, parents, strict=False)
+        ):
+            raise StoreCorrupt(f"The turns before '{last}' in the conversation log are not those it was made from.")
+        return turns
+
+    def _parts(self, tenant: str, rows: Reply) -> dict[TurnId, RecordPart]:
+        parts: dict[TurnId, RecordPart] = {}
+        for name, value in rows:
+            content = self._signer.read("record", tenant, name.decode(), value)
+            parts[TurnId(name.decode())] = record_of(content, tenant)
+        return parts
+
+    def _removed(self, tenant: str, reply: Reply) -> list[Forgotten]:
+        """What was damaged is gone as well; only nobody knows which state belonged to it."""
+        _, removed, flat = reply
+        try:
+            parts = self._parts(tenant, list(zip(flat[::2], flat[1::2], strict=True)))
+            gone = [TurnId(name.decode()) for name in removed]
+            return [forgotten(_line(parts, turn_id), lambda other: other not in gone) for turn_id in gone]
+        except StoreCorrupt as error:
+            _log.error("removed, but its saved state stays until it is evicted: %s", error)
+            return []
+
+
+def _line(parts: Mapping[TurnId, RecordPart], turn_id: TurnId) -> list[RecordPart]:
+    """From the root to `turn_id`; empty when a part is missing."""
+    line: list[RecordPart] = []
+    at: TurnId | None = turn_id
+    while at is not None and len(line) <= len(parts):
+        if at not in parts:
+            return []
+        line.append(parts[at])
+        at = parts[at].base_id
+    return line[::-1]
+
+
+def _check(reply: Reply) -> None:
+    answer = reply[0].decode()
+    if answer == "gone":
+        raise VersionConflict("What this turn goes on from was deleted meanwhile.")
+    if answer == "changed":
+        raise VersionConflict("The conversation was changed or deleted meanwhile; ask for it again and repeat.")
+    if answer == "stale":
+        raise VersionConflict("Another server has taken over the conversation meanwhile; ask for it again and repeat.")
+    if answer != "done":
+        raise StoreFailed(f"The conversation log in Redis gave an unknown answer: {answer}.")

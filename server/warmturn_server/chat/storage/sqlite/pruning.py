@@ -1,0 +1,89 @@
+"""What is removed from the SQLite store: turns and records to which no way leads any more."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+
+from ...model import TurnId
+from ...transcript.records import RecordPart
+from ..store import Forgotten, forgotten
+from .rows import record_from
+
+
+class Pruning:
+    """Works inside a transaction of the store, with its lock held."""
+
+    def __init__(self, database: sqlite3.Connection, max_unnamed_records: int) -> None:
+        self._database = database
+        self._max_unnamed_records = max_unnamed_records
+
+    def record_parts(self, tenant: str, turn_id: TurnId) -> list[RecordPart]:
+        rows = self._database.execute(
+            """WITH RECURSIVE line (id, base, depth) AS (
+                   SELECT id, base, 0 FROM record WHERE tenant = :tenant AND id = :id
+                   UNION ALL
+                   SELECT record.id, record.base, depth + 1 FROM record JOIN line ON record.id = line.base
+                   WHERE record.tenant = :tenant)
+               SELECT record.* FROM line JOIN record ON record.id = line.id AND record.tenant = :tenant
+               ORDER BY depth DESC""",
+            {"tenant": tenant, "id": turn_id},
+        )
+        return [record_from(row) for row in rows]
+
+    def collect(self, tenant: str, leaves: Sequence[TurnId]) -> list[Forgotten]:
+        """Removes each of `leaves` that nobody reaches, then its parents while nobody reaches them either."""
+        lines: dict[TurnId, list[RecordPart]] = {}
+        waiting = list(reversed(leaves))
+        while waiting:
+            turn_id = waiting.pop()
+            if self._is_reached(tenant, turn_id):
+                continue
+            row = self._delete_turn(tenant, turn_id)
+            if row and row["parent"]:
+                waiting.append(TurnId(row["parent"]))
+            self._collect_record(tenant, turn_id, lines)
+        return [forgotten(parts, partial(self._has_record, tenant)) for parts in lines.values()]
+
+    def drop_oldest_unnamed(self) -> None:
+        """Keeps the number of stateless clients' records within its bound. Inner nodes go once they are leaves."""
+        (unnamed,) = self._database.execute("SELECT count(*) FROM record WHERE NOT named").fetchone()
+        self._database.execute(
+            """DELETE FROM record WHERE seq IN (
+                   SELECT seq FROM record WHERE NOT named AND NOT EXISTS (
+                       SELECT 1 FROM record child WHERE child.tenant = record.tenant AND child.base = record.id)
+                   ORDER BY seq LIMIT ?)""",
+            (max(0, unnamed - self._max_unnamed_records),),
+        )
+
+    def _is_reached(self, tenant: str, turn_id: TurnId) -> bool:
+        (reached,) = self._database.execute(
+            """SELECT EXISTS (SELECT 1 FROM turn WHERE tenant = :tenant AND id = :id AND stored)
+                   OR EXISTS (SELECT 1 FROM turn WHERE tenant = :tenant AND parent = :id)
+                   OR EXISTS (SELECT 1 FROM conversation WHERE tenant = :tenant AND head = :id)""",
+            {"tenant": tenant, "id": turn_id},
+        ).fetchone()
+        return bool(reached)
+
+    def _delete_turn(self, tenant: str, turn_id: TurnId) -> sqlite3.Row | None:
+        deleted = self._database.execute(
+            "DELETE FROM turn WHERE tenant = ? AND id = ? RETURNING parent", (tenant, turn_id)
+        ).fetchall()
+        return deleted[0] if deleted else None
+
+    def _collect_record(self, tenant: str, turn_id: TurnId, lines: dict[TurnId, list[RecordPart]]) -> None:
+        """Removes the turn's record unless others are based on it: then it stays, as a stateless client's would."""
+        parts = self.record_parts(tenant, turn_id)
+        if not parts:
+            return
+        based = self._database.execute("SELECT 1 FROM record WHERE tenant = ? AND base = ?", (tenant, turn_id))
+        if based.fetchone():
+            self._database.execute("UPDATE record SET named = 0 WHERE tenant = ? AND id = ?", (tenant, turn_id))
+            return
+        self._database.execute("DELETE FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))
+        lines[turn_id] = parts
+
+    def _has_record(self, tenant: str, turn_id: TurnId) -> bool:
+        found = self._database.execute("SELECT 1 FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))
+        return found.fetchone() is not None

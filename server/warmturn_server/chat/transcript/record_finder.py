@@ -1,0 +1,72 @@
+"""Finds the ids of record of a conversation that a client sends again as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ..model import TurnId
+from ..storage.store import ConversationStore
+from .prefix_digests import beginnings
+from .records import Record, RecordPart, agreement, assemble
+
+_CANDIDATES: Final = 16
+_CHILDREN: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The record that a turn goes on from, and whose it is."""
+
+    turn_id: TurnId | None = None
+    record: Record = Record()  # noqa: RUF009 - frozen
+
+
+class RecordFinder:
+    """Looks among all records of a tenant for the one that begins as a text does, longest first."""
+
+    def __init__(self, store: ConversationStore, vocabulary: str) -> None:
+        self._store = store
+        self._vocabulary = vocabulary
+
+    def of_turn(self, tenant: str, turn_id: TurnId) -> Base:
+        """The record of a known turn; empty when another tokenizer made it, for then its ids mean nothing here."""
+        return self.of_parts(self._store.record_parts(tenant, turn_id))
+
+    def of_parts(self, parts: Sequence[RecordPart]) -> Base:
+        if any(part.vocabulary != self._vocabulary for part in parts):
+            return Base()
+        return Base(parts[-1].turn_id, assemble(parts)) if parts else Base()
+
+    def of_text(self, tenant: str, text: str) -> Base:
+        chain = beginnings(text, tenant, self._vocabulary)
+        owners = self._store.records_beginning(tenant, chain, _CANDIDATES)
+        bases = [self.of_parts(parts) for parts in self._store.record_lines(tenant, owners)]
+        best = max(bases, key=lambda base: agreement(base.record.text, text), default=Base())
+        return self._descend(tenant, best, text)
+
+    def _descend(self, tenant: str, base: Base, text: str) -> Base:
+        """Children inherit the beginnings of their base and share more of the text than it does, if any does."""
+        agreed = agreement(base.record.text, text)
+        while base.turn_id and agreed < len(text):
+            children = self._store.records_based_on(tenant, base.turn_id, _CHILDREN)
+            known = [child for child in children if child.vocabulary == self._vocabulary]
+            scored = [(_agreement(base.record, child, text), child) for child in known]
+            longest, child = max(scored, key=lambda entry: entry[0], default=(0, None))
+            if child is None or longest <= agreed:
+                break
+            agreed, base = longest, Base(child.turn_id, _extended(base.record, child))
+        return base
+
+
+def _extended(record: Record, child: RecordPart) -> Record:
+    whole = RecordPart(child.turn_id, None, 0, record.token_ids, record.ends, record.text, child.vocabulary)
+    return assemble([whole, child])
+
+
+def _agreement(record: Record, child: RecordPart, text: str) -> int:
+    cut = record.text_length(child.kept_tokens)
+    if record.text[:cut] != text[:cut]:
+        return 0
+    return cut + agreement(child.text, text[cut:])

@@ -1,0 +1,53 @@
+"""Where a template says something else than the ids of record do, shown from both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ...engine_api import Reading, Rewrite
+from .records import Record, agreement
+from .tokenizer import TextTokenizer
+from .transcript import Transcript
+
+EXCERPT_CHARS: Final = 40
+_UNDECODABLE: Final = "\ufffd"
+
+
+def find_rewrite(record: Record, text: str, transcript: Transcript, tokenizer: TextTokenizer) -> Rewrite | None:
+    """None where the whole record was kept, but for its last token."""
+    if transcript.rewritten_at is None:
+        return None
+    at_token = _first_difference(record.token_ids, transcript.token_ids, transcript.kept_tokens)
+    was, now = _parting(record, text, transcript, tokenizer)
+    return Rewrite(
+        at_token,
+        max(len(record) - 1, 0),
+        _reading(record.token_ids, at_token, record.text, was, tokenizer),
+        _reading(transcript.token_ids, at_token, text, now, tokenizer),
+    )
+
+
+def _first_difference(record: Sequence[int], prompt: Sequence[int], start: int) -> int:
+    """Characters can part within a token's bytes, so that the first tokens behind the kept ones are still the same."""
+    shorter = min(len(record), len(prompt))
+    return next((index for index in range(start, shorter) if record[index] != prompt[index]), shorter)
+
+
+def _parting(record: Record, text: str, transcript: Transcript, tokenizer: TextTokenizer) -> tuple[int, int]:
+    """The characters of both texts from which they differ; token ends where the record's text is only like the text."""
+    if tokenizer.exact:
+        agreed = agreement(record.text, text)
+        return agreed, agreed
+    return record.text_length(transcript.kept_tokens), len(text) - len(transcript.fresh_text)
+
+
+def _reading(token_ids: Sequence[int], index: int, text: str, point: int, tokenizer: TextTokenizer) -> Reading:
+    token_id = token_ids[index] if index < len(token_ids) else None
+    token = None if token_id is None else tokenizer.token_text(token_id)
+    return Reading(
+        token_id,
+        None if token is None or _UNDECODABLE in token else token,
+        before=text[max(point - EXCERPT_CHARS, 0) : point],
+        after=text[point : point + EXCERPT_CHARS],
+    )

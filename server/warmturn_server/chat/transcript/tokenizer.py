@@ -1,0 +1,143 @@
+"""The model's tokenizer, seen from text: which characters each token stands for, and the chat template."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+import jinja2
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from ...engine_api import TokenStream
+from ...errors import InvalidRequest, ModelRefused
+from ..model import ChatMessage
+from .token_bytes import TokenBytes
+
+_DECODE_CONTEXT: Final = 16
+"""Ids before the output that the decoder is shown: some decoders treat the first token of a text differently."""
+
+_SAMPLE: Final = "Well, the cats' catalogue:\n\n  1. naïve café,\t12345 (日本語)  \n😀 don't unbelievably end "
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Ids of a text, and behind how many of its characters each one ends."""
+
+    token_ids: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+class TextTokenizer:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise ModelRefused("The model has no fast tokenizer: put its tokenizer.json into the model's folder.")
+        if not tokenizer.chat_template:
+            raise ModelRefused(
+                "The model's tokenizer has no chat template, so nobody knows how it expects a conversation. "
+                "Serve its chat or instruct variant, or put a chat_template.jinja into the model's folder."
+            )
+        self._tokenizer = tokenizer
+        self._backend: Tokenizer = tokenizer.backend_tokenizer
+        added = self._backend.get_added_tokens_decoder()
+        self._special = {token_id: token.content for token_id, token in added.items() if token.special}
+        self._edges = {token.content for token in added.values() if not token.lstrip}
+        self._bytes = TokenBytes(self._backend, self._special)
+        self.vocabulary = hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:32]
+        self.exact = self._decodes_what_it_encodes()
+        """Whether the texts of ids can be trusted; if not, ids are compared and generated text is tokenised anew."""
+        self.splits_freely = self.exact and self._encodes_pieces_alike()
+        """Whether a text that starts in the middle of another is tokenised the same, as no space is put before it."""
+
+    def render(self, messages: list[ChatMessage]) -> str:
+        """The whole prompt as text; a template that refuses the messages makes this the caller's mistake."""
+        try:
+            rendered = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except jinja2.TemplateError as error:
+            raise InvalidRequest(
+                f"The model's chat template does not take these messages: {error}", code="chat_template", param="input"
+            ) from error
+        return cast(str, rendered)
+
+    def encode(self, text: str) -> Encoded:
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        token_ids = tuple(encoding.ids)
+        if not text.isascii():
+            decoded, ends = self.decode_onto((), token_ids)
+            if decoded == text:
+                return Encoded(token_ids, ends)
+        return Encoded(token_ids, _ends_from_offsets(text, [end for _, end in encoding.offsets]))
+
+    def decode_onto(self, before: Sequence[int], token_ids: Sequence[int]) -> tuple[str, tuple[int, ...]]:
+        """The text that `token_ids` add behind `before`, and where in it each one ends.
+
+        It is the visible text, decoded as the engine does it, with the special tokens put back where they stood: what
+        a template will write. Bytes at the end that are no whole character stand for nothing.
+        """
+        stream = TokenStream(self._backend, before[-_DECODE_CONTEXT:])
+        text, ends = "", array("q")
+        for number, token_id in enumerate(token_ids):
+            piece = stream.step(token_id)
+            if number == len(token_ids) - 1:
+                piece += stream.finish()
+            piece += self._special.get(token_id, "")
+            if piece:
+                text += piece
+                ends.extend([len(text)] * (number + 1 - len(ends)))
+        ends.extend([len(text)] * (len(token_ids) - len(ends)))
+        return text, tuple(ends)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return self._bytes.of(token_id)
+
+    def token_text(self, token_id: int) -> str:
+        """Its bytes as far as they are whole characters."""
+        return self.token_bytes(token_id).decode(errors="replace")
+
+    def is_special(self, token_id: int) -> bool:
+        return token_id in self._special
+
+    def last_edge(self, text: str, end: int) -> int:
+        """Where the last special token within `text[:end]` starts: no tokenizer merges anything across it. Else 0."""
+        return max((text.rfind(content, 0, end) for content in self._edges), default=0) if end else 0
+
+    def _decodes_what_it_encodes(self) -> bool:
+        """Tried on a sample: from every token's end on, decoding gives the rest of the text and the same ends."""
+        encoded = self.encode(_SAMPLE)
+        for cut in range(1, len(encoded.ends)):
+            start = encoded.ends[cut - 1]
+            text, ends = self.decode_onto(encoded.token_ids[:cut], encoded.token_ids[cut:])
+            is_an_end = start < encoded.ends[cut]
+            if is_an_end and (
+                text != _SAMPLE[start:] or not {start + end for end in ends}.issuperset(encoded.ends[cut:])
+            ):
+                return False
+        return len(encoded.ends) > 1
+
+    def _encodes_pieces_alike(self) -> bool:
+        encoded = self.encode(_SAMPLE)
+        word_starts = (i for i in range(1, len(_SAMPLE)) if _SAMPLE[i].isspace() and not _SAMPLE[i - 1].isspace())
+        return all(
+            self.encode(_SAMPLE[start:]).token_ids == encoded.token_ids[bisect_right(encoded.ends, start) :]
+            for start in word_starts
+            if start in encoded.ends
+        )
+
+
+def _ends_from_offsets(text: str, offsets: Sequence[int]) -> tuple[int, ...]:
+    """Where the tokenizer says that tokens end, without the ends that may be wrong.
+
+    A token of whole and half characters is said to end behind the whole ones. So an end counts only between characters
+    of a single byte; tokens without an end of their own get the next one that counts.
+    """
+    ends, end = array("q", [len(text)]) * len(offsets), len(text)
+    for number in range(len(offsets) - 2, -1, -1):
+        offset = offsets[number]
+        if offset < end and text[max(offset - 1, 0) : offset + 1].isascii():
+            end = offset
+        ends[number] = end
+    return tuple(ends)

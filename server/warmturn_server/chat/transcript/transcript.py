@@ -1,0 +1,107 @@
+"""From messages to token ids, without ever tokenising again what the model has already seen or said."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..model import ChatMessage, TurnId
+from .records import Record, RecordPart, agreement
+from .tokenizer import Encoded, TextTokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A prompt: the first `kept_tokens` ids of the record it continues, then `fresh` ones.
+
+    `ends`: behind how many characters of the whole text each token ends.
+    """
+
+    token_ids: tuple[int, ...]
+    ends: tuple[int, ...]
+    kept_tokens: int
+    fresh: Encoded
+    fresh_text: str
+    record_tokens: int
+
+    @property
+    def rewritten_at(self) -> int | None:
+        """Where the template said something else than the record does, None if it did not.
+
+        The record's last token may go: it was chosen but never computed, so nothing that was computed is lost.
+        """
+        return self.kept_tokens if self.kept_tokens < self.record_tokens - 1 else None
+
+
+class Transcriber:
+    """Renders the whole conversation and keeps the ids of record as far as the text is that of the record.
+
+    Any template will do: one that rewrites history (drops thinking, prints the date) only shortens what is kept.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    def render(self, messages: list[ChatMessage]) -> str:
+        return self.tokenizer.render(messages)
+
+    def transcribe(self, text: str, record: Record) -> Transcript:
+        """Ids for the rendered `text`, as many of them as possible from `record`."""
+        if not self.tokenizer.exact:
+            return self._compare_ids(text, record)
+        agreed = agreement(record.text, text)
+        if agreed == len(record.text) and self._may_split(text, agreed):
+            return self._join(record, len(record), text[agreed:], self.tokenizer.encode(text[agreed:]))
+        return self._rejoin(text, record, agreed)
+
+    def part(
+        self, turn_id: TurnId, base_id: TurnId | None, transcript: Transcript, output_ids: Sequence[int], tenant: str
+    ) -> RecordPart:
+        """What a finished turn adds to the record: the fresh end of its prompt and what the model chose."""
+        output_text, output_ends = self.tokenizer.decode_onto(transcript.token_ids, output_ids)
+        prompt_chars = len(transcript.fresh_text)
+        return RecordPart(
+            turn_id=turn_id,
+            base_id=base_id if transcript.kept_tokens else None,
+            kept_tokens=transcript.kept_tokens,
+            token_ids=transcript.fresh.token_ids + tuple(output_ids),
+            ends=transcript.fresh.ends + tuple(prompt_chars + end for end in output_ends),
+            text=transcript.fresh_text + output_text,
+            vocabulary=self.tokenizer.vocabulary,
+            tenant=tenant,
+        )
+
+    def _may_split(self, text: str, position: int) -> bool:
+        inside_word = 0 < position < len(text) and text[position - 1].isalnum() and text[position].isalnum()
+        return self.tokenizer.splits_freely and not inside_word
+
+    def _rejoin(self, text: str, record: Record, agreed: int) -> Transcript:
+        """Change over where the record and a fresh tokenisation of the text both have a token's end.
+
+        Text and record part at `agreed`; the last such place before it keeps the most without a token cut in two.
+        """
+        edge = self.tokenizer.last_edge(text, agreed)
+        start = edge if edge in record.ends else 0
+        encoded = self.tokenizer.encode(text[start:])
+        ends_of_record = set(record.ends)
+        common = (start + end for end in encoded.ends if start + end <= agreed and start + end in ends_of_record)
+        cut = max(common, default=start)
+        fresh = bisect_right(encoded.ends, cut - start)
+        rest = Encoded(encoded.token_ids[fresh:], tuple(start + end - cut for end in encoded.ends[fresh:]))
+        return self._join(record, bisect_right(record.ends, cut) if cut else 0, text[cut:], rest)
+
+    def _compare_ids(self, text: str, record: Record) -> Transcript:
+        encoded = self.tokenizer.encode(text)
+        pairs = enumerate(zip(encoded.token_ids, record.token_ids, strict=False))
+        shared = min(len(encoded.token_ids), len(record))
+        kept = next((number for number, (new, old) in pairs if new != old), shared)
+        cut = encoded.ends[kept - 1] if kept else 0
+        rest = Encoded(encoded.token_ids[kept:], tuple(end - cut for end in encoded.ends[kept:]))
+        return Transcript(encoded.token_ids, encoded.ends, kept, rest, text[cut:], len(record))
+
+    @staticmethod
+    def _join(record: Record, kept: int, text: str, fresh: Encoded) -> Transcript:
+        cut = record.text_length(kept)
+        ends = record.ends[:kept] + tuple(cut + end for end in fresh.ends)
+        return Transcript(record.token_ids[:kept] + fresh.token_ids, ends, kept, fresh, text, len(record))

@@ -1,0 +1,163 @@
+"""Control turns: which turns are really computed from scratch, and what was kept of them until they are."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections import deque
+from collections.abc import Sequence as Ids
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ...engine_api.report import ControlMode, ControlReport
+from ...engine_api.request import GenerationRequest, ReuseMode
+from ..model.cost_model import CostModel
+from .logit_sketch import LogitSketch, Watch
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from ...engine_api.report import TurnReport
+    from ..sequence import Sequence
+
+MAX_BACKLOG = 8
+_WATCHED_PROMPT = 8
+_WATCHED_REPLY = 64
+
+
+@dataclass(slots=True)
+class Control:
+    """A drawn turn while it runs."""
+
+    id: str
+    mode: ControlMode
+    watch: Watch
+    foregone_tokens: int = 0
+    reuse_seconds: float | None = None
+    """What going on from state was expected to take, where that was not done."""
+    recompute_seconds: float | None = None
+    """What computing from scratch is expected to take."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ControlTurn:
+    """A finished turn that is to be computed once more. `token_ids` are prompt and reply, but for its last token."""
+
+    control: Control
+    request: GenerationRequest
+    token_ids: tuple[int, ...]
+    report: dict[str, object]
+    """As the reply and the log have it, but for texts."""
+    cached_by_tier: dict[str, int]
+    reuse_seconds: float
+    """Restore and prefill as they were."""
+
+    @property
+    def cached_tokens(self) -> int:
+        return self.control.foregone_tokens or sum(self.cached_by_tier.values())
+
+    def shares(self, tenant: str, token_ids: Ids[int], keep_tokens: int) -> bool:
+        """Whether it begins as these tokens do, for more than `keep_tokens`."""
+        return self.request.tenant == tenant and self.token_ids[: keep_tokens + 1] == tuple(
+            token_ids[: keep_tokens + 1]
+        )
+
+
+class ControlObserver(Protocol):
+    """Who keeps count of controls and audits."""
+
+    def turn_reused(self, saved_seconds: float) -> None:
+        """A turn went on from state, which by the estimate saved so much."""
+        ...
+
+    def turn_recomputed(
+        self, mode: ControlMode, seconds: float, expected_seconds: float | None, reuse_seconds: float | None
+    ) -> None:
+        """A control turn was computed from scratch, where going on took or would have taken `reuse_seconds`."""
+        ...
+
+    def control_dropped(self, reason: str) -> None: ...
+
+    def idle_seconds_used(self, seconds: float) -> None: ...
+
+    def audited(self, verdict: Verdict, noise_floor: float | None) -> None: ...
+
+    def quarantined(self, turn: ControlTurn, verdict: Verdict, num_blocks: int) -> None: ...
+
+
+class Controls:
+    """Draws control turns and holds those that wait for an idle machine."""
+
+    def __init__(
+        self,
+        mode: ControlMode,
+        rate: float,
+        seed: int | None,
+        sketch: LogitSketch,
+        observer: ControlObserver,
+        *,
+        lossless: bool = True,
+    ) -> None:
+        self.observer = observer
+        self.lossless = lossless
+        self.backlog: deque[ControlTurn] = deque()
+        self._mode = mode
+        self._rate = rate
+        self._random = random.Random(seed)
+        self._sketch = sketch
+
+    def draw(self, request: GenerationRequest) -> Control | None:
+        """One draw for each turn that may reuse state, whatever comes of it, so that a seed repeats."""
+        if request.is_replay or request.reuse is not ReuseMode.STATE or self._random.random() >= self._rate:
+            return None
+        return Control(secrets.token_hex(8), self._mode, self.watch(len(request.token_ids)))
+
+    def watch(self, num_prompt_tokens: int) -> Watch:
+        """The last new tokens of the prompt and the first of the reply; all of them look at all that was reused."""
+        last = num_prompt_tokens - 1
+        return Watch(self._sketch, max(last - _WATCHED_PROMPT, 0), last + _WATCHED_REPLY)
+
+    def settle(self, sequence: Sequence, cost_model: CostModel) -> ControlReport | None:
+        """What the reply says; a turn that reused nothing after all, or finds the backlog full, is no control turn."""
+        control = sequence.control
+        if control is None or sequence.timeline.first_token is None:
+            return None
+        if control.mode is ControlMode.SHADOW:
+            if not sequence.prefix.num_tokens or not self._has_room():
+                sequence.control = None
+                return None
+            control.recompute_seconds = cost_model.seconds(sequence.num_prompt_tokens)
+            return ControlReport(control.id, control.mode)
+        cost = None if control.reuse_seconds is None else sequence.prefill_seconds - control.reuse_seconds
+        cost_ms = None if cost is None else cost * 1000
+        return ControlReport(control.id, control.mode, control.foregone_tokens, cost_ms)
+
+    def finished(self, sequence: Sequence, report: TurnReport) -> bool:
+        """Take a finished turn's account; True if its state is not to be kept, for a replay will compute it."""
+        if report.reuse is ReuseMode.STATE and report.cached_tokens and report.saved_ms is not None:
+            self.observer.turn_reused(report.saved_ms / 1000)
+        control = sequence.control
+        if control is None or report.control is None:
+            return False
+        if replaced := sequence.replaced:
+            seconds = sequence.prefill_seconds
+            self.observer.turn_recomputed(control.mode, seconds, control.recompute_seconds, control.reuse_seconds)
+            if not self._has_room():
+                return False
+        spent = (report.restore_ms + (report.prefill_ms or 0.0)) / 1000
+        token_ids = tuple(sequence.token_ids[:-1])
+        account = {name: value for name, value in report.as_dict().items() if name != "miss"}
+        self.backlog.append(ControlTurn(control, sequence.request, token_ids, account, report.cached_by_tier, spent))
+        return replaced
+
+    def forget(self, tenant: str, token_ids: Ids[int], reason: str, keep_tokens: int) -> None:
+        """Drop the turns that share more than their first `keep_tokens` with these tokens."""
+        kept = deque(turn for turn in self.backlog if not turn.shares(tenant, token_ids, keep_tokens))
+        for _ in range(len(self.backlog) - len(kept)):
+            self.observer.control_dropped(reason)
+        self.backlog = kept
+
+    def _has_room(self) -> bool:
+        if len(self.backlog) < MAX_BACKLOG:
+            return True
+        self.observer.control_dropped("backlog")
+        return False

@@ -1,0 +1,74 @@
+"""The caller's end of a running sequence."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable
+
+from ..engine_api.report import TokenDelta
+
+Said = TokenDelta | BaseException
+_Mailbox = asyncio.Queue[Said]
+
+
+class Courier:
+    """Carries deltas from the engine's thread to event loops: each loop wakes up once for a step, not for each token.
+
+    Waking a loop lets it take the interpreter's lock, and the engine's thread then waits to get it back.
+    """
+
+    def __init__(self) -> None:
+        self._sent: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Mailbox, Said]]] = defaultdict(list)
+
+    def send(self, loop: asyncio.AbstractEventLoop, mailbox: _Mailbox, said: Said) -> None:
+        """Take something along for the next `deliver`."""
+        self._sent[loop].append((mailbox, said))
+
+    def deliver(self) -> None:
+        """Hand over what was sent since last time. A loop that is gone wants nothing."""
+        while self._sent:
+            loop, letters = self._sent.popitem()
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_hand_over, letters)
+
+
+class Generation:
+    """Async iterator of `TokenDelta`, for the event loop that submitted the request; the last one has `finish` set."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, courier: Courier) -> None:
+        self._loop = loop
+        self._courier = courier
+        self._deltas: _Mailbox = asyncio.Queue()
+        self._ended = False
+        self._on_cancel: Callable[[], None] = lambda: None
+
+    def on_cancel(self, call: Callable[[], None]) -> None:
+        self._on_cancel = call
+
+    def push(self, said: Said) -> None:
+        """From the engine's thread; arrives when the courier next delivers."""
+        self._courier.send(self._loop, self._deltas, said)
+
+    def cancel(self) -> None:
+        """Stop at the next step; the iterator then ends with the reason "cancelled". Harmless when over."""
+        self._on_cancel()
+
+    def __aiter__(self) -> Generation:
+        return self
+
+    async def __anext__(self) -> TokenDelta:
+        if self._ended:
+            raise StopAsyncIteration
+        delta = await self._deltas.get()
+        if isinstance(delta, BaseException):
+            self._ended = True
+            raise delta
+        self._ended = delta.finish is not None
+        return delta
+
+
+def _hand_over(letters: list[tuple[_Mailbox, Said]]) -> None:
+    for mailbox, said in letters:
+        mailbox.put_nowait(said)

@@ -1,0 +1,52 @@
+"""What the engine is asked and what it says: plain data and protocols, without torch."""
+
+from .engine import Generating, TurnEngine
+from .lookback import MAX_LOOKS, AtDepth, LayerLooks, Look, Lookback, LookbackRequest, Seen
+from .report import (
+    ControlMode,
+    ControlReport,
+    Finish,
+    FinishReason,
+    Generated,
+    Held,
+    Miss,
+    MissReason,
+    PrefetchStatus,
+    RecomputeSource,
+    TokenDelta,
+    TokenLogprobs,
+    TurnReport,
+)
+from .request import GenerationRequest, Reading, ReuseMode, Rewrite, SamplingParams
+from .token_stream import TokenStream
+
+__all__ = [
+    "MAX_LOOKS",
+    "AtDepth",
+    "ControlMode",
+    "ControlReport",
+    "Finish",
+    "FinishReason",
+    "Generated",
+    "Generating",
+    "GenerationRequest",
+    "Held",
+    "LayerLooks",
+    "Look",
+    "Lookback",
+    "LookbackRequest",
+    "Miss",
+    "MissReason",
+    "PrefetchStatus",
+    "Reading",
+    "RecomputeSource",
+    "ReuseMode",
+    "Rewrite",
+    "SamplingParams",
+    "Seen",
+    "TokenDelta",
+    "TokenLogprobs",
+    "TokenStream",
+    "TurnEngine",
+    "TurnReport",
+]

@@ -1,0 +1,1 @@
+"""Places for blocks: memory, disk, Redis. Bounded, least recently used out first."""

@@ -1,0 +1,59 @@
+"""The index that every local tier shares: sizes in order of use, a byte budget, and what was pushed out lately."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from ..keys import BlockKey
+
+REMEMBERED_EVICTIONS = 100_000
+
+
+class LRUIndex:
+    """Which blocks a tier holds and how large they are. Not locked: its tier is."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
+        self.num_bytes = 0
+        self._sizes: OrderedDict[BlockKey, int] = OrderedDict()
+        self._evicted: OrderedDict[BlockKey, None] = OrderedDict()
+
+    def __contains__(self, key: BlockKey) -> bool:
+        return key in self._sizes
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def touch_chain(self, keys: Sequence[BlockKey]) -> None:
+        """Note blocks as used, the first of them last: a chain's head is of use to more conversations than its tail."""
+        for key in reversed(keys):
+            if key in self._sizes:
+                self._sizes.move_to_end(key)
+
+    def add(self, key: BlockKey, num_bytes: int) -> list[BlockKey]:
+        """Note a block as newest; returns the keys that must leave for it, oldest first."""
+        self.discard(key)
+        self._sizes[key] = num_bytes
+        self.num_bytes += num_bytes
+        self._evicted.pop(key, None)
+        return self._evict()
+
+    def discard(self, key: BlockKey) -> bool:
+        num_bytes = self._sizes.pop(key, None)
+        self.num_bytes -= num_bytes or 0
+        return num_bytes is not None
+
+    def was_evicted(self, key: BlockKey) -> bool:
+        return key in self._evicted
+
+    def _evict(self) -> list[BlockKey]:
+        leaving = []
+        while self.num_bytes > self.budget_bytes:
+            key, num_bytes = self._sizes.popitem(last=False)
+            self.num_bytes -= num_bytes
+            self._evicted[key] = None
+            leaving.append(key)
+        while len(self._evicted) > REMEMBERED_EVICTIONS:
+            self._evicted.popitem(last=False)
+        return leaving

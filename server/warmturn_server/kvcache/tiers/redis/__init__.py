@@ -1,0 +1,1 @@
+"""Blocks in a Redis that several servers share."""

@@ -1,0 +1,99 @@
+"""A tier over the network: asked on threads of its own, so that whoever wants something can stop waiting for it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+from ..keys import BlockKey
+from .guard import GuardedTier
+from .tier import Block, TierUnavailable
+
+_THREADS = 6
+_READ_AHEAD = 2
+
+_T = TypeVar("_T")
+
+PrefillSeconds = Callable[[int, int], float | None]
+"""Expected time to compute so many tokens after so many others."""
+
+
+class Late(Exception):
+    """There was no answer in the time that it was worth waiting for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a turn may still wait: no longer than `wait_seconds` more than computing what it got would have taken.
+
+    So whatever a store does, the turn is late by `wait_seconds` at most. A look-up alone gets `lookup_seconds`.
+    """
+
+    start: int
+    wait_seconds: float
+    lookup_seconds: float
+    compute_seconds: PrefillSeconds
+    began: float = field(default_factory=time.perf_counter)
+
+    def left(self, length: int) -> float:
+        """Seconds that are left when tokens `[start, length)` are here."""
+        computed = self.compute_seconds(length - self.start, self.start) or 0.0
+        return self.began + computed + self.wait_seconds - time.perf_counter()
+
+    def left_for_lookup(self, length: int) -> float:
+        return min(self.left(length), self.lookup_seconds)
+
+
+class FarTier:
+    """Calls of one tier, each with a limit on waiting. One that is given up ends by itself, on its own connection."""
+
+    def __init__(self, tier: GuardedTier) -> None:
+        self.tier = tier
+        self._pool = ThreadPoolExecutor(_THREADS, f"warmturn-{tier.name}")
+
+    def contains(self, keys: Sequence[BlockKey], seconds: float) -> list[bool]:
+        """Without an answer in time the tier is switched off: the next turn should not wait for it again."""
+        if not self.tier.available or seconds <= 0:
+            return [False] * len(keys)
+        try:
+            return _within(seconds, self._pool.submit(self.tier.contains, keys))
+        except Late:
+            self.tier.switch_off(TierUnavailable(f"no answer within {1000 * seconds:.0f} ms"))
+            return [False] * len(keys)
+
+    def read(
+        self, pieces: Sequence[Sequence[BlockKey]], seconds_left: Callable[[], float]
+    ) -> Iterator[dict[BlockKey, Block]]:
+        """The pieces in order, the next ones on their way while one is worked on. Raises `Late`."""
+        rest = iter(pieces)
+        ahead = deque(self._pool.submit(self.tier.get_many, piece) for piece in islice(rest, _READ_AHEAD))
+        try:
+            while ahead:
+                found = _within(seconds_left(), ahead.popleft())
+                ahead.extend(self._pool.submit(self.tier.get_many, piece) for piece in islice(rest, 1))
+                yield found
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    def remove(self, keys: Sequence[BlockKey]) -> None:
+        """Have these forgotten, without waiting for it."""
+        self._pool.submit(self.tier.remove_many, keys)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.tier.close()
+
+
+def _within(seconds: float, future: Future[_T]) -> _T:
+    try:
+        return future.result(None if seconds == math.inf else max(seconds, 0))
+    except TimeoutError:
+        future.cancel()
+        raise Late from None

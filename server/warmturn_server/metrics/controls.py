@@ -1,0 +1,189 @@
+"""What control turns and audits showed: measured savings with their uncertainty, and whether saved state is right."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter as Tally
+from collections import deque
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ..engine import ControlledSavings, ControlTurn, Interval, Result, Verdict
+from ..engine_api import ControlMode
+
+_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0)
+_WHY_DROPPED = ("backlog", "memory", "deleted", "quarantined", "failed")
+_REMEMBERED_BREACHES = 32
+
+
+class ControlMetrics:
+    """Counts controls and audits; called by the engine's thread, read by others."""
+
+    def __init__(self, registry: CollectorRegistry, saving_measured: Callable[[float], None]) -> None:
+        self._saving_measured = saving_measured
+        self._turns = Counter(
+            "warmturn_control_turns", "Control turns that were computed from scratch", ["mode"], registry=registry
+        )
+        self._dropped = Counter(
+            "warmturn_control_turns_dropped", "Control turns not computed again", ["reason"], registry=registry
+        )
+        self._cost = Gauge(
+            "warmturn_control_seconds_total",
+            "What control turns cost: users' longer wait (replace), computing while idle (shadow)",
+            ["mode"],
+            registry=registry,
+        )
+        self._saved = Gauge(
+            "warmturn_saved_seconds_measured",
+            "Seconds saved by all turns, by what control turns measured; low and high bound 95%",
+            ["bound"],
+            registry=registry,
+        )
+        self._bias = Gauge(
+            "warmturn_estimate_bias_seconds",
+            "Estimated minus measured saving of a turn, the mean of control turns; low and high bound 95%",
+            ["bound"],
+            registry=registry,
+        )
+        self._audits = Counter(
+            "warmturn_audits", "Comparisons of reused state with recomputed state", ["result"], registry=registry
+        )
+        self._ratio = Histogram(
+            "warmturn_audit_deviation_ratio",
+            "Deviation of the logits of reused state from recomputed ones, in units of the noise floor",
+            buckets=_RATIOS,
+            registry=registry,
+        )
+        self._floor = Gauge(
+            "warmturn_audit_noise_floor",
+            "Usual deviation between two recomputations, in units of the logits' spread",
+            registry=registry,
+        )
+        self._quarantined = Counter(
+            "warmturn_quarantined_blocks", "Blocks of state removed after a failed audit", registry=registry
+        )
+        for mode in ControlMode:
+            self._turns.labels(mode.value)
+            self._cost.labels(mode.value)
+        for result in Result:
+            self._audits.labels(result.value)
+        for reason in _WHY_DROPPED:
+            self._dropped.labels(reason)
+        self._floor.set(math.nan)
+        self._backlog = Gauge(
+            "warmturn_control_backlog", "Control turns that wait for an idle machine", registry=registry
+        )
+        self._num_waiting: Callable[[], int] = lambda: 0
+        self._lock = threading.Lock()
+        self._savings = ControlledSavings()
+        self._counts: dict[str, Tally[str]] = {"turns": Tally(), "dropped": Tally(), "results": Tally()}
+        self._cost_seconds = {mode.value: 0.0 for mode in ControlMode}
+        self._noise_floor: float | None = None
+        self._last_deviation: float | None = None
+        self._num_quarantined = 0
+        self._breaches: deque[dict[str, object]] = deque(maxlen=_REMEMBERED_BREACHES)
+        self._show_savings()
+
+    def watch(self, num_waiting: Callable[[], int]) -> None:
+        """Show how many control turns wait, beside the counts."""
+        self._num_waiting = num_waiting
+        self._backlog.set_function(num_waiting)
+
+    def turn_reused(self, saved_seconds: float) -> None:
+        with self._lock:
+            self._savings.reused(saved_seconds)
+            self._show_savings()
+
+    def turn_recomputed(
+        self, mode: ControlMode, seconds: float, expected_seconds: float | None, reuse_seconds: float | None
+    ) -> None:
+        self._turns.labels(mode.value).inc()
+        with self._lock:
+            self._counts["turns"][mode.value] += 1
+            if expected_seconds is not None:
+                self._savings.controlled(seconds, expected_seconds)
+                self._show_savings()
+        if mode is ControlMode.REPLACE and reuse_seconds is not None:
+            self._spend(mode, seconds - reuse_seconds)
+        elif mode is ControlMode.SHADOW and reuse_seconds is not None:
+            self._saving_measured(seconds - reuse_seconds)
+
+    def control_dropped(self, reason: str) -> None:
+        self._dropped.labels(reason).inc()
+        with self._lock:
+            self._counts["dropped"][reason] += 1
+
+    def idle_seconds_used(self, seconds: float) -> None:
+        self._spend(ControlMode.SHADOW, seconds)
+
+    def audited(self, verdict: Verdict, noise_floor: float | None) -> None:
+        self._audits.labels(verdict.result.value).inc()
+        if verdict.deviation is not None and verdict.floor:
+            self._ratio.observe(verdict.deviation / verdict.floor)
+        self._floor.set(math.nan if noise_floor is None else noise_floor)
+        with self._lock:
+            self._counts["results"][verdict.result.value] += 1
+            self._noise_floor, self._last_deviation = noise_floor, verdict.deviation
+
+    def quarantined(self, turn: ControlTurn, verdict: Verdict, num_blocks: int) -> None:
+        self._quarantined.inc(num_blocks)
+        breach = {"at": int(time.time()), "control": turn.control.id, **_figures(verdict)}
+        breach |= {"blocks": num_blocks, "cached_by_tier": turn.cached_by_tier}
+        with self._lock:
+            self._num_quarantined += num_blocks
+            self._breaches.appendleft(breach)
+
+    def snapshot(self) -> dict[str, object]:
+        """For `/v1/stats`; unknown is None."""
+        with self._lock:
+            counts = {name: dict(tally) for name, tally in self._counts.items()}
+            return {
+                "controls": {
+                    "turns": counts["turns"],
+                    "dropped": counts["dropped"],
+                    "backlog": self._num_waiting(),
+                    "cost_seconds": dict(self._cost_seconds),
+                    "reused_turns": self._savings.num_reused,
+                    "measured_turns": self._savings.num_controls,
+                    "saved_seconds": _shown(self._savings.saved),
+                    "estimate_bias_seconds": _shown(self._savings.bias),
+                },
+                "audits": {
+                    **{result.value: 0 for result in Result},
+                    **counts["results"],
+                    "noise_floor": self._noise_floor,
+                    "last_deviation": _finite(self._last_deviation),
+                    "quarantined_blocks": self._num_quarantined,
+                    "recent_breaches": list(self._breaches),
+                },
+            }
+
+    def _spend(self, mode: ControlMode, seconds: float) -> None:
+        self._cost.labels(mode.value).inc(seconds)
+        with self._lock:
+            self._cost_seconds[mode.value] += seconds
+
+    def _show_savings(self) -> None:
+        for gauge, interval in ((self._saved, self._savings.saved), (self._bias, self._savings.bias)):
+            for bound in ("low", "value", "high"):
+                value = getattr(interval, bound) if interval else None
+                gauge.labels(bound).set(math.nan if value is None else value)
+
+
+def _figures(verdict: Verdict) -> dict[str, object]:
+    return {"deviation": _finite(verdict.deviation), "floor": verdict.floor, "positions": verdict.positions}
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON knows no infinity; what was not a number at all is unknown."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _shown(interval: Interval | None) -> dict[str, object] | None:
+    if interval is None:
+        return None
+    known = interval.low is not None and interval.high is not None
+    return {"value": interval.value, "ci95": [interval.low, interval.high] if known else None}

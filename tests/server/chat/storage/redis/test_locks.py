@@ -1,0 +1,155 @@
+"""Leases over servers: one holder at a time, and a stale one cannot commit."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import redis
+from tests.server.chat.making import append, conversation, turn
+from tests.support.redis_server import RedisServer
+
+from warmturn_server.chat import ConversationId, Log, StoreFailed, VersionConflict, open_shared_log
+from warmturn_server.chat.storage.locks import holding
+from warmturn_server.chat.storage.redis.locks import RedisLocks
+from warmturn_server.chat.storage.redis.scripts import RedisLog
+from warmturn_server.errors import Conflict
+
+C = ConversationId("conv_1")
+
+
+@pytest.fixture
+def servers(log_redis: RedisServer) -> Iterator[list[Log]]:
+    servers = [open_shared_log(log_redis.url) for _ in range(2)]
+    servers[0].store.create(conversation(C))
+    yield servers
+    for server in servers:
+        server.locks.close()
+        server.store.close()
+
+
+async def test_who_comes_second_is_told_when_to_come_again(servers: list[Log]) -> None:
+    await servers[0].locks.acquire("", C)
+    for server in servers:
+        with pytest.raises(Conflict) as refused:
+            await server.locks.acquire("", C)
+        assert refused.value.code == "conversation_locked"
+    assert refused.value.retry_after_seconds in range(1, 6)
+
+
+async def test_a_commit_lets_go_at_once(servers: list[Log]) -> None:
+    lease = await servers[0].locks.acquire("", C)
+    servers[0].store.append(replace(append(turn("a", conversation=C)), lease=lease))
+    assert (await servers[1].locks.acquire("", C)).fence == lease.fence + 1
+
+
+async def test_the_same_server_need_not_wait_for_its_own_release(servers: list[Log]) -> None:
+    for _ in range(20):
+        async with holding(servers[0].locks, "", C):
+            pass
+
+
+async def test_what_is_released_is_soon_free_elsewhere(servers: list[Log]) -> None:
+    async with holding(servers[0].locks, "", C):
+        pass
+    for _ in range(200):
+        try:
+            await servers[1].locks.acquire("", C)
+            return
+        except Conflict:
+            await asyncio.sleep(0.02)
+    raise AssertionError("never released")
+
+
+async def test_tenants_and_conversations_do_not_hinder_each_other(servers: list[Log]) -> None:
+    servers[0].store.create(conversation("other"))
+    servers[0].store.create(conversation(C, tenant="other"))
+    for place in (("", C), ("", ConversationId("other")), ("other", C)):
+        await servers[0].locks.acquire(*place)
+
+
+async def test_a_lease_is_kept_while_it_is_held_and_runs_out_when_its_server_is_gone(
+    servers: list[Log], log_redis: RedisServer
+) -> None:
+    with log_redis.client() as client:
+        keeper = RedisLocks(RedisLog(client), lease_seconds=0.4, renew_seconds=0.1)
+        await keeper.acquire("", C)
+        await asyncio.sleep(1)
+        with pytest.raises(Conflict):
+            await servers[1].locks.acquire("", C)
+        keeper.close()  # it renews no more, and has released nothing
+        await asyncio.sleep(0.6)
+        await servers[1].locks.acquire("", C)
+
+
+class TestAStaleHolder:
+    async def test_cannot_commit_though_nobody_else_has_yet(self, servers: list[Log], log_redis: RedisServer) -> None:
+        stale = await self.sleep_past(servers[0], log_redis)
+        fresh = await servers[1].locks.acquire("", C)
+        with pytest.raises(VersionConflict, match="Another server"):
+            servers[0].store.append(replace(append(turn("stale", conversation=C)), lease=stale))
+        servers[1].store.append(replace(append(turn("fresh", conversation=C)), lease=fresh))
+        kept = servers[0].store.conversation("", C)
+        assert kept and (kept.head, kept.version) == ("fresh", 1)
+
+    async def test_does_not_release_the_next_ones_lease(self, servers: list[Log], log_redis: RedisServer) -> None:
+        stale = await self.sleep_past(servers[0], log_redis)
+        await servers[1].locks.acquire("", C)
+        servers[0].locks.release(stale)
+        servers[0].locks.close()
+        with log_redis.client() as client:
+            assert len(client.keys("*lease*")) == 1
+
+    async def test_goes_on_when_nobody_came(self, servers: list[Log], log_redis: RedisServer) -> None:
+        lease = await self.sleep_past(servers[0], log_redis)
+        servers[0].store.append(replace(append(turn("late", conversation=C)), lease=lease))
+        kept = servers[1].store.conversation("", C)
+        assert kept and kept.head == "late"
+
+    @staticmethod
+    async def sleep_past(server: Log, log_redis: RedisServer):  # type: ignore[no-untyped-def]
+        """As if the server had been stopped for longer than its lease."""
+        lease = await server.locks.acquire("", C)
+        with log_redis.client() as client:
+            (name,) = client.keys("*lease*")
+            client.delete(name)
+        return lease
+
+
+async def test_a_caller_who_goes_away_while_it_is_taken_leaves_no_lease(servers: list[Log]) -> None:
+    taking = asyncio.ensure_future(servers[0].locks.acquire("", C))
+    await asyncio.sleep(0)
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    for _ in range(200):
+        try:
+            await servers[0].locks.acquire("", C)
+            return
+        except Conflict:
+            await asyncio.sleep(0.02)
+    raise AssertionError("nobody ever released it")
+
+
+async def test_a_redis_that_is_away_refuses_and_blocks_nobody(servers: list[Log]) -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    class Away(RedisLog):
+        def _call(self, *_: object, **__: object) -> object:
+            time.sleep(0.1)
+            raise redis.ConnectionError("away")
+
+    away = RedisLocks(Away(servers[0].store._log.client))  # type: ignore[attr-defined]
+    ticking = asyncio.ensure_future(tick())
+    with pytest.raises(StoreFailed):
+        await away.acquire("", C)
+    ticking.cancel()
+    assert ticks > 5
+    away.close()
