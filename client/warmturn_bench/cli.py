@@ -15,7 +15,7 @@ from warmturn.cli.options import ApiKey, AsJson
 from warmturn.cli.signals import ending_on_signals
 from warmturn.own_server import OwnServer
 from warmturn.settings import config_file, load_settings
-from warmturn_bench.options import Options
+from warmturn_bench.options import LoadOptions, Options, ServerOptions, WorkloadOptions
 from warmturn_bench.report import folder
 from warmturn_bench.result import BenchResult
 from warmturn_bench.run import Bench
@@ -90,18 +90,10 @@ def bench(
     Without --url on a server of its own. Exits 1 when turns failed or a promise broke; Ctrl-C gives what there is.
     """
     options = Options(
-        scenario,
-        trace,
+        WorkloadOptions(scenario, trace, conversations, turns, duration, seed),
+        LoadOptions(clients, rate),
+        ServerOptions(url, model, dtype),
         modes,
-        clients,
-        rate,
-        conversations,
-        turns,
-        duration,
-        seed,
-        url,
-        model,
-        dtype,
         goodput_ttft,
         ignore_eos,
     )
@@ -109,7 +101,7 @@ def bench(
     if report is not None:
         folder.prepare(report)
     with ending_on_signals(), ExitStack() as stack:
-        server = _own_server(options, stack)
+        server = _own_server(options.server, stack)
         key = None if server else load_settings({"api_key": api_key}, os.environ, config_file()).api_key
         running = Bench(options, server, key, _command(), View(styled_console(stderr=True)))
         result = running.run()
@@ -122,12 +114,12 @@ def bench(
         raise typer.Exit(1)
 
 
-def _own_server(options: Options, stack: ExitStack) -> OwnServer | None:
-    if options.url is not None:
+def _own_server(asked: ServerOptions, stack: ExitStack) -> OwnServer | None:
+    if asked.url is not None:
         return None
     data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="warmturn-bench-")))
-    flags = ("--dtype", options.dtype) if options.dtype else ()
-    return stack.enter_context(OwnServer(options.model or _BUNDLED, data, *_NO_CONTROLS, *flags))
+    flags = ("--dtype", asked.dtype) if asked.dtype else ()
+    return stack.enter_context(OwnServer(asked.model or _BUNDLED, data, *_NO_CONTROLS, *flags))
 
 
 def _tell(result: BenchResult, *, as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """What the user asked for, checked before anything is started."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
@@ -21,54 +21,23 @@ _ENDLESS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """As on the command line; None where nothing was said. `modes` are names with commas between them."""
+class WorkloadOptions:
+    """What is said, and how much of it: conversations of a scenario, or out of a trace."""
 
     scenario: str | None = None
     trace: Path | None = None
-    modes: str | None = None
-    clients: int | None = None
-    rate: float | None = None
     conversations: int | None = None
     turns: int | None = None
     duration: float | None = None
     seed: int = 1
-    url: str | None = None
-    model: str | None = None
-    dtype: str | None = None
-    goodput_ttft_ms: float = 200.0
-    ignore_eos: bool = False
 
     def check(self) -> None:
-        """Raises `SettingsError` with what to do."""
-        self._not_both("--clients", self.clients, "--rate", self.rate)
-        self._not_both("--turns", self.turns, "--duration", self.duration)
-        self._not_both("--scenario", self.scenario, "--trace", self.trace)
-        self._not_both("--url", self.url, "--dtype", self.dtype)
-        if self.url is not None and self.kind.kills:
-            raise SettingsError("the scenario restart kills the server, so it starts its own: leave --url out")
-        if self.turns == 1 and self.kind.kills:
-            raise SettingsError("the scenario restart kills the server between turns, so it needs --turns 2 or more")
-        self.wanted_modes()
+        _not_both("--turns", self.turns, "--duration", self.duration)
+        _not_both("--scenario", self.scenario, "--trace", self.trace)
 
     @property
     def kind(self) -> Scenario:
         return SCENARIOS[self.scenario or "chat"]
-
-    @property
-    def load(self) -> Load:
-        return ClosedLoop(self.clients or _CLIENTS) if self.rate is None else OpenLoop(self.rate)
-
-    @property
-    def num_clients(self) -> int:
-        """Turns that may be under way together, as far as that can be said before."""
-        return self.clients or _CLIENTS
-
-    @property
-    def load_in_words(self) -> str:
-        if self.rate is not None:
-            return f"open loop, {self.rate:g} turns a second on average (Poisson)"
-        return f"closed loop, {self.num_clients} client{'s' if self.num_clients != 1 else ''}"
 
     @property
     def num_turns(self) -> int:
@@ -76,16 +45,13 @@ class Options:
         return _ENDLESS if self.is_endless else self.turns or self.kind.turns
 
     @property
+    def in_rounds(self) -> bool:
+        return self.kind.in_rounds and self.trace is None
+
+    @property
     def is_endless(self) -> bool:
         """Conversations in rounds go on until the time is up or the context is full."""
         return self.duration is not None and self.kind.in_rounds
-
-    def plan(self, scripts: Scripts) -> Plan:
-        wanted = self.conversations or self._usual_conversations(scripts)
-        in_rounds = self.kind.in_rounds and self.trace is None
-        if self.duration is not None and not in_rounds:
-            return Plan(scripts, None, self.conversations or max(self._at_once, _TOGETHER))
-        return Plan(scripts, wanted, max(self._at_once, ceil(wanted / _FEWEST_ROUNDS)), in_rounds, self.kills)
 
     @property
     def kills(self) -> bool:
@@ -93,14 +59,82 @@ class Options:
         return self.kind.kills and self.trace is None
 
     @property
-    def _at_once(self) -> int:
-        """Conversations needed to keep all clients busy."""
+    def wants_small_memory(self) -> bool:
+        return self.kind.small_memory and self.trace is None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How fast it is said: by so many clients, or so many turns a second."""
+
+    clients: int | None = None
+    rate: float | None = None
+
+    def check(self) -> None:
+        _not_both("--clients", self.clients, "--rate", self.rate)
+
+    @property
+    def loop(self) -> Load:
+        return ClosedLoop(self.num_clients) if self.rate is None else OpenLoop(self.rate)
+
+    @property
+    def num_clients(self) -> int:
+        """Turns that may be under way together, as far as that can be said before."""
+        return self.clients or _CLIENTS
+
+    @property
+    def busy_conversations(self) -> int:
+        """So many are needed to keep all clients busy."""
         return 1 if self.rate is not None else self.num_clients
 
-    def _usual_conversations(self, scripts: Scripts) -> int:
-        if scripts.count is not None:
-            return scripts.count
-        return max(self.kind.conversations, self._at_once * (_IDLE if self.kind.in_rounds else _FEWEST_ROUNDS))
+    @property
+    def in_words(self) -> str:
+        if self.rate is not None:
+            return f"open loop, {self.rate:g} turns a second on average (Poisson)"
+        return f"closed loop, {self.num_clients} client{'s' if self.num_clients != 1 else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Who answers: the server at `url`, or an own one with this model and number format."""
+
+    url: str | None = None
+    model: str | None = None
+    dtype: str | None = None
+
+    def check(self) -> None:
+        _not_both("--url", self.url, "--dtype", self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """As on the command line; None where nothing was said. `modes` are names with commas between them."""
+
+    workload: WorkloadOptions = field(default_factory=WorkloadOptions)
+    load: LoadOptions = field(default_factory=LoadOptions)
+    server: ServerOptions = field(default_factory=ServerOptions)
+    modes: str | None = None
+    goodput_ttft_ms: float = 200.0
+    ignore_eos: bool = False
+
+    def check(self) -> None:
+        """Raises `SettingsError` with what to do."""
+        self.load.check()
+        self.workload.check()
+        self.server.check()
+        kills = self.workload.kind.kills
+        if self.server.url is not None and kills:
+            raise SettingsError("the scenario restart kills the server, so it starts its own: leave --url out")
+        if self.workload.turns == 1 and kills:
+            raise SettingsError("the scenario restart kills the server between turns, so it needs --turns 2 or more")
+        self.wanted_modes()
+
+    def plan(self, scripts: Scripts) -> Plan:
+        asked, at_once = self.workload, self.load.busy_conversations
+        if asked.duration is not None and not asked.in_rounds:
+            return Plan(scripts, None, asked.conversations or max(at_once, _TOGETHER))
+        wanted = asked.conversations or self._usual_conversations(scripts)
+        return Plan(scripts, wanted, max(at_once, ceil(wanted / _FEWEST_ROUNDS)), asked.in_rounds, asked.kills)
 
     def wanted_modes(self) -> tuple[ReuseMode, ...] | None:
         """None where the server decides."""
@@ -115,12 +149,18 @@ class Options:
         wanted = self.wanted_modes() or offered
         if missing := [mode for mode in wanted if mode not in offered]:
             raise SettingsError(
-                f"{self.url} is no Warmturn server: it cannot be told to recompute, so --modes {missing[0]} cannot be "
-                "measured there; leave --modes out"
+                f"{self.server.url} is no Warmturn server: it cannot be told to recompute, so --modes {missing[0]} "
+                "cannot be measured there; leave --modes out"
             )
         return wanted
 
-    @staticmethod
-    def _not_both(first: str, first_value: object, second: str, second_value: object) -> None:
-        if first_value is not None and second_value is not None:
-            raise SettingsError(f"give either {first} or {second}, not both")
+    def _usual_conversations(self, scripts: Scripts) -> int:
+        if scripts.count is not None:
+            return scripts.count
+        kind = self.workload.kind
+        return max(kind.conversations, self.load.busy_conversations * (_IDLE if kind.in_rounds else _FEWEST_ROUNDS))
+
+
+def _not_both(first: str, first_value: object, second: str, second_value: object) -> None:
+    if first_value is not None and second_value is not None:
+        raise SettingsError(f"give either {first} or {second}, not both")

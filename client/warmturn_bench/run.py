@@ -68,9 +68,9 @@ class Bench:
         try:
             plan = await self._prepare()
             assert self._target is not None
-            load, seed = self._options.load, self._options.seed
+            load, seed = self._options.load.loop, self._options.workload.seed
             runner = Runner(self._target, self._modes, load, self.recording, self._view, seed, self._restart)
-            await runner.run(plan, self._options.duration)
+            await runner.run(plan, self._options.workload.duration)
             await self._settle()
         finally:
             await self._leave()
@@ -103,25 +103,25 @@ class Bench:
         plan = self._options.plan(scripts)
         first = [scripts.script(number) for number in range(plan.conversations or plan.together)]
         self._note_cut_short(first, context)
-        if self._options.kind.small_memory and self._options.trace is None:
+        if self._options.workload.wants_small_memory:
             await self._shrink_memory(first)
-        num_turns = plan.num_turns if self._options.duration is None else None
+        num_turns = plan.num_turns if self._options.workload.duration is None else None
         self._view.expect(None if num_turns is None else num_turns * len(self._modes))
         return plan
 
     async def _connect(self) -> int:
-        url = self._server.url if self._server is not None else self._options.url
-        model = None if self._server is not None else self._options.model
+        url = self._server.url if self._server is not None else self._options.server.url
+        model = None if self._server is not None else self._options.server.model
         assert url is not None
         ignore_eos = self._options.ignore_eos
         self._target, context = await open_target(url, self._api_key, model, ignore_eos=ignore_eos)
         return context
 
     def _write(self, sizes: Sizes) -> Scripts:
-        options = self._options
-        if options.trace is None:
-            return ScenarioScripts(options.kind, options.num_turns, options.seed, sizes)
-        traced = TraceScripts(options.trace, options.turns, options.seed, sizes)
+        asked = self._options.workload
+        if asked.trace is None:
+            return ScenarioScripts(asked.kind, asked.num_turns, asked.seed, sizes)
+        traced = TraceScripts(asked.trace, asked.turns, asked.seed, sizes)
         if traced.left_out:
             self._notes.append(f"Left out: {traced.left_out} conversations that do not fit into the model's context.")
         return traced
@@ -131,9 +131,10 @@ class Bench:
         lengths = [len(script.turns) for script in scripts]
         if not any(lengths):
             raise SettingsError(f"not one turn fits into the model's context of {context:,} tokens")
-        if self._options.trace is not None or self._options.is_endless:
+        asked = self._options.workload
+        if asked.trace is not None or asked.is_endless:
             return
-        if short := sum(turns < self._options.num_turns for turns in lengths):
+        if short := sum(turns < asked.num_turns for turns in lengths):
             self._notes.append(
                 f"Cut short by the context of {context:,} tokens: {short} of {len(lengths)} conversations."
             )
@@ -145,7 +146,7 @@ class Bench:
             self._notes.append("How many conversations fit into memory is up to this server's own settings.")
             return
         bytes_per_token = ((await self._target.figures()) or {})["kv_bytes_per_token"]
-        memory = small_memory(scripts, self._options.num_clients)
+        memory = small_memory(scripts, self._options.load.num_clients)
         self._notes.append(memory.in_words)
         await self._target.close()
         self._server.kill()
@@ -175,8 +176,8 @@ class Bench:
             circumstances=Circumstances(
                 command=self._command,
                 about=self._scripts.about,
-                load=options.load_in_words,
-                seed=options.seed,
+                load=options.load.in_words,
+                seed=options.workload.seed,
                 conversations=len({sample.asked.conversation for sample in recording.samples}),
                 warm_up_turns=recording.warm_up_turns,
                 goodput_ttft_ms=options.goodput_ttft_ms,
@@ -186,7 +187,7 @@ class Bench:
                 started=self._started.isoformat(timespec="seconds"),
                 seconds=seconds,
                 kills=len(recording.kills),
-                was_to_be_killed=options.kills,
+                was_to_be_killed=options.workload.kills,
                 notes=tuple(self._notes),
             ),
         )
@@ -194,4 +195,4 @@ class Bench:
     def _figures_of(self, mode: ReuseMode) -> ModeFigures:
         recording, options = self.recording, self._options
         seconds, skipped = recording.seconds[mode], recording.skipped[mode]
-        return mode_figures(mode, recording.samples, seconds, skipped, options.goodput_ttft_ms, options.seed)
+        return mode_figures(mode, recording.samples, seconds, skipped, options.goodput_ttft_ms, options.workload.seed)

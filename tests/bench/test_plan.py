@@ -4,14 +4,17 @@ import asyncio
 import time
 from itertools import islice
 from random import Random
+from typing import get_type_hints
 
 import pytest
 from tests.bench.making import MODES, PlainScripts
 
 from warmturn.errors import SettingsError
+from warmturn.wire import REUSE_MODES
+from warmturn_bench.cli import bench
 from warmturn_bench.load import ClosedLoop, OpenLoop, in_turn
 from warmturn_bench.memory import small_memory
-from warmturn_bench.options import Options
+from warmturn_bench.options import LoadOptions, Options, ServerOptions, WorkloadOptions
 from warmturn_bench.plan import Part, Plan, mode_order
 from warmturn_bench.workload.scenario import SCENARIOS
 from warmturn_bench.workload.script import ScenarioScripts, Sizes
@@ -63,9 +66,9 @@ def test_a_conversation_never_outgrows_the_context(name: str, context: int) -> N
 
 
 def test_conversations_in_rounds_go_on_until_the_time_is_up_or_the_context_is_full() -> None:
-    options = Options(scenario="idle", duration=1.0)
-    script = ScenarioScripts(options.kind, options.num_turns, 1, SIZES).script(0)
-    assert len(script.turns) > options.kind.turns
+    asked = WorkloadOptions(scenario="idle", duration=1.0)
+    script = ScenarioScripts(asked.kind, asked.num_turns, 1, SIZES).script(0)
+    assert len(script.turns) > asked.kind.turns
     assert script.tokens > 0.8 * SIZES.context_tokens
 
 
@@ -123,7 +126,7 @@ def test_in_an_open_loop_conversations_take_turns() -> None:
 
 
 def test_many_clients_get_enough_conversations_to_be_busy() -> None:
-    plan = Options(clients=16).plan(PlainScripts())
+    plan = Options(load=LoadOptions(clients=16)).plan(PlainScripts())
     assert plan.conversations is not None
     assert plan.conversations >= 3 * 16
     assert all(len(one.parts) == 16 for one in plan.rounds())
@@ -132,11 +135,11 @@ def test_many_clients_get_enough_conversations_to_be_busy() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (Options(clients=2, rate=1.0), "--clients or --rate"),
-        (Options(turns=2, duration=1.0), "--turns or --duration"),
-        (Options(url="http://x", dtype="float32"), "--url or --dtype"),
-        (Options(url="http://x", scenario="restart"), "leave --url out"),
-        (Options(scenario="restart", turns=1), "--turns 2 or more"),
+        (Options(load=LoadOptions(clients=2, rate=1.0)), "--clients or --rate"),
+        (Options(WorkloadOptions(turns=2, duration=1.0)), "--turns or --duration"),
+        (Options(server=ServerOptions(url="http://x", dtype="float32")), "--url or --dtype"),
+        (Options(WorkloadOptions("restart"), server=ServerOptions(url="http://x")), "leave --url out"),
+        (Options(WorkloadOptions("restart", turns=1)), "--turns 2 or more"),
         (Options(modes="state,magic"), "magic"),
         (Options(modes=""), "is empty"),
     ],
@@ -155,9 +158,18 @@ def test_memory_for_few_conversations_holds_them_all_and_that_is_said() -> None:
 
 
 def test_one_client_is_one() -> None:
-    assert Options(clients=1).load_in_words == "closed loop, 1 client"
-    assert Options(clients=2).load_in_words == "closed loop, 2 clients"
+    assert LoadOptions(clients=1).in_words == "closed loop, 1 client"
+    assert LoadOptions(clients=2).in_words == "closed loop, 2 clients"
 
 
 def test_modes_have_one_order_however_they_are_given() -> None:
     assert Options(modes="prompt, state").wanted_modes() == ("state", "prompt")
+
+
+def test_the_help_says_the_defaults() -> None:
+    """In words, because what was not said and what was said as it is by default are told apart."""
+    hints = get_type_hints(bench, include_extras=True)
+    said = {name: str(hints[name].__metadata__[0].help) for name in ("scenario", "clients", "modes")}
+    assert f"default {WorkloadOptions().kind.name}." in said["scenario"]
+    assert f"default {LoadOptions().num_clients}." in said["clients"]
+    assert f"default {','.join(REUSE_MODES)} " in said["modes"]
