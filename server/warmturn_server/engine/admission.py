@@ -170,7 +170,7 @@ class Admission:
         request, gap = sequence.request, sequence.prefix.gap
         if request.reuse is not ReuseMode.STATE or sequence.replaced:
             return None
-        if not any(tier.available for tier in self._cache.far):
+        if not any(tier.available for tier in self._cache.remote):
             return None
         if covered >= most or (gap and gap.reason is MissReason.RECOMPUTE_FASTER):
             return None

@@ -191,8 +191,8 @@ class EngineLoop:
         try:
             restored = self._cache.restore(plan.match, ids, sequence.kv)
             if plan.patience is not None:
-                afar = self._cache.restore_from_afar(tenant, ids, sequence.kv, plan.patience)
-                restored = restored.followed_by(afar)
+                remote = self._cache.restore_from_remote(tenant, ids, sequence.kv, plan.patience)
+                restored = restored.followed_by(remote)
         except Exception:
             _log.exception("restoring failed; the rest of the prompt is computed")
         self._post(partial(self._restored, sequence, restored))

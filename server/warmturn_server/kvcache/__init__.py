@@ -18,7 +18,7 @@ from .tiers.redis.compression import Packing, Plain, Zstd
 from .tiers.redis.envelope import Seal
 from .tiers.redis.int8 import Int8
 from .tiers.redis.tier import RedisTier
-from .tiers.remote import FarTier, Patience, PrefillSeconds
+from .tiers.remote import Patience, PrefillSeconds, RemoteTier
 from .tiers.tier import Block, Tier, TierFull, TierUnavailable
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "BlockSpan",
     "CorruptBlock",
     "DiskTier",
-    "FarTier",
     "Fingerprint",
     "FingerprintDigest",
     "ForeignBlock",
@@ -48,6 +47,7 @@ __all__ = [
     "PrefixMatch",
     "RamTier",
     "RedisTier",
+    "RemoteTier",
     "Restored",
     "Saver",
     "Seal",

@@ -94,8 +94,8 @@ class Warmer:
 
     def _held(self, match: PrefixMatch) -> Held:
         tokens = {tier.name: 0 for tier in self._cache.tiers} | match.tokens_by_tier
-        is_far = any(tier is not self._cache.tiers[0] for tier in match.tiers)
-        return Held("started" if is_far else "warm" if match.spans else "nothing_saved", tokens)
+        is_elsewhere = any(tier is not self._cache.tiers[0] for tier in match.tiers)
+        return Held("started" if is_elsewhere else "warm" if match.spans else "nothing_saved", tokens)
 
     def _rest(self) -> bool:
         """As long as the piece before took."""

@@ -19,7 +19,7 @@ from .quarantine import Quarantine
 from .reader import BlockReader, Piece
 from .restore_policy import Bandwidth
 from .tiers.guard import GuardedTier
-from .tiers.remote import FarTier, Late, Patience, PrefillSeconds
+from .tiers.remote import Late, Patience, PrefillSeconds, RemoteTier
 from .tiers.tier import Block
 
 WAIT_SECONDS = 0.075
@@ -30,7 +30,7 @@ _LOOKUP_SHARE = 2 / 3
 class PrefixCache:
     """Saved state by token prefix. A cache may be slow or absent, never wrong: whatever is doubtful is a miss.
 
-    `near` are the tiers on this machine, `far` those over a network. Only methods that say so wait for the latter.
+    `local` are the tiers on this machine, `remote` those over a network. Only methods that say so wait for the latter.
     """
 
     def __init__(
@@ -45,20 +45,20 @@ class PrefixCache:
         self.fingerprint: FingerprintDigest = codec.fingerprint
         self.block_size = block_size
         self.tiers = tuple(tiers)
-        self.near = tuple(tier for tier in tiers if tier.medium != "network")
-        self.far = tuple(tier for tier in tiers if tier.medium == "network")
+        self.local = tuple(tier for tier in tiers if tier.medium != "network")
+        self.remote = tuple(tier for tier in tiers if tier.medium == "network")
         self.bandwidth = {tier.name: Bandwidth() for tier in tiers}
         self._codec = codec
         self._foreign_blocks = foreign_blocks
         self._wait_seconds = wait_seconds
-        self._far = {tier.name: FarTier(tier) for tier in self.far}
-        self._reader = BlockReader(codec, block_size, self._far)
+        self._remote = {tier.name: RemoteTier(tier) for tier in self.remote}
+        self._reader = BlockReader(codec, block_size, self._remote)
         self._moving = threading.Lock()
         self._quarantine = Quarantine()
 
     def match(self, tenant: str, token_ids: Sequence[int]) -> PrefixMatch:
         """The longest prefix of `token_ids` saved on this machine."""
-        return self._find(tenant, token_ids, self._near_holders)
+        return self._find(tenant, token_ids, self._local_holders)
 
     def match_everywhere(
         self, tenant: str, token_ids: Sequence[int], seconds_left: Callable[[], float] = lambda: math.inf
@@ -66,11 +66,11 @@ class PrefixCache:
         """The same over all tiers. Waits for a network, but no longer than there is time left."""
 
         def holders(keys: Sequence[BlockKey]) -> list[GuardedTier | None]:
-            held = self._near_holders(keys)
-            for far in self._far.values():
+            held = self._local_holders(keys)
+            for remote in self._remote.values():
                 if lacking := [key for key, tier in zip(keys, held, strict=True) if tier is None]:
-                    has = dict(zip(lacking, far.contains(lacking, seconds_left()), strict=True))
-                    held = [tier or (far.tier if has[key] else None) for key, tier in zip(keys, held, strict=True)]
+                    has = dict(zip(lacking, remote.contains(lacking, seconds_left()), strict=True))
+                    held = [tier or (remote.tier if has[key] else None) for key, tier in zip(keys, held, strict=True)]
             return held
 
         return self._find(tenant, token_ids, holders)
@@ -119,7 +119,7 @@ class PrefixCache:
             self.bandwidth[tier.name].observe(tokens * self._codec.bytes_per_token, seconds)
         return restored
 
-    def restore_from_afar(
+    def restore_from_remote(
         self, tenant: str, token_ids: Sequence[int], buffer: KVBuffer, patience: Patience
     ) -> Restored:
         """Look beyond `buffer` over the network too, and append what is there and worth waiting for."""
@@ -233,8 +233,8 @@ class PrefixCache:
 
     def close(self) -> None:
         """Give up what is still asked for over a network."""
-        for far in self._far.values():
-            far.close()
+        for remote in self._remote.values():
+            remote.close()
 
     def _find(self, tenant: str, token_ids: Sequence[int], holders: Holders) -> PrefixMatch:
         """What is in quarantine counts as not held."""
@@ -252,9 +252,9 @@ class PrefixCache:
             return None
         return next_key(chain_seed(tenant, self.fingerprint), token_ids[: self.block_size])
 
-    def _near_holders(self, keys: Sequence[BlockKey]) -> list[GuardedTier | None]:
+    def _local_holders(self, keys: Sequence[BlockKey]) -> list[GuardedTier | None]:
         held: list[GuardedTier | None] = [None] * len(keys)
-        for tier in reversed(self.near):
+        for tier in reversed(self.local):
             held = [tier if has else other for has, other in zip(tier.contains(keys), held, strict=True)]
         return held
 

@@ -9,7 +9,7 @@ from .codec import BlockCodec, CorruptBlock, ForeignBlock
 from .keys import BlockKey, BlockSpan
 from .miss import Gap
 from .tiers.guard import GuardedTier
-from .tiers.remote import FarTier
+from .tiers.remote import RemoteTier
 from .tiers.tier import Block
 
 PIECE_BYTES = 2 * 2**20
@@ -20,11 +20,11 @@ Piece = Sequence[BlockSpan]
 
 
 class BlockReader:
-    """`far` has the tiers over a network by name: those are read ahead, and within a time."""
+    """`remote` has the tiers over a network by name: those are read ahead, and within a time."""
 
-    def __init__(self, codec: BlockCodec, block_size: int, far: Mapping[str, FarTier]) -> None:
+    def __init__(self, codec: BlockCodec, block_size: int, remote: Mapping[str, RemoteTier]) -> None:
         self._codec = codec
-        self._far = far
+        self._remote = remote
         self._at_a_time = min(max(PIECE_BYTES // (block_size * codec.bytes_per_token), 1), _PIECE_BLOCKS)
 
     def pieces(self, spans: Sequence[BlockSpan]) -> list[Piece]:
@@ -35,15 +35,15 @@ class BlockReader:
     ) -> Iterator[dict[BlockKey, Block]]:
         """What the tier has of each piece, in order. Raises `Late`."""
         keys = [[span.key for span in piece] for piece in pieces]
-        far = self._far.get(tier.name)
-        return (tier.get_many(some) for some in keys) if far is None else far.read(keys, seconds_left)
+        remote = self._remote.get(tier.name)
+        return (tier.get_many(some) for some in keys) if remote is None else remote.read(keys, seconds_left)
 
     def payload(self, tier: GuardedTier, span: BlockSpan, block: Block, token_ids: Sequence[int]) -> memoryview | Gap:
         """The block's K and V; of one that is not what it should be, why, and the tier forgets it."""
         try:
             return self._codec.decode(memoryview(block), span, token_ids[span.start : span.stop])
         except CorruptBlock as error:
-            far = self._far.get(tier.name)
-            (tier.remove_many if far is None else far.remove)([span.key])
+            remote = self._remote.get(tier.name)
+            (tier.remove_many if remote is None else remote.remove)([span.key])
             reason = MissReason.FINGERPRINT if isinstance(error, ForeignBlock) else MissReason.CORRUPT
             return Gap(reason, span.key, tier.name)

@@ -16,7 +16,7 @@ from .prefix_cache import PrefixCache
 from .tiers.guard import GuardedTier
 
 MAX_WAITING = 64
-MAX_WAITING_FAR = 16
+MAX_WAITING_REMOTE = 16
 """Each one that waits keeps a sequence's memory, and a network can be slow for long."""
 
 _log = logging.getLogger(__name__)
@@ -41,8 +41,11 @@ class Saver:
         self._cache = cache
         self._observer = observer
         self._abandoned = threading.Event()
-        near = _Lane("warmturn-saver", cache.near, MAX_WAITING)
-        self._lanes = [*(_Lane(f"warmturn-saver-{far.name}", (far,), MAX_WAITING_FAR) for far in cache.far), near]
+        local = _Lane("warmturn-saver", cache.local, MAX_WAITING)
+        self._lanes = [
+            *(_Lane(f"warmturn-saver-{remote.name}", (remote,), MAX_WAITING_REMOTE) for remote in cache.remote),
+            local,
+        ]
 
     def save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot) -> None:
         """Queue a sequence's state; returns at once."""

@@ -9,7 +9,7 @@ from tests.support.waiting import wait_until
 
 from warmturn_server.kvcache import KVSnapshot, PrefixCache, RamTier, Saver
 from warmturn_server.kvcache.keys import BlockKey
-from warmturn_server.kvcache.saver import MAX_WAITING, MAX_WAITING_FAR
+from warmturn_server.kvcache.saver import MAX_WAITING, MAX_WAITING_REMOTE
 from warmturn_server.kvcache.tiers.tier import Medium
 
 
@@ -91,13 +91,13 @@ class FarGate(Gate):
 def test_a_network_that_hangs_keeps_nothing_from_being_saved_here(snapshot: KVSnapshot) -> None:
     near, gate, tally = ram(), FarGate(), Tally()
     saver = Saver(cache_over(near, gate), tally)
-    for number in range(MAX_WAITING_FAR + 5):
+    for number in range(MAX_WAITING_REMOTE + 5):
         saver.save(f"tenant {number}", token_ids(9), snapshot)
-    wait_until(lambda: near.num_blocks == 3 * (MAX_WAITING_FAR + 5), "not everything was saved here")
+    wait_until(lambda: near.num_blocks == 3 * (MAX_WAITING_REMOTE + 5), "not everything was saved here")
     assert tally.dropped >= 4, "the far ones, and nobody waited for that"
     gate.open.set()
     saver.close()
-    assert gate.num_blocks == 3 * (MAX_WAITING_FAR + 5 - tally.dropped)
+    assert gate.num_blocks == 3 * (MAX_WAITING_REMOTE + 5 - tally.dropped)
 
 
 def test_what_waits_for_saving_while_its_chain_is_quarantined_is_not_saved(snapshot: KVSnapshot) -> None:

@@ -50,7 +50,7 @@ class Patience:
         return min(self.left(length), self.lookup_seconds)
 
 
-class FarTier:
+class RemoteTier:
     """Calls of one tier, each with a limit on waiting. One that is given up ends by itself, on its own connection."""
 
     def __init__(self, tier: GuardedTier) -> None:

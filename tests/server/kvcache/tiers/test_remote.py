@@ -68,7 +68,7 @@ def patience(wait_seconds: float = 60.0, compute_seconds: float = 60.0) -> Patie
 
 def restore(cache: PrefixCache, patience: Patience) -> tuple[KVBuffer, MissReason | None]:
     buffer = KVBuffer(LAYOUT, DEVICE, NUM_TOKENS)
-    restored = cache.restore_from_afar("", IDS, buffer, patience)
+    restored = cache.restore_from_remote("", IDS, buffer, patience)
     assert contents(buffer) == contents(filled_buffer(NUM_TOKENS), 0, buffer.length)
     assert sum(restored.tokens_by_tier.values()) == buffer.length
     return buffer, restored.reason
@@ -126,6 +126,6 @@ def test_a_block_that_is_corrupt_here_comes_from_there(far: Far) -> None:
     buffer = KVBuffer(LAYOUT, DEVICE, NUM_TOKENS)
     here = cache.restore(cache.match("", IDS), IDS, buffer)
     assert (buffer.length, here.reason) == (0, MissReason.CORRUPT)
-    both = here.followed_by(cache.restore_from_afar("", IDS, buffer, patience()))
+    both = here.followed_by(cache.restore_from_remote("", IDS, buffer, patience()))
     assert (buffer.length, both.reason) == (NUM_TOKENS, None)
     assert both.tokens_by_tier == {"redis": BLOCK_SIZE, "ram": NUM_TOKENS - BLOCK_SIZE}

@@ -19,7 +19,7 @@ from tests.support.state import Tally, redis_tier
 from tests.support.waiting import wait_until
 
 from warmturn_server.errors import StartRefused
-from warmturn_server.kvcache import FarTier, GuardedTier, Patience, RedisTier, TierFull, TierUnavailable
+from warmturn_server.kvcache import GuardedTier, Patience, RedisTier, RemoteTier, TierFull, TierUnavailable
 from warmturn_server.kvcache.tiers.redis.tier import COMMANDS, COMMANDS_OF_A_CLUSTER
 from warmturn_server.kvcache.tiers.remote import Late
 
@@ -269,7 +269,7 @@ def test_answers_that_nobody_waits_for_any_more_are_never_given_to_somebody_else
     put(redis_tier(redis_server.url), *range(40), num_bytes=5_000)
     with FaultProxy(redis_server.port) as proxy:
         proxy.delay(0.002)
-        far = FarTier(GuardedTier(redis_tier(proxy.url), Tally(), pause_seconds=0))
+        remote = RemoteTier(GuardedTier(redis_tier(proxy.url), Tally(), pause_seconds=0))
         wrong: list[object] = []
 
         def read(seed: int) -> None:
@@ -278,7 +278,7 @@ def test_answers_that_nobody_waits_for_any_more_are_never_given_to_somebody_else
                 numbers = chance.sample(range(40), 3)
                 until = time.monotonic() + chance.random() * 0.02
                 try:
-                    pieces = far.read([[key(n)] for n in numbers], partial(_time_until, until))
+                    pieces = remote.read([[key(n)] for n in numbers], partial(_time_until, until))
                     for number, found in zip(numbers, pieces, strict=True):
                         if {k: bytes(v) for k, v in found.items()} not in ({key(number): block(number, 5_000)}, {}):
                             wrong.append((number, found))
@@ -291,7 +291,7 @@ def test_answers_that_nobody_waits_for_any_more_are_never_given_to_somebody_else
             thread.start()
         for thread in threads:
             thread.join(60)
-        far.close()
+        remote.close()
     assert wrong == []
     assert 10 < len(given_up) < 350
 
@@ -302,12 +302,12 @@ def _time_until(moment: float) -> float:
 
 def test_a_redis_that_never_answers_is_given_up_and_switched_off(redis_server: RedisServer, tier: RedisTier) -> None:
     guarded = GuardedTier(tier, tally := Tally(), pause_seconds=60)
-    far = FarTier(guarded)
+    remote = RemoteTier(guarded)
     redis_server.pause()
-    assert far.contains([key(1)], 0.05) == [False]
+    assert remote.contains([key(1)], 0.05) == [False]
     assert (guarded.available, tally.failures) == (False, ["redis"])
     redis_server.resume()
-    far.close()
+    remote.close()
 
 
 def test_patience_is_what_computing_would_have_taken_and_a_little_more(monkeypatch: pytest.MonkeyPatch) -> None:
