@@ -1,4 +1,4 @@
-"""An engine in a process of its own, as a server has it: engines that share one also share OpenMP's patience."""
+"""An engine in a process of its own, as a server has it: engines that share one also share OpenMP's deadline."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

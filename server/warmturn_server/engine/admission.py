@@ -10,7 +10,7 @@ import numpy as np
 from ..engine_api import MissReason
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..errors import ContextLengthExceeded
-from ..kvcache import KVBuffer, Patience, PrefixCache, PrefixMatch, reusable_tokens, round_up
+from ..kvcache import Deadline, KVBuffer, PrefixCache, PrefixMatch, reusable_tokens, round_up
 from .kv_pool import Resident, Residents, TokenArray, common_prefix
 from .model.cost_model import CostModel
 from .model.runner import ModelRunner
@@ -34,17 +34,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an admitted sequence should bring back: a match on this machine, and more over the network if `patience`.
+    """What an admitted sequence should bring back: a match on this machine, and more over the network if `deadline`.
 
     At most its first `num_tokens` in all.
     """
 
     match: PrefixMatch
-    patience: Patience | None
+    deadline: Deadline | None
     num_tokens: int
 
     def __bool__(self) -> bool:
-        return bool(self.match.spans) or self.patience is not None
+        return bool(self.match.spans) or self.deadline is not None
 
 
 class Admission:
@@ -100,7 +100,7 @@ class Admission:
         worthwhile = self._worthwhile(sequence, match, len(prefix))
         self._residents.reserved_bytes += reserved
         covered = max(sequence.kv.length, worthwhile.num_tokens)
-        return Plan(worthwhile, self._patience(sequence, covered, len(prefix)), len(prefix))
+        return Plan(worthwhile, self._deadline(sequence, covered, len(prefix)), len(prefix))
 
     def release(self, sequence: Sequence) -> None:
         """Give back what `admit` took."""
@@ -165,7 +165,7 @@ class Admission:
             return PrefixMatch()
         return beyond
 
-    def _patience(self, sequence: Sequence, covered: int, most: int) -> Patience | None:
+    def _deadline(self, sequence: Sequence, covered: int, most: int) -> Deadline | None:
         """How long to wait for other machines; None if there is nothing to expect from them."""
         request, gap = sequence.request, sequence.prefix.gap
         if request.reuse is not ReuseMode.STATE or sequence.replaced:
@@ -175,7 +175,7 @@ class Admission:
         if covered >= most or (gap and gap.reason is MissReason.RECOMPUTE_FASTER):
             return None
         if covered < min(request.known_tokens, most) or (not request.known_tokens and self._slow(covered, most)):
-            return self._cache.patience(sequence.kv.length, self._cost_model.seconds)
+            return self._cache.deadline(sequence.kv.length, self._cost_model.seconds)
         return None
 
     def _slow(self, covered: int, most: int) -> bool:

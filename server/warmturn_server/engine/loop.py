@@ -190,8 +190,8 @@ class EngineLoop:
         restored = Restored()
         try:
             restored = self._cache.restore(plan.match, ids, sequence.kv)
-            if plan.patience is not None:
-                remote = self._cache.restore_from_remote(tenant, ids, sequence.kv, plan.patience)
+            if plan.deadline is not None:
+                remote = self._cache.restore_from_remote(tenant, ids, sequence.kv, plan.deadline)
                 restored = restored.followed_by(remote)
         except Exception:
             _log.exception("restoring failed; the rest of the prompt is computed")

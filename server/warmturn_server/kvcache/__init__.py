@@ -18,7 +18,7 @@ from .tiers.redis.compression import Packing, Plain, Zstd
 from .tiers.redis.envelope import Seal
 from .tiers.redis.int8 import Int8
 from .tiers.redis.tier import RedisTier
-from .tiers.remote import Patience, PrefillSeconds, RemoteTier
+from .tiers.remote import Deadline, PrefillSeconds, RemoteTier
 from .tiers.tier import Block, Tier, TierFull, TierUnavailable
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "BlockKey",
     "BlockSpan",
     "CorruptBlock",
+    "Deadline",
     "DiskTier",
     "Fingerprint",
     "FingerprintDigest",
@@ -40,7 +41,6 @@ __all__ = [
     "KVSnapshot",
     "LayerShape",
     "Packing",
-    "Patience",
     "Plain",
     "PrefillSeconds",
     "PrefixCache",

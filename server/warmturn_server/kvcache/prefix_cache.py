@@ -19,7 +19,7 @@ from .quarantine import Quarantine
 from .reader import BlockReader, Piece
 from .restore_policy import Bandwidth
 from .tiers.guard import GuardedTier
-from .tiers.remote import Late, Patience, PrefillSeconds, RemoteTier
+from .tiers.remote import Deadline, DeadlineExceeded, PrefillSeconds, RemoteTier
 from .tiers.tier import Block
 
 WAIT_SECONDS = 0.075
@@ -75,9 +75,9 @@ class PrefixCache:
 
         return self._find(tenant, token_ids, holders)
 
-    def patience(self, num_tokens: int, compute_seconds: PrefillSeconds) -> Patience:
+    def deadline(self, num_tokens: int, compute_seconds: PrefillSeconds) -> Deadline:
         """How long a turn that has `num_tokens` now may wait for more; the clock runs."""
-        return Patience(num_tokens, self._wait_seconds, _LOOKUP_SHARE * self._wait_seconds, compute_seconds)
+        return Deadline(num_tokens, self._wait_seconds, _LOOKUP_SHARE * self._wait_seconds, compute_seconds)
 
     def restore_seconds(self, match: PrefixMatch) -> float:
         """How long bringing the match back is expected to take."""
@@ -100,18 +100,18 @@ class PrefixCache:
         return Restored(gap=gap, expected_seconds=expected)
 
     def restore(
-        self, match: PrefixMatch, token_ids: Sequence[int], buffer: KVBuffer, patience: Patience | None = None
+        self, match: PrefixMatch, token_ids: Sequence[int], buffer: KVBuffer, deadline: Deadline | None = None
     ) -> Restored:
         """Append the match to `buffer`, block by block, up to the first one that is not what it should be.
 
         `buffer` holds a prefix of the same tokens, and every span of the match reaches beyond it. Waits for a network
-        where the match does; without `patience` for as long as it takes.
+        where the match does; without `deadline` for as long as it takes.
         """
         restored = Restored()
         for tier, spans in match.runs():
             began, before = time.perf_counter(), buffer.length
             with beside_the_model(buffer.device):
-                restored.gap = self._restore_run(tier, spans, token_ids, buffer, patience)
+                restored.gap = self._restore_run(tier, spans, token_ids, buffer, deadline)
             seconds, tokens = time.perf_counter() - began, buffer.length - before
             restored.add(tier.name, tokens, seconds)
             if restored.gap is not None:  # waiting for what never came says nothing about speed
@@ -120,14 +120,14 @@ class PrefixCache:
         return restored
 
     def restore_from_remote(
-        self, tenant: str, token_ids: Sequence[int], buffer: KVBuffer, patience: Patience
+        self, tenant: str, token_ids: Sequence[int], buffer: KVBuffer, deadline: Deadline
     ) -> Restored:
         """Look beyond `buffer` over the network too, and append what is there and worth waiting for."""
-        match = self.match_everywhere(tenant, token_ids, lambda: patience.left_for_lookup(buffer.length))
+        match = self.match_everywhere(tenant, token_ids, lambda: deadline.left_for_lookup(buffer.length))
         beyond = match.beyond(buffer.length)
-        if passed := self.passed_over(beyond, buffer.length, patience.compute_seconds):
+        if passed := self.passed_over(beyond, buffer.length, deadline.compute_seconds):
             return passed
-        restored = self.restore(beyond, token_ids, buffer, patience)
+        restored = self.restore(beyond, token_ids, buffer, deadline)
         if restored.gap is None and buffer.length < len(token_ids):
             restored.gap = self.why_missing(match.stopped_by)
         return restored
@@ -269,19 +269,19 @@ class PrefixCache:
         spans: Sequence[BlockSpan],
         token_ids: Sequence[int],
         buffer: KVBuffer,
-        patience: Patience | None,
+        deadline: Deadline | None,
     ) -> Gap | None:
         pieces = self._reader.pieces(spans)
         try:
-            found = self._reader.read(tier, pieces, lambda: patience.left(buffer.length) if patience else math.inf)
+            found = self._reader.read(tier, pieces, lambda: deadline.left(buffer.length) if deadline else math.inf)
             for piece, blocks in zip(pieces, found, strict=True):
                 if (gap := self._append(tier, piece, blocks, token_ids, buffer)) is not None:
                     return gap
-        except Late:
-            assert patience is not None
+        except DeadlineExceeded:
+            assert deadline is not None
             following = next(span for span in spans if span.stop > buffer.length)
             num_tokens = spans[-1].stop - buffer.length
-            compute = patience.compute_seconds(num_tokens, buffer.length) or 0.0
+            compute = deadline.compute_seconds(num_tokens, buffer.length) or 0.0
             self.bandwidth[tier.name].cut_off(num_tokens * self._codec.bytes_per_token, compute)
             return Gap(MissReason.RECOMPUTE_FASTER, following.key, tier.name)
         return None

@@ -33,7 +33,7 @@ class BlockReader:
     def read(
         self, tier: GuardedTier, pieces: Sequence[Piece], seconds_left: Callable[[], float]
     ) -> Iterator[dict[BlockKey, Block]]:
-        """What the tier has of each piece, in order. Raises `Late`."""
+        """What the tier has of each piece, in order. Raises `DeadlineExceeded`."""
         keys = [[span.key for span in piece] for piece in pieces]
         remote = self._remote.get(tier.name)
         return (tier.get_many(some) for some in keys) if remote is None else remote.read(keys, seconds_left)

@@ -146,7 +146,7 @@ class Background:
         if self._admission.reserved_bytes(sequence) > self._residents.budget_bytes // _SHARE_OF_MEMORY:
             return None
         plan = self._admission.admit(sequence, ())
-        return None if plan is None else dataclasses.replace(plan, patience=None)
+        return None if plan is None else dataclasses.replace(plan, deadline=None)
 
     def _compute(self, running: Running) -> None:
         sequence = running.sequence

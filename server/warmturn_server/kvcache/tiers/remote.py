@@ -24,12 +24,12 @@ PrefillSeconds = Callable[[int, int], float | None]
 """Expected time to compute so many tokens after so many others."""
 
 
-class Late(Exception):
+class DeadlineExceeded(Exception):
     """There was no answer in the time that it was worth waiting for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Deadline:
     """How long a turn may still wait: no longer than `wait_seconds` more than computing what it got would have taken.
 
     So whatever a store does, the turn is late by `wait_seconds` at most. A look-up alone gets `lookup_seconds`.
@@ -63,14 +63,14 @@ class RemoteTier:
             return [False] * len(keys)
         try:
             return _within(seconds, self._pool.submit(self.tier.contains, keys))
-        except Late:
+        except DeadlineExceeded:
             self.tier.switch_off(TierUnavailable(f"no answer within {1000 * seconds:.0f} ms"))
             return [False] * len(keys)
 
     def read(
         self, pieces: Sequence[Sequence[BlockKey]], seconds_left: Callable[[], float]
     ) -> Iterator[dict[BlockKey, Block]]:
-        """The pieces in order, the next ones on their way while one is worked on. Raises `Late`."""
+        """The pieces in order, the next ones on their way while one is worked on. Raises `DeadlineExceeded`."""
         rest = iter(pieces)
         ahead = deque(self._pool.submit(self.tier.get_many, piece) for piece in islice(rest, _READ_AHEAD))
         try:
@@ -96,4 +96,4 @@ def _within(seconds: float, future: Future[_T]) -> _T:
         return future.result(None if seconds == math.inf else max(seconds, 0))
     except TimeoutError:
         future.cancel()
-        raise Late from None
+        raise DeadlineExceeded from None

@@ -20,7 +20,7 @@ from tests.support.state import (
 )
 
 from warmturn_server.engine_api import MissReason
-from warmturn_server.kvcache import Block, BlockKey, KVBuffer, Patience, PrefixCache, RamTier
+from warmturn_server.kvcache import Block, BlockKey, Deadline, KVBuffer, PrefixCache, RamTier
 from warmturn_server.kvcache.tiers.tier import Medium
 
 NUM_TOKENS = 40 * BLOCK_SIZE + 3
@@ -62,13 +62,13 @@ def far() -> Far:
     return tier
 
 
-def patience(wait_seconds: float = 60.0, compute_seconds: float = 60.0) -> Patience:
-    return Patience(0, wait_seconds, wait_seconds, lambda tokens, context: compute_seconds * (tokens + 0 * context))
+def deadline(wait_seconds: float = 60.0, compute_seconds: float = 60.0) -> Deadline:
+    return Deadline(0, wait_seconds, wait_seconds, lambda tokens, context: compute_seconds * (tokens + 0 * context))
 
 
-def restore(cache: PrefixCache, patience: Patience) -> tuple[KVBuffer, MissReason | None]:
+def restore(cache: PrefixCache, deadline: Deadline) -> tuple[KVBuffer, MissReason | None]:
     buffer = KVBuffer(LAYOUT, DEVICE, NUM_TOKENS)
-    restored = cache.restore_from_remote("", IDS, buffer, patience)
+    restored = cache.restore_from_remote("", IDS, buffer, deadline)
     assert contents(buffer) == contents(filled_buffer(NUM_TOKENS), 0, buffer.length)
     assert sum(restored.tokens_by_tier.values()) == buffer.length
     return buffer, restored.reason
@@ -84,7 +84,7 @@ def test_what_decides_who_may_begin_asks_no_network(far: Far) -> None:
 
 def test_everything_is_found_and_brought_by_threads_that_nobody_else_waits_for(far: Far, tmp_path: Path) -> None:
     near, on_disk = ram(), disk(tmp_path)
-    buffer, reason = restore(cache_over(near, on_disk, far), patience())
+    buffer, reason = restore(cache_over(near, on_disk, far), deadline())
     assert (buffer.length, reason) == (NUM_TOKENS, None)
     assert all(name.startswith("warmturn-redis") for name in far.asked_by)
     assert (near.num_blocks, on_disk.num_blocks) == (41, 0), "it stays near; the disk gets it when the turn is saved"
@@ -93,7 +93,7 @@ def test_everything_is_found_and_brought_by_threads_that_nobody_else_waits_for(f
 def test_a_look_up_without_an_answer_is_given_up_and_the_tier_is_off(far: Far) -> None:
     far.lookups.clear()
     cache = cache_over(far, tally=(tally := Tally()))
-    buffer, reason = restore(cache, patience(wait_seconds=0.02))
+    buffer, reason = restore(cache, deadline(wait_seconds=0.02))
     assert (buffer.length, reason) == (0, MissReason.STORE_UNAVAILABLE)
     assert tally.failures == ["redis"]
     far.lookups.set()
@@ -103,17 +103,17 @@ def test_a_restore_that_falls_behind_computing_keeps_what_came_and_is_cut_off(fa
     far.reads.clear()
     far.blocks_before_holding = 20
     cache = cache_over(far, tally=(tally := Tally()))
-    buffer, reason = restore(cache, patience(wait_seconds=0.5, compute_seconds=1e-4))
+    buffer, reason = restore(cache, deadline(wait_seconds=0.5, compute_seconds=1e-4))
     assert (buffer.length, reason) == (16 * BLOCK_SIZE, MissReason.RECOMPUTE_FASTER)
     assert tally.failures == [], "slow is not gone"
     far.reads.set()
-    _, reason = restore(cache, patience(compute_seconds=1e-4))
+    _, reason = restore(cache, deadline(compute_seconds=1e-4))
     assert reason is MissReason.RECOMPUTE_FASTER, "the next one is not even begun"
 
 
 def test_without_any_time_left_nothing_is_asked_and_nobody_is_blamed(far: Far) -> None:
     cache = cache_over(far, tally=(tally := Tally()))
-    buffer, _ = restore(cache, patience(wait_seconds=-1.0, compute_seconds=0.0))
+    buffer, _ = restore(cache, deadline(wait_seconds=-1.0, compute_seconds=0.0))
     assert (buffer.length, far.asked_by, tally.failures) == (0, [], [])
 
 
@@ -126,6 +126,6 @@ def test_a_block_that_is_corrupt_here_comes_from_there(far: Far) -> None:
     buffer = KVBuffer(LAYOUT, DEVICE, NUM_TOKENS)
     here = cache.restore(cache.match("", IDS), IDS, buffer)
     assert (buffer.length, here.reason) == (0, MissReason.CORRUPT)
-    both = here.followed_by(cache.restore_from_remote("", IDS, buffer, patience()))
+    both = here.followed_by(cache.restore_from_remote("", IDS, buffer, deadline()))
     assert (buffer.length, both.reason) == (NUM_TOKENS, None)
     assert both.tokens_by_tier == {"redis": BLOCK_SIZE, "ram": NUM_TOKENS - BLOCK_SIZE}

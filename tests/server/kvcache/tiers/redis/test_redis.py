@@ -1,4 +1,4 @@
-"""What is particular to Redis: time to live, memory that ends, rights, TLS, sentinels, clusters, and lost patience."""
+"""What is particular to Redis: time to live, memory that ends, rights, TLS, sentinels, clusters, and lost deadline."""
 
 import random
 import shutil
@@ -19,9 +19,9 @@ from tests.support.state import Tally, redis_tier
 from tests.support.waiting import wait_until
 
 from warmturn_server.errors import StartRefused
-from warmturn_server.kvcache import GuardedTier, Patience, RedisTier, RemoteTier, TierFull, TierUnavailable
+from warmturn_server.kvcache import Deadline, GuardedTier, RedisTier, RemoteTier, TierFull, TierUnavailable
 from warmturn_server.kvcache.tiers.redis.tier import COMMANDS, COMMANDS_OF_A_CLUSTER
-from warmturn_server.kvcache.tiers.remote import Late
+from warmturn_server.kvcache.tiers.remote import DeadlineExceeded
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ def test_answers_that_nobody_waits_for_any_more_are_never_given_to_somebody_else
                     for number, found in zip(numbers, pieces, strict=True):
                         if {k: bytes(v) for k, v in found.items()} not in ({key(number): block(number, 5_000)}, {}):
                             wrong.append((number, found))
-                except Late:
+                except DeadlineExceeded:
                     given_up.append(seed)
 
         given_up: list[int] = []
@@ -313,11 +313,11 @@ def test_a_redis_that_never_answers_is_given_up_and_switched_off(redis_server: R
 def test_patience_is_what_computing_would_have_taken_and_a_little_more(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
-    patience = Patience(10, 0.075, 0.05, lambda tokens, context: tokens * 0.001 * (context == 10), began=100.0)
-    assert patience.left_for_lookup(10) == pytest.approx(0.05)
-    assert patience.left(10) == pytest.approx(0.075)
+    deadline = Deadline(10, 0.075, 0.05, lambda tokens, context: tokens * 0.001 * (context == 10), began=100.0)
+    assert deadline.left_for_lookup(10) == pytest.approx(0.05)
+    assert deadline.left(10) == pytest.approx(0.075)
     clock[0] += 0.06
-    assert patience.left_for_lookup(10) == patience.left(10) == pytest.approx(0.015)
-    assert patience.left(210) == pytest.approx(0.215)
+    assert deadline.left_for_lookup(10) == deadline.left(10) == pytest.approx(0.015)
+    assert deadline.left(210) == pytest.approx(0.215)
     clock[0] += 0.3
-    assert patience.left(210) < 0 < patience.left(410)
+    assert deadline.left(210) < 0 < deadline.left(410)
