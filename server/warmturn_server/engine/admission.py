@@ -156,23 +156,23 @@ class Admission:
         """The part of the match to restore; notes on the sequence why reuse ends where it does."""
         have = sequence.kv.length
         if max(have, match.num_tokens) < most and sequence.request.reuse is ReuseMode.STATE:
-            sequence.prefix.gap = self._cache.why_missing(match.stopped_by)
+            sequence.prefix.block_miss = self._cache.why_missing(match.stopped_by)
         beyond = match.beyond(have)
         if beyond.num_tokens <= have:
             return PrefixMatch()
         if passed := self._cache.passed_over(beyond, have, self._cost_model.seconds):
-            sequence.prefix.gap, sequence.prefix.restore_seconds = passed.gap, passed.expected_seconds
+            sequence.prefix.block_miss, sequence.prefix.restore_seconds = passed.block_miss, passed.expected_seconds
             return PrefixMatch()
         return beyond
 
     def _deadline(self, sequence: Sequence, covered: int, most: int) -> Deadline | None:
         """How long to wait for other machines; None if there is nothing to expect from them."""
-        request, gap = sequence.request, sequence.prefix.gap
+        request, block_miss = sequence.request, sequence.prefix.block_miss
         if request.reuse is not ReuseMode.STATE or sequence.replaced:
             return None
         if not any(tier.available for tier in self._cache.remote):
             return None
-        if covered >= most or (gap and gap.reason is MissReason.RECOMPUTE_FASTER):
+        if covered >= most or (block_miss and block_miss.reason is MissReason.RECOMPUTE_FASTER):
             return None
         if covered < min(request.known_tokens, most) or (not request.known_tokens and self._slow(covered, most)):
             return self._cache.deadline(sequence.kv.length, self._cost_model.seconds)

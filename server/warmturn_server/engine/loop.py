@@ -200,7 +200,7 @@ class EngineLoop:
     def _restored(self, sequence: Sequence, restored: Restored) -> None:
         sequence.restoring = False
         sequence.timeline.ready = now()
-        sequence.prefix.gap = restored.gap or sequence.prefix.gap
+        sequence.prefix.block_miss = restored.block_miss or sequence.prefix.block_miss
         sequence.prefix.restore_seconds = restored.expected_seconds or sequence.prefix.restore_seconds
         for tier, num_tokens in restored.tokens_by_tier.items():
             sequence.prefix.tokens_by_tier[tier] = num_tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..engine_api import MissReason
 from ..engine_api.report import Miss
 from ..engine_api.request import GenerationRequest, ReuseMode
-from ..kvcache import Gap, PrefillSeconds, reusable_tokens
+from ..kvcache import BlockMiss, PrefillSeconds, reusable_tokens
 
 _BLOCK_DIGITS = 16
 
@@ -13,7 +13,7 @@ _BLOCK_DIGITS = 16
 def explain(
     request: GenerationRequest,
     cached: int,
-    gap: Gap | None,
+    block_miss: BlockMiss | None,
     restore_seconds: float | None,
     prefill_seconds: PrefillSeconds,
     block_size: int,
@@ -26,26 +26,30 @@ def explain(
         return None
     rewrite = request.rewrite
     if cached < min(request.known_tokens, reusable_tokens(len(request.token_ids))):
-        gap = gap or Gap(MissReason.NOT_FOUND)
+        block_miss = block_miss or BlockMiss(MissReason.NOT_FOUND)
         at_token = cached
-        if gap.reason is MissReason.NOT_FOUND and rewrite and _share_a_block(cached, rewrite.at_token, block_size):
-            gap = Gap(MissReason.HISTORY_REWRITTEN)
-        if gap.reason is MissReason.NOT_FOUND and not request.goes_on:
+        if (
+            block_miss.reason is MissReason.NOT_FOUND
+            and rewrite
+            and _share_a_block(cached, rewrite.at_token, block_size)
+        ):
+            block_miss = BlockMiss(MissReason.HISTORY_REWRITTEN)
+        if block_miss.reason is MissReason.NOT_FOUND and not request.goes_on:
             return None
     elif rewrite is not None and cached <= rewrite.at_token:  # beyond, other turns had said the same
-        gap = Gap(MissReason.HISTORY_REWRITTEN)
+        block_miss = BlockMiss(MissReason.HISTORY_REWRITTEN)
         at_token = rewrite.at_token
     else:
         return None
     lost = _lost(request, at_token)
     return Miss(
         at_token,
-        gap.reason,
+        block_miss.reason,
         lost,
         _ms(_cost(at_token, lost, len(request.token_ids), prefill_seconds)),
-        _ms(restore_seconds) if gap.reason is MissReason.RECOMPUTE_FASTER else None,
-        gap.tier,
-        gap.key.hex()[:_BLOCK_DIGITS] if gap.key else None,
+        _ms(restore_seconds) if block_miss.reason is MissReason.RECOMPUTE_FASTER else None,
+        block_miss.tier,
+        block_miss.key.hex()[:_BLOCK_DIGITS] if block_miss.key else None,
         rewrite,
     )
 

@@ -17,7 +17,7 @@ from ..engine_api.report import (
     TurnReport,
 )
 from ..engine_api.request import GenerationRequest, ReuseMode
-from ..kvcache import Gap, KVBuffer
+from ..kvcache import BlockMiss, KVBuffer
 from .audit.control import Control
 from .detokenizer import Detokenizer
 from .lookback.capture import Queries
@@ -44,7 +44,7 @@ class Prefix:
     """Where the state that a sequence began with came from."""
 
     tokens_by_tier: dict[str, int] = field(default_factory=dict)
-    gap: Gap | None = None
+    block_miss: BlockMiss | None = None
     restore_seconds: float | None = None
     """How long restoring was expected to take, where it was passed over for that."""
     block_size: int = 1
@@ -176,7 +176,12 @@ class Sequence:
             return None
         prefix = self.prefix
         return explain(
-            self.request, prefix.num_tokens, prefix.gap, prefix.restore_seconds, cost_model.seconds, prefix.block_size
+            self.request,
+            prefix.num_tokens,
+            prefix.block_miss,
+            prefix.restore_seconds,
+            cost_model.seconds,
+            prefix.block_size,
         )
 
     def _num_prefilled(self) -> int:

@@ -6,7 +6,7 @@ from .fingerprint import Fingerprint, FingerprintDigest
 from .keys import BlockKey, BlockSpan, reusable_tokens
 from .layout import KVLayout, LayerShape
 from .match import PrefixMatch, Restored
-from .miss import Gap
+from .miss import BlockMiss
 from .prefetcher import Warmer
 from .prefix_cache import PrefixCache
 from .restore_policy import Bandwidth
@@ -26,6 +26,7 @@ __all__ = [
     "Block",
     "BlockCodec",
     "BlockKey",
+    "BlockMiss",
     "BlockSpan",
     "CorruptBlock",
     "Deadline",
@@ -33,7 +34,6 @@ __all__ = [
     "Fingerprint",
     "FingerprintDigest",
     "ForeignBlock",
-    "Gap",
     "GuardedTier",
     "Int8",
     "KVBuffer",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..engine_api.report import MissReason
 from .keys import BlockKey, BlockSpan, full_blocks, partial_blocks
-from .miss import Gap
+from .miss import BlockMiss
 from .tiers.guard import GuardedTier
 
 Holders = Callable[[Sequence[BlockKey]], "list[GuardedTier | None]"]
@@ -55,23 +55,23 @@ class Restored:
 
     tokens_by_tier: dict[str, int] = field(default_factory=dict)
     seconds_by_tier: dict[str, float] = field(default_factory=dict)
-    gap: Gap | None = None
+    block_miss: BlockMiss | None = None
     expected_seconds: float | None = None
     """How long restoring was expected to take, where it was passed over for that."""
 
     @property
     def reason(self) -> MissReason | None:
-        return self.gap.reason if self.gap else None
+        return self.block_miss.reason if self.block_miss else None
 
     def add(self, tier: str, num_tokens: int, seconds: float) -> None:
         self.tokens_by_tier[tier] = self.tokens_by_tier.get(tier, 0) + num_tokens
         self.seconds_by_tier[tier] = self.seconds_by_tier.get(tier, 0.0) + seconds
 
     def followed_by(self, later: Restored) -> Restored:
-        """Both together; the gap is the one where it really ended."""
+        """Both together; the miss is the one where it really ended."""
         brought_more = any(later.tokens_by_tier.values())
-        gap = later.gap if brought_more or self.gap is None else self.gap
-        total = Restored(dict(self.tokens_by_tier), dict(self.seconds_by_tier), gap, later.expected_seconds)
+        block_miss = later.block_miss if brought_more or self.block_miss is None else self.block_miss
+        total = Restored(dict(self.tokens_by_tier), dict(self.seconds_by_tier), block_miss, later.expected_seconds)
         for tier, num_tokens in later.tokens_by_tier.items():
             total.add(tier, num_tokens, later.seconds_by_tier[tier])
         return total

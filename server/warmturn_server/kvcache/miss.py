@@ -9,7 +9,7 @@ from .keys import BlockKey
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class BlockMiss:
     """The first block that was not used: why, its key, and the tier that lost it, failed or was passed over."""
 
     reason: MissReason

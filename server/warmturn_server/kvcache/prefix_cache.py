@@ -14,7 +14,7 @@ from .codec import BlockCodec
 from .fingerprint import FingerprintDigest
 from .keys import BlockKey, BlockSpan, blocks_of, chain_seed, every_block, next_key
 from .match import Holders, PrefixMatch, Restored, find_prefix
-from .miss import Gap
+from .miss import BlockMiss
 from .quarantine import Quarantine
 from .reader import BlockReader, Piece
 from .restore_policy import Bandwidth
@@ -96,8 +96,8 @@ class PrefixCache:
             return None
         for name in match.tokens_by_tier:
             self.bandwidth[name].doubt()
-        gap = Gap(MissReason.RECOMPUTE_FASTER, match.spans[0].key, match.tiers[0].name)
-        return Restored(gap=gap, expected_seconds=expected)
+        block_miss = BlockMiss(MissReason.RECOMPUTE_FASTER, match.spans[0].key, match.tiers[0].name)
+        return Restored(block_miss=block_miss, expected_seconds=expected)
 
     def restore(
         self, match: PrefixMatch, token_ids: Sequence[int], buffer: KVBuffer, deadline: Deadline | None = None
@@ -111,10 +111,10 @@ class PrefixCache:
         for tier, spans in match.runs():
             began, before = time.perf_counter(), buffer.length
             with beside_the_model(buffer.device):
-                restored.gap = self._restore_run(tier, spans, token_ids, buffer, deadline)
+                restored.block_miss = self._restore_run(tier, spans, token_ids, buffer, deadline)
             seconds, tokens = time.perf_counter() - began, buffer.length - before
             restored.add(tier.name, tokens, seconds)
-            if restored.gap is not None:  # waiting for what never came says nothing about speed
+            if restored.block_miss is not None:  # waiting for what never came says nothing about speed
                 break
             self.bandwidth[tier.name].observe(tokens * self._codec.bytes_per_token, seconds)
         return restored
@@ -128,21 +128,21 @@ class PrefixCache:
         if passed := self.passed_over(beyond, buffer.length, deadline.compute_seconds):
             return passed
         restored = self.restore(beyond, token_ids, buffer, deadline)
-        if restored.gap is None and buffer.length < len(token_ids):
-            restored.gap = self.why_missing(match.stopped_by)
+        if restored.block_miss is None and buffer.length < len(token_ids):
+            restored.block_miss = self.why_missing(match.stopped_by)
         return restored
 
-    def why_missing(self, key: BlockKey | None) -> Gap:
+    def why_missing(self, key: BlockKey | None) -> BlockMiss:
         """The most that is known about a block that no tier has; of several tiers the farthest is named."""
         if key in self._quarantine:
-            return Gap(MissReason.CORRUPT, key)
+            return BlockMiss(MissReason.CORRUPT, key)
         for tier in reversed(self.tiers):
             if not tier.available:
-                return Gap(MissReason.STORE_UNAVAILABLE, key, tier.name)
+                return BlockMiss(MissReason.STORE_UNAVAILABLE, key, tier.name)
         for tier in reversed(self.tiers):
             if key is not None and tier.evicted(key):
-                return Gap(MissReason.EVICTED, key, tier.name)
-        return Gap(MissReason.FINGERPRINT if self._foreign_blocks else MissReason.NOT_FOUND, key)
+                return BlockMiss(MissReason.EVICTED, key, tier.name)
+        return BlockMiss(MissReason.FINGERPRINT if self._foreign_blocks else MissReason.NOT_FOUND, key)
 
     @property
     def moment(self) -> int:
@@ -270,20 +270,20 @@ class PrefixCache:
         token_ids: Sequence[int],
         buffer: KVBuffer,
         deadline: Deadline | None,
-    ) -> Gap | None:
+    ) -> BlockMiss | None:
         pieces = self._reader.pieces(spans)
         try:
             found = self._reader.read(tier, pieces, lambda: deadline.left(buffer.length) if deadline else math.inf)
             for piece, blocks in zip(pieces, found, strict=True):
-                if (gap := self._append(tier, piece, blocks, token_ids, buffer)) is not None:
-                    return gap
+                if (block_miss := self._append(tier, piece, blocks, token_ids, buffer)) is not None:
+                    return block_miss
         except DeadlineExceeded:
             assert deadline is not None
             following = next(span for span in spans if span.stop > buffer.length)
             num_tokens = spans[-1].stop - buffer.length
             compute = deadline.compute_seconds(num_tokens, buffer.length) or 0.0
             self.bandwidth[tier.name].cut_off(num_tokens * self._codec.bytes_per_token, compute)
-            return Gap(MissReason.RECOMPUTE_FASTER, following.key, tier.name)
+            return BlockMiss(MissReason.RECOMPUTE_FASTER, following.key, tier.name)
         return None
 
     def _append(
@@ -293,14 +293,14 @@ class PrefixCache:
         blocks: Mapping[BlockKey, Block],
         token_ids: Sequence[int],
         buffer: KVBuffer,
-    ) -> Gap | None:
+    ) -> BlockMiss | None:
         """What was brought from afar stays in memory for the next turn; on disk it is saved after this one anyway."""
         good: dict[BlockKey, Block] = {}
         for span in piece:
             if span.key not in blocks:
                 return self.why_missing(span.key)
             payload = self._reader.payload(tier, span, blocks[span.key], token_ids)
-            if isinstance(payload, Gap):
+            if isinstance(payload, BlockMiss):
                 return payload
             buffer.write(span.start, span.num_tokens, payload)
             buffer.length = span.stop
@@ -320,7 +320,9 @@ class PrefixCache:
         with self._moving:
             blocks = tier.get_many([span.key for span in piece])
             held = [span for span in piece if span.key in blocks]
-            sound = [s for s in held if not isinstance(self._reader.payload(tier, s, blocks[s.key], token_ids), Gap)]
+            sound = [
+                s for s in held if not isinstance(self._reader.payload(tier, s, blocks[s.key], token_ids), BlockMiss)
+            ]
             for nearer in self._nearer_than(tier):
                 nearer.put_many({span.key: blocks[span.key] for span in reversed(sound)})
         return sum(span.num_tokens for span in sound)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from ..engine_api.report import MissReason
 from .codec import BlockCodec, CorruptBlock, ForeignBlock
 from .keys import BlockKey, BlockSpan
-from .miss import Gap
+from .miss import BlockMiss
 from .tiers.guard import GuardedTier
 from .tiers.remote import RemoteTier
 from .tiers.tier import Block
@@ -38,7 +38,9 @@ class BlockReader:
         remote = self._remote.get(tier.name)
         return (tier.get_many(some) for some in keys) if remote is None else remote.read(keys, seconds_left)
 
-    def payload(self, tier: GuardedTier, span: BlockSpan, block: Block, token_ids: Sequence[int]) -> memoryview | Gap:
+    def payload(
+        self, tier: GuardedTier, span: BlockSpan, block: Block, token_ids: Sequence[int]
+    ) -> memoryview | BlockMiss:
         """The block's K and V; of one that is not what it should be, why, and the tier forgets it."""
         try:
             return self._codec.decode(memoryview(block), span, token_ids[span.start : span.stop])
@@ -46,4 +48,4 @@ class BlockReader:
             remote = self._remote.get(tier.name)
             (tier.remove_many if remote is None else remote.remove)([span.key])
             reason = MissReason.FINGERPRINT if isinstance(error, ForeignBlock) else MissReason.CORRUPT
-            return Gap(reason, span.key, tier.name)
+            return BlockMiss(reason, span.key, tier.name)

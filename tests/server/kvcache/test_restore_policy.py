@@ -4,7 +4,7 @@ import pytest
 from tests.support.state import LAYOUT, always, cache_over, filled_buffer, ram, token_ids
 
 from warmturn_server.engine_api import MissReason
-from warmturn_server.kvcache import Bandwidth, Gap, PrefixMatch
+from warmturn_server.kvcache import Bandwidth, BlockMiss, PrefixMatch
 
 MEGABYTE = 2**20
 
@@ -64,7 +64,7 @@ def test_what_is_slower_to_restore_is_passed_over_with_a_reason_until_that_is_no
     assert passed is not None
     assert asked == [(5, 4)]
     assert passed.expected_seconds == pytest.approx(5.0)
-    assert passed.gap == Gap(MissReason.RECOMPUTE_FASTER, match.spans[0].key, "ram")
+    assert passed.block_miss == BlockMiss(MissReason.RECOMPUTE_FASTER, match.spans[0].key, "ram")
     assert cache.restore_seconds(match) == pytest.approx(4.5)
     assert cache.passed_over(match, 4, compute_seconds) is not None
     assert cache.passed_over(match, 4, compute_seconds) is not None
