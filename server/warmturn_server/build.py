@@ -28,19 +28,19 @@ from .engine_api import ControlMode
 from .errors import ModelRefused, StartRefused
 from .kvcache import (
     BlockCodec,
+    Compression,
     DiskTier,
+    Envelope,
     Fingerprint,
     FingerprintDigest,
     GuardedTier,
     Int8,
     KVLayout,
-    Packing,
     Plain,
     PrefixCache,
     RamTier,
     RedisTier,
     Saver,
-    Seal,
     TierUnavailable,
     Warmer,
     Zstd,
@@ -246,11 +246,15 @@ def _redis_tier(
     if not secret:
         _log.warning("state in Redis is not signed: whoever can write there is trusted; set WARMTURN_REDIS_SECRET")
     zstd = Zstd(layout.dtype.itemsize)
-    packings: dict[str, list[Packing]] = {"none": [Plain(), zstd], "zstd": [zstd], "int8": [Int8(codec, layout)]}
+    compressions: dict[str, list[Compression]] = {
+        "none": [Plain(), zstd],
+        "zstd": [zstd],
+        "int8": [Int8(codec, layout)],
+    }
     tier = RedisTier(
         partial(link.client, timeout_seconds=_REDIS_TIMEOUT_SECONDS),
-        Seal(digest, secret),
-        packings[settings.kv_codec],
+        Envelope(digest, secret),
+        compressions[settings.kv_codec],
         ttl_seconds=settings.redis_ttl,
         max_block_bytes=codec.num_bytes(settings.block_size),
     )

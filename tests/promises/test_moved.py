@@ -19,7 +19,7 @@ from tests.support.reference import Reference, Turn, random_ids
 from warmturn_server.engine import Engine
 from warmturn_server.engine_api import Generated, MissReason
 from warmturn_server.engine_api.lookback import LookbackRequest
-from warmturn_server.kvcache import BlockKey, FingerprintDigest, Seal
+from warmturn_server.kvcache import BlockKey, Envelope, FingerprintDigest
 
 PATIENT = {"redis_wait_ms": 60_000.0}
 """The machine that runs the tests may be busy; how long a turn really waits is tested elsewhere."""
@@ -122,7 +122,7 @@ def sign_again(values: dict[bytes, bytes]) -> dict[bytes, bytes]:
         block = bytearray(value[OPENED])
         block[-80:-16] = bytes(64)
         block[-16:] = xxhash.xxh3_128_digest(bytes(block[:-16]))
-        forged[name] = bytes(Seal(FingerprintDigest(bytes(32))).close(key, 0, len(block), block))
+        forged[name] = bytes(Envelope(FingerprintDigest(bytes(32))).close(key, 0, len(block), block))
     return forged
 
 

@@ -12,19 +12,19 @@ from tests.support.device import DEVICE
 from warmturn_server.engine_api import Held
 from warmturn_server.kvcache import (
     BlockCodec,
+    Compression,
     DiskTier,
+    Envelope,
     Fingerprint,
     FingerprintDigest,
     GuardedTier,
     KVBuffer,
     KVLayout,
     LayerShape,
-    Packing,
     Plain,
     PrefixCache,
     RamTier,
     RedisTier,
-    Seal,
     Tier,
     Zstd,
 )
@@ -133,13 +133,13 @@ def redis_tier(
     *,
     secret: bytes = b"",
     digest: FingerprintDigest = DIGEST,
-    packings: Sequence[Packing] = (),
+    compressions: Sequence[Compression] = (),
     ttl_seconds: int = 100,
 ) -> RedisTier:
     """As the server makes it, for small blocks."""
     connect = partial(RedisLink.parse(url).client, timeout_seconds=5)
-    packings = packings or [Plain(), Zstd(4)]
-    return RedisTier(connect, Seal(digest, secret), packings, ttl_seconds=ttl_seconds, max_block_bytes=10_000)
+    compressions = compressions or [Plain(), Zstd(4)]
+    return RedisTier(connect, Envelope(digest, secret), compressions, ttl_seconds=ttl_seconds, max_block_bytes=10_000)
 
 
 def always() -> bool:

@@ -14,8 +14,8 @@ from .saver import Saver
 from .tiers.disk import DiskTier
 from .tiers.guard import GuardedTier
 from .tiers.ram import RamTier
-from .tiers.redis.compression import Packing, Plain, Zstd
-from .tiers.redis.envelope import Seal
+from .tiers.redis.compression import Compression, Plain, Zstd
+from .tiers.redis.envelope import Envelope
 from .tiers.redis.int8 import Int8
 from .tiers.redis.tier import RedisTier
 from .tiers.remote import Deadline, PrefillSeconds, RemoteTier
@@ -28,9 +28,11 @@ __all__ = [
     "BlockKey",
     "BlockMiss",
     "BlockSpan",
+    "Compression",
     "CorruptBlock",
     "Deadline",
     "DiskTier",
+    "Envelope",
     "Fingerprint",
     "FingerprintDigest",
     "ForeignBlock",
@@ -40,7 +42,6 @@ __all__ = [
     "KVLayout",
     "KVSnapshot",
     "LayerShape",
-    "Packing",
     "Plain",
     "PrefillSeconds",
     "PrefixCache",
@@ -50,7 +51,6 @@ __all__ = [
     "RemoteTier",
     "Restored",
     "Saver",
-    "Seal",
     "Tier",
     "TierFull",
     "TierUnavailable",

@@ -16,7 +16,7 @@ _TRY_AGAIN_EVERY = 64
 _WEIGHT_OF_NEWEST = 0.1
 
 
-class Packing(Protocol):
+class Compression(Protocol):
     """Safe to use from several threads. `code` names it in stored values and is never given to another."""
 
     name: str

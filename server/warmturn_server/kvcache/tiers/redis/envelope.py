@@ -28,7 +28,7 @@ OVERHEAD_BYTES = _HEADER.size + _TAG_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Unsealed:
     """A value that is proved to be ours; `body` is still packed."""
 
     packing: int
@@ -36,7 +36,7 @@ class Opened:
     body: memoryview
 
 
-class Seal:
+class Envelope:
     """Signs and checks values. Without a secret the key follows from the model alone: that finds accidents only."""
 
     def __init__(self, fingerprint: FingerprintDigest, secret: bytes = b"") -> None:
@@ -53,7 +53,7 @@ class Seal:
         value[-_TAG_BYTES:] = self._tag(key, memoryview(value)[:-_TAG_BYTES])
         return value
 
-    def open(self, key: BlockKey, value: bytes) -> Opened:
+    def open(self, key: BlockKey, value: bytes) -> Unsealed:
         """Raises `CorruptBlock` unless exactly this was closed under this key."""
         view = memoryview(value)
         if len(view) < OVERHEAD_BYTES:
@@ -63,7 +63,7 @@ class Seal:
         magic, packing, raw_bytes = _HEADER.unpack_from(view)
         if magic != _MAGIC:
             raise CorruptBlock("not a value of this version")
-        return Opened(packing, raw_bytes, view[_HEADER.size : -_TAG_BYTES])
+        return Unsealed(packing, raw_bytes, view[_HEADER.size : -_TAG_BYTES])
 
     def _tag(self, key: BlockKey, signed: memoryview) -> bytes:
         """`key` has a fixed length, so that nothing of it can pass for the header."""

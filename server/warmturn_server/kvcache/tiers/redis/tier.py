@@ -26,8 +26,8 @@ from ...codec import CorruptBlock
 from ...keys import BlockKey
 from ...restore_policy import Bandwidth
 from ..tier import Block, Medium, TierFull, TierUnavailable
-from .compression import Packing, Plain
-from .envelope import OVERHEAD_BYTES, Seal
+from .compression import Compression, Plain
+from .envelope import OVERHEAD_BYTES, Envelope
 from .pipelines import FAILURES, RedisPipelines
 
 COMMANDS = ("ping", "exists", "expire", "getrange", "set", "unlink")
@@ -42,7 +42,7 @@ class RedisTier:
     """Blocks as values `warmturn:kv:<model and secret>:<key>`. How many there are is Redis's own business: `maxmemory`
     and its eviction bound them, besides their time to live, which every use renews.
 
-    `connect` is called when a client is first needed; `packings` holds what may be read, the first is what is written.
+    `connect` is called when a client is first needed; `compressions` holds what may be read, the first is what is written.
     """
 
     name = "redis"
@@ -51,16 +51,16 @@ class RedisTier:
     def __init__(
         self,
         connect: Callable[[], RedisClient],
-        seal: Seal,
-        packings: Sequence[Packing],
+        seal: Envelope,
+        compressions: Sequence[Compression],
         *,
         ttl_seconds: int,
         max_block_bytes: int,
     ) -> None:
         self._seal = seal
         self._prefix = f"warmturn:kv:{seal.namespace}:"
-        self._packing = packings[0]
-        self._packings = {packing.code: packing for packing in (*packings, Plain())}
+        self._packing = compressions[0]
+        self._packings = {packing.code: packing for packing in (*compressions, Plain())}
         self._ttl_seconds = ttl_seconds
         self._max_block_bytes = max_block_bytes
         self._pipelines = RedisPipelines(connect, self._name)

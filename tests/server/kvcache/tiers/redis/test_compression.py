@@ -9,23 +9,23 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmturn_server.kvcache import CorruptBlock, Packing, Plain, Zstd
+from warmturn_server.kvcache import Compression, CorruptBlock, Plain, Zstd
 
-PACKINGS = [Plain(), Zstd(2), Zstd(4)]
+COMPRESSIONS = [Plain(), Zstd(2), Zstd(4)]
 
 
-def unpacked(packing: Packing, body: bytes, raw_bytes: int) -> bytes:
+def unpacked(packing: Compression, body: bytes, raw_bytes: int) -> bytes:
     return bytes(packing.unpack(memoryview(body), raw_bytes))
 
 
-@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("packing", COMPRESSIONS)
 @given(block=st.binary(max_size=300))
-def test_every_bit_comes_back(packing: Packing, block: bytes) -> None:
+def test_every_bit_comes_back(packing: Compression, block: bytes) -> None:
     assert unpacked(packing, bytes(packing.pack(block)), len(block)) == block
 
 
 @pytest.mark.parametrize(("packing", "dtype"), [(Zstd(2), torch.bfloat16), (Zstd(4), torch.float32)])
-def test_keys_and_values_become_smaller(packing: Packing, dtype: torch.dtype) -> None:
+def test_keys_and_values_become_smaller(packing: Compression, dtype: torch.dtype) -> None:
     numbers = torch.randn(20_000, generator=torch.Generator().manual_seed(0)).to(dtype)
     block = numbers.view(torch.uint8).numpy().tobytes()
     packed = bytes(packing.pack(block))
@@ -33,16 +33,16 @@ def test_keys_and_values_become_smaller(packing: Packing, dtype: torch.dtype) ->
     assert unpacked(packing, packed, len(block)) == block
 
 
-@pytest.mark.parametrize("packing", PACKINGS)
-def test_another_length_than_announced_is_refused(packing: Packing) -> None:
+@pytest.mark.parametrize("packing", COMPRESSIONS)
+def test_another_length_than_announced_is_refused(packing: Compression) -> None:
     packed = bytes(packing.pack(bytes(1000)))
     for raw_bytes in (0, 1, 500, 996, 1001, 1004, 10**6):
         with pytest.raises(CorruptBlock):
             packing.unpack(memoryview(packed), raw_bytes)
 
 
-@pytest.mark.parametrize("packing", PACKINGS)
-def test_noise_is_refused_or_gives_what_was_announced(packing: Packing) -> None:
+@pytest.mark.parametrize("packing", COMPRESSIONS)
+def test_noise_is_refused_or_gives_what_was_announced(packing: Compression) -> None:
     chance = random.Random(1)
     for _ in range(2000):
         raw_bytes = chance.randrange(300)

@@ -5,18 +5,18 @@ import random
 import pytest
 from tests.support.state import DIGEST
 
-from warmturn_server.kvcache import BlockKey, CorruptBlock, Seal
+from warmturn_server.kvcache import BlockKey, CorruptBlock, Envelope
 
 KEY, OTHER = BlockKey(bytes(32)), BlockKey(bytes(31) + b"\1")
-SEAL = Seal(DIGEST, b"secret")
+SEAL = Envelope(DIGEST, b"secret")
 BODY = bytes(range(200))
 
 
-def value(seal: Seal = SEAL) -> bytearray:
+def value(seal: Envelope = SEAL) -> bytearray:
     return seal.close(KEY, 1, 500, BODY)
 
 
-def opens(value: bytes | bytearray, key: BlockKey = KEY, seal: Seal = SEAL) -> bool:
+def opens(value: bytes | bytearray, key: BlockKey = KEY, seal: Envelope = SEAL) -> bool:
     try:
         opened = seal.open(key, bytes(value))
     except CorruptBlock:
@@ -46,8 +46,8 @@ def test_every_cut_and_every_splice_is_found() -> None:
     assert not opens(whole + b"\0")
 
 
-@pytest.mark.parametrize("seal", [Seal(DIGEST), Seal(DIGEST, b"other"), Seal(DIGEST[::-1], b"secret")])  # type: ignore[arg-type]
-def test_another_secret_or_model_signs_otherwise_and_lives_elsewhere(seal: Seal) -> None:
+@pytest.mark.parametrize("seal", [Envelope(DIGEST), Envelope(DIGEST, b"other"), Envelope(DIGEST[::-1], b"secret")])  # type: ignore[arg-type]
+def test_another_secret_or_model_signs_otherwise_and_lives_elsewhere(seal: Envelope) -> None:
     assert not opens(value(seal))
     assert not opens(value(), seal=seal)
     assert seal.namespace != SEAL.namespace
@@ -63,7 +63,7 @@ def test_noise_is_nothing() -> None:
 
 
 def test_only_a_secret_authenticates() -> None:
-    assert (SEAL.authenticated, Seal(DIGEST).authenticated) == (True, False)
-    assert opens(Seal(DIGEST).close(KEY, 1, 500, BODY), seal=Seal(DIGEST)), (
+    assert (SEAL.authenticated, Envelope(DIGEST).authenticated) == (True, False)
+    assert opens(Envelope(DIGEST).close(KEY, 1, 500, BODY), seal=Envelope(DIGEST)), (
         "two servers without one understand each other"
     )
