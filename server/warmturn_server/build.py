@@ -37,12 +37,12 @@ from .kvcache import (
     Int8,
     KVLayout,
     Plain,
+    Prefetcher,
     PrefixCache,
     RamTier,
     RedisTier,
     Saver,
     TierUnavailable,
-    Warmer,
     Zstd,
 )
 from .metrics import Metrics
@@ -102,7 +102,7 @@ def _engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
         eos_token_ids(loaded, tokenizer),
         cache,
         Saver(cache, metrics),
-        Warmer(cache, metrics),
+        Prefetcher(cache, metrics),
         Residents(settings.kv_memory),
         cost_model,
         metrics,

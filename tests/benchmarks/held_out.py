@@ -1,4 +1,4 @@
-"""Held-out dialogues of the bundled model's generator, held turn by turn with whatever is to be compared."""
+"""Located-out dialogues of the bundled model's generator, held turn by turn with whatever is to be compared."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from tests.support.device import DEVICE
 
-from warmturn_server.engine_api import Held
+from warmturn_server.engine_api import Located
 from warmturn_server.kvcache import (
     BlockCodec,
     Compression,
@@ -77,13 +77,13 @@ class Tally:
     def save_dropped(self) -> None:
         self.dropped += 1
 
-    def warm_asked(self, held: Held) -> None:
+    def prefetch_asked(self, held: Located) -> None:
         self.warm_statuses.append(held.status)
 
-    def warmed(self, tier: str, num_tokens: int) -> None:
+    def prefetched(self, tier: str, num_tokens: int) -> None:
         self.warmed_tokens[tier] = self.warmed_tokens.get(tier, 0) + num_tokens
 
-    def warm_dropped(self) -> None:
+    def prefetch_dropped(self) -> None:
         self.dropped += 1
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..engine_api import Held
+from ..engine_api import Located
 from ..engine_api.engine import TurnEngine
 from .context import ContextReader, conversation_not_found, find_conversation, find_item
 from .model import (
@@ -123,7 +123,7 @@ class Conversations:
         token_ids = await asyncio.to_thread(self._reader.computed_ids, tenant, conversation_id)
         if not token_ids:
             return Warming("nothing_saved", 0, {})
-        warming = self._engine.warm(tenant, token_ids)
+        warming = self._engine.prefetch(tenant, token_ids)
         if warming is None:
             return Warming("skipped", len(token_ids))
         held = await _soon(asyncio.wrap_future(warming))
@@ -181,7 +181,7 @@ class Conversations:
         return fork
 
 
-async def _soon(held: asyncio.Future[Held]) -> Held | None:
+async def _soon(held: asyncio.Future[Located]) -> Located | None:
     with suppress(TimeoutError):
         return await asyncio.wait_for(asyncio.shield(held), _LOOK_SECONDS)
     return None

@@ -13,11 +13,11 @@ from functools import partial
 
 from tokenizers import Tokenizer
 
-from ..engine_api import Held
+from ..engine_api import Located
 from ..engine_api.report import Generated, TokenDelta, TokenLogprobs
 from ..engine_api.request import GenerationRequest, ReuseMode, SamplingParams
 from ..errors import InvalidRequest, Overloaded
-from ..kvcache import PrefixCache, Saver, Warmer
+from ..kvcache import Prefetcher, PrefixCache, Saver
 from ..threads import compute_with
 from .admission import RESIDENT, Admission
 from .audit.control import Controls, ControlTurn
@@ -48,7 +48,7 @@ class Engine:
         eos_token_ids: frozenset[int],
         cache: PrefixCache,
         saver: Saver,
-        warmer: Warmer,
+        prefetcher: Prefetcher,
         residents: Residents,
         cost_model: CostModel,
         observer: EngineObserver,
@@ -65,7 +65,7 @@ class Engine:
         self._runner = runner
         self._cache = cache
         self._saver = saver
-        self._warmer = warmer
+        self._prefetcher = prefetcher
         self._residents = residents
         self._admission = Admission(runner, cache, residents, cost_model)
         self._scheduler = Scheduler(prefill_budget)
@@ -99,7 +99,7 @@ class Engine:
             self._inbox.put(self._stop)
             self._thread.join()
         self._loop.shutdown()
-        self._warmer.close()
+        self._prefetcher.close()
         self._saver.close()
         self._cache.close()
 
@@ -141,12 +141,12 @@ class Engine:
         if not done.wait(_FORGETTING_SECONDS):
             _log.warning("state of %d tokens was not removed within %.0f s", len(token_ids), _FORGETTING_SECONDS)
 
-    def warm(self, tenant: str, token_ids: Ids[int]) -> Future[Held] | None:
+    def prefetch(self, tenant: str, token_ids: Ids[int]) -> Future[Located] | None:
         """Bring the saved state of these tokens nearer, in the background; returns at once.
 
         The future tells where it was; None when too much is being brought already.
         """
-        return self._warmer.warm(tenant, token_ids)
+        return self._prefetcher.prefetch(tenant, token_ids)
 
     def evict_residents(self) -> None:
         """Drop every idle buffer; what was saved of them stays in the tiers."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from .report import Held, TokenDelta
+from .report import Located, TokenDelta
 from .request import GenerationRequest
 
 
@@ -29,6 +29,6 @@ class TurnEngine(Protocol):
 
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None: ...
 
-    def warm(self, tenant: str, token_ids: Sequence[int]) -> Future[Held] | None: ...
+    def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Future[Located] | None: ...
 
     def stats(self) -> dict[str, object]: ...

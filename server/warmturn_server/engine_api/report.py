@@ -133,7 +133,7 @@ class Generated:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Located:
     """What the tiers held of a prefix when they were asked."""
 
     status: PrefetchStatus

@@ -7,7 +7,7 @@ from .keys import BlockKey, BlockSpan, reusable_tokens
 from .layout import KVLayout, LayerShape
 from .match import PrefixMatch, Restored
 from .miss import BlockMiss
-from .prefetcher import Warmer
+from .prefetcher import Prefetcher
 from .prefix_cache import PrefixCache
 from .restore_policy import Bandwidth
 from .saver import Saver
@@ -43,6 +43,7 @@ __all__ = [
     "KVSnapshot",
     "LayerShape",
     "Plain",
+    "Prefetcher",
     "PrefillSeconds",
     "PrefixCache",
     "PrefixMatch",
@@ -54,7 +55,6 @@ __all__ = [
     "Tier",
     "TierFull",
     "TierUnavailable",
-    "Warmer",
     "Zstd",
     "reusable_tokens",
     "round_up",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from ..engine_api.report import Held
+from ..engine_api.report import Located
 from ..threads import yield_to_others
 from .match import PrefixMatch
 from .prefix_cache import PrefixCache
@@ -21,42 +21,42 @@ _log = logging.getLogger(__name__)
 _Prefix = tuple[str, tuple[int, ...]]
 
 
-class WarmObserver(Protocol):
+class PrefetchObserver(Protocol):
     """Who counts what was brought nearer, and what nobody had time for."""
 
-    def warm_asked(self, held: Held) -> None: ...
+    def prefetch_asked(self, held: Located) -> None: ...
 
-    def warmed(self, tier: str, num_tokens: int) -> None: ...
+    def prefetched(self, tier: str, num_tokens: int) -> None: ...
 
-    def warm_dropped(self) -> None: ...
+    def prefetch_dropped(self) -> None: ...
 
 
-class Warmer:
+class Prefetcher:
     """One thread of low priority that rests as long as it works, so that turns and saves hardly notice it.
 
     What is asked for twice is done once; beyond `MAX_WAITING` requests the newest is dropped and counted: a prefetch
     is a hint, and the turn finds its state without it.
     """
 
-    def __init__(self, cache: PrefixCache, observer: WarmObserver) -> None:
+    def __init__(self, cache: PrefixCache, observer: PrefetchObserver) -> None:
         self._cache = cache
         self._observer = observer
         self._jobs: queue.Queue[_Prefix | None] = queue.Queue(MAX_WAITING)
-        self._pending: dict[_Prefix, Future[Held]] = {}
+        self._pending: dict[_Prefix, Future[Located]] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._last_rest = 0.0
-        self._thread = threading.Thread(target=self._run, name="warmturn-warmer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="warmturn-prefetcher", daemon=True)
         self._thread.start()
 
-    def warm(self, tenant: str, token_ids: Sequence[int]) -> Future[Held] | None:
+    def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Future[Located] | None:
         """Queue a prefix and return at once; the future tells where its state was. None when too many wait."""
         prefix = (tenant, tuple(token_ids))
         with self._lock:
             if prefix in self._pending:
                 return self._pending[prefix]
             if self._jobs.full():
-                self._observer.warm_dropped()
+                self._observer.prefetch_dropped()
                 return None
             self._pending[prefix] = Future()
             self._jobs.put_nowait(prefix)
@@ -86,16 +86,16 @@ class Warmer:
         tenant, token_ids = prefix
         match = self._cache.match_everywhere(tenant, token_ids)
         held = self._held(match)
-        self._observer.warm_asked(held)
+        self._observer.prefetch_asked(held)
         self._pending[prefix].set_result(held)
         self._last_rest = time.monotonic()
-        for name, num_tokens in self._cache.promote(match, token_ids, self._rest).items():
-            self._observer.warmed(name, num_tokens)
+        for name, num_tokens in self._cache.prefetch(match, token_ids, self._rest).items():
+            self._observer.prefetched(name, num_tokens)
 
-    def _held(self, match: PrefixMatch) -> Held:
+    def _held(self, match: PrefixMatch) -> Located:
         tokens = {tier.name: 0 for tier in self._cache.tiers} | match.tokens_by_tier
         is_elsewhere = any(tier is not self._cache.tiers[0] for tier in match.tiers)
-        return Held("started" if is_elsewhere else "warm" if match.spans else "nothing_saved", tokens)
+        return Located("started" if is_elsewhere else "warm" if match.spans else "nothing_saved", tokens)
 
     def _rest(self) -> bool:
         """As long as the piece before took."""

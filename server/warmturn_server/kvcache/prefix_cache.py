@@ -198,7 +198,7 @@ class PrefixCache:
             tier.used(keys)
         return written
 
-    def promote(self, match: PrefixMatch, token_ids: Sequence[int], keep_on: Callable[[], bool]) -> Counter[str]:
+    def prefetch(self, match: PrefixMatch, token_ids: Sequence[int], keep_on: Callable[[], bool]) -> Counter[str]:
         """Copy what only farther tiers hold into the nearer ones; returns the tokens brought, by where they came from.
 
         Checked as a restore checks it. At most half of the nearest tier is spent on it, and the chain's head goes in

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from ..engine import Engine
-from ..engine_api import FinishReason, Held, MissReason, ReuseMode, TurnReport
+from ..engine_api import FinishReason, Located, MissReason, ReuseMode, TurnReport
 from .controls import ControlMetrics
 from .vllm import VllmNames
 
@@ -216,13 +216,13 @@ class Metrics:
         with self._lock:
             self._by_held[held_in] += 1
 
-    def warm_asked(self, held: Held) -> None:
+    def prefetch_asked(self, held: Located) -> None:
         self._warms.labels(held.status).inc()
 
-    def warmed(self, tier: str, num_tokens: int) -> None:
+    def prefetched(self, tier: str, num_tokens: int) -> None:
         self._warmed.labels(tier).inc(num_tokens)
 
-    def warm_dropped(self) -> None:
+    def prefetch_dropped(self) -> None:
         self._warms.labels("skipped").inc()
 
     def tier_failed(self, tier: str) -> None:

@@ -9,7 +9,7 @@ from tests.support.models import IM_END
 
 from warmturn_server.chat import TextTokenizer
 from warmturn_server.engine.detokenizer import Detokenizer
-from warmturn_server.engine_api import Finish, GenerationRequest, Held, ReuseMode, TokenDelta, TurnReport
+from warmturn_server.engine_api import Finish, GenerationRequest, Located, ReuseMode, TokenDelta, TurnReport
 
 
 def report_on(request: GenerationRequest) -> TurnReport:
@@ -67,7 +67,7 @@ class FakeEngine:
         self.generations: list[FakeGeneration] = []
         self.forgotten: list[tuple[int, ...]] = []
         self.warmed: list[tuple[int, ...]] = []
-        self.warming: Future[Held] | None = Future()
+        self.warming: Future[Located] | None = Future()
         self.gate = asyncio.Event()
         self.gate.set()
         self.failure: Exception | None = None
@@ -86,7 +86,7 @@ class FakeEngine:
         del tenant, keep_tokens
         self.forgotten.append(tuple(token_ids))
 
-    def warm(self, tenant: str, token_ids: Sequence[int]) -> Future[Held] | None:
+    def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Future[Located] | None:
         del tenant
         self.warmed.append(tuple(token_ids))
         return self.warming

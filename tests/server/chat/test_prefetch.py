@@ -6,7 +6,7 @@ import pytest
 from tests.server.chat.driver import Chat
 
 from warmturn_server.chat import ConversationId
-from warmturn_server.engine_api import Held
+from warmturn_server.engine_api import Located
 from warmturn_server.errors import NotFound
 
 
@@ -45,7 +45,7 @@ async def test_what_it_knows_is_told(chat: Chat, status: str) -> None:
     conversation = await chat.new()
     await chat.say("who?", conversation_id=conversation.id)
     chat.engine.warming = Future()
-    chat.engine.warming.set_result(Held(status, {"ram": 3}))  # type: ignore[arg-type]
+    chat.engine.warming.set_result(Located(status, {"ram": 3}))  # type: ignore[arg-type]
     warming = await chat.service.conversations.warm("", conversation.id)
     assert (warming.status, warming.tokens_by_tier) == (status, {"ram": 3})
 

@@ -20,7 +20,7 @@ from tests.support.state import (
     token_ids,
 )
 
-from warmturn_server.kvcache import Block, BlockKey, DiskTier, KVBuffer, PrefixCache, RamTier, Warmer
+from warmturn_server.kvcache import Block, BlockKey, DiskTier, KVBuffer, Prefetcher, PrefixCache, RamTier
 from warmturn_server.kvcache.prefetcher import MAX_WAITING
 
 NUM_TOKENS = 40 * BLOCK_SIZE + 3
@@ -51,8 +51,8 @@ class Gate(DiskTier):
 
 def warm(cache: PrefixCache, tally: Tally, tenant: str = "") -> str:
     """Ask, and wait for the end of it."""
-    warmer = Warmer(cache, tally)
-    asked = warmer.warm(tenant, token_ids(NUM_TOKENS))
+    warmer = Prefetcher(cache, tally)
+    asked = prefetcher.warm(tenant, token_ids(NUM_TOKENS))
     assert asked is not None
     status = asked.result(10).status
     while warmer._pending:
@@ -125,12 +125,12 @@ def test_one_tier_alone_has_nowhere_nearer(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("saved")
 def test_too_many_at_once_are_dropped_and_counted_and_nobody_waits(tmp_path: Path) -> None:
     gate, tally = Gate(tmp_path), Tally()
-    warmer = Warmer(cache_over(ram(), gate), tally)
-    warmer.warm("", token_ids(NUM_TOKENS))
+    warmer = Prefetcher(cache_over(ram(), gate), tally)
+    warmer.prefetch("", token_ids(NUM_TOKENS))
     assert gate.reading.wait(10)
-    twice = [warmer.warm(f"tenant {n}", token_ids(5)) for n in (1, 1)]
+    twice = [warmer.prefetch(f"tenant {n}", token_ids(5)) for n in (1, 1)]
     assert twice[0] is twice[1] is not None
-    asked = [warmer.warm(f"tenant {n}", token_ids(5)) for n in range(2, MAX_WAITING + 4)]
+    asked = [warmer.prefetch(f"tenant {n}", token_ids(5)) for n in range(2, MAX_WAITING + 4)]
     assert asked[-3:] == [None, None, None]
     assert tally.dropped == 3
     gate.open.set()
@@ -141,8 +141,8 @@ def test_too_many_at_once_are_dropped_and_counted_and_nobody_waits(tmp_path: Pat
 def test_state_deleted_meanwhile_does_not_come_back(tmp_path: Path) -> None:
     near, gate, tally = ram(), Gate(tmp_path), Tally()
     cache = cache_over(near, gate)
-    warmer = Warmer(cache, tally)
-    warmer.warm("", token_ids(NUM_TOKENS))
+    warmer = Prefetcher(cache, tally)
+    warmer.prefetch("", token_ids(NUM_TOKENS))
     assert gate.reading.wait(10)
     forgetting = threading.Thread(target=cache.forget, args=("", token_ids(NUM_TOKENS)))
     forgetting.start()
@@ -157,15 +157,15 @@ def test_state_deleted_meanwhile_does_not_come_back(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("saved")
 def test_a_failure_does_not_stop_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    warmer = Warmer(cache_over(ram(), disk(tmp_path)), Tally())
+    warmer = Prefetcher(cache_over(ram(), disk(tmp_path)), Tally())
     with monkeypatch.context() as failing:
         failing.setattr(PrefixCache, "match_everywhere", None)
-        failed = warmer.warm("", token_ids(NUM_TOKENS))
+        failed = prefetcher.warm("", token_ids(NUM_TOKENS))
         assert failed is not None
         assert isinstance(failed.exception(10), TypeError)
     while warmer._pending:
         threading.Event().wait(0.01)
-    asked = warmer.warm("", token_ids(NUM_TOKENS))
+    asked = prefetcher.warm("", token_ids(NUM_TOKENS))
     assert asked is not None
     assert asked.result(10).tokens_by_tier == {"ram": 0, "disk": NUM_TOKENS}
     warmer.close()
@@ -174,8 +174,8 @@ def test_a_failure_does_not_stop_the_next(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("saved")
 def test_closing_stops_after_the_piece_under_way(tmp_path: Path) -> None:
     near, gate = RamTier(2**20), Gate(tmp_path)
-    warmer = Warmer(cache_over(near, gate), Tally())
-    warmer.warm("", token_ids(NUM_TOKENS))
+    warmer = Prefetcher(cache_over(near, gate), Tally())
+    warmer.prefetch("", token_ids(NUM_TOKENS))
     assert gate.reading.wait(10)
     closing = threading.Thread(target=warmer.close)
     closing.start()
