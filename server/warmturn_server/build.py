@@ -21,7 +21,7 @@ from . import bundled
 from .api import create_app
 from .chat import Log, build_service, open_local_log, open_shared_log
 from .data_dir import FileHashes, lock_data_dir
-from .engine import Controls, CostModel, Engine, LoadedModel, LogitSketch, ModelRunner, Residents, calibrate, load_model
+from .engine import Controls, CostModel, Engine, KVPool, LoadedModel, LogitSketch, ModelRunner, calibrate, load_model
 from .engine.model.device import refuse_more_than_fits
 from .engine.model.loader import first_line, hash_config, runtime_name
 from .engine_api import ControlMode
@@ -103,7 +103,7 @@ def _engine_room(settings: Settings, metrics: Metrics) -> EngineRoom:
         cache,
         Saver(cache, metrics),
         Prefetcher(cache, metrics),
-        Residents(settings.kv_memory),
+        KVPool(settings.kv_memory),
         cost_model,
         metrics,
         _controls(settings, runner, metrics),

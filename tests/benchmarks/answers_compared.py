@@ -44,7 +44,7 @@ def compare(dtype: str, dialogues: int) -> Counter[str]:
 
     def answer(prompt: Prompt, _: Turn) -> str:
         evicted.flush()
-        evicted.evict_residents()
+        evicted.evict_idle()
         full, kept, read_back = (
             say(resident, prompt, ReuseMode.PROMPT),
             say(resident, prompt, ReuseMode.STATE),

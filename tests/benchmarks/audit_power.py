@@ -102,7 +102,7 @@ def sound(engine: Engine, tokenizer: PreTrainedTokenizerBase, count: int, verdic
             say(engine, prompt)
             engine.flush()
             if number % 2:
-                engine.evict_residents()
+                engine.evict_idle()
         seed += 1
     return verdicts[first:][:count]
 
@@ -124,7 +124,7 @@ def spoilt(
 
 
 def plant(engine: Engine, fault: Fault, chance: Random) -> None:
-    latest = next(reversed(engine._residents._idle.values()))
+    latest = next(reversed(engine._pool._idle.values()))
     fault(engine, chance, latest.token_ids.tolist(), latest.buffer)
 
 

@@ -44,7 +44,7 @@ def compare(dtype: str, dialogues: int) -> Counter[str]:
 
     def answer(prompt: Prompt, turn: Turn) -> str:
         rounded.flush()
-        rounded.evict_residents()
+        rounded.evict_idle()
         kept, fetched = say(exact, prompt, ReuseMode.STATE), say(rounded, prompt, ReuseMode.STATE)
         counts["turns"] += 1
         counts["tokens"] += len(kept.token_ids)

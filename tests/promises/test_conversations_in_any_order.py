@@ -113,7 +113,7 @@ class Conversations(RuleBasedStateMachine):
     @rule()
     def evict_to_tiers(self) -> None:
         self.engine.flush()
-        self.engine.evict_residents()
+        self.engine.evict_idle()
 
     @rule(chosen=SETTINGS)
     def restart(self, chosen: dict[str, object]) -> None:

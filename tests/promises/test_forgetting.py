@@ -9,7 +9,7 @@ from tests.support.conversation import REPLY_TOKENS, Conversation, converse
 from tests.support.engines import greedy, running_engine
 from tests.support.models import TinyModels
 
-from warmturn_server.engine.kv_pool import Residents
+from warmturn_server.engine.kv_pool import KVPool
 from warmturn_server.kvcache import DiskTier
 from warmturn_server.kvcache.keys import BlockKey
 
@@ -52,6 +52,6 @@ def test_a_call_that_fails_does_not_end_the_engine(
 ) -> None:
     with running_engine(llama.model, tmp_path) as engine:
         with monkeypatch.context() as broken:
-            broken.setattr(Residents, "clear", None)
-            engine.evict_residents()
+            broken.setattr(KVPool, "clear", None)
+            engine.evict_idle()
         assert engine.generate(greedy(llama.first.prompt, REPLY_TOKENS)).token_ids == llama.first.reply

@@ -105,7 +105,7 @@ def test_a_look_back_equals_the_models_own_eager_attention(case: Case) -> None:
 def test_it_does_after_the_state_came_back_from_a_tier(case: Case) -> None:
     case.engine.generate(greedy(case.prompt, 1))
     case.engine.flush()
-    case.engine.evict_residents()
+    case.engine.evict_idle()
     said = case.engine.generate(looking(case.prompt))
     assert said.report.cached_by_tier["ram"] > 0
     assert_equal_to_eager(case, said)

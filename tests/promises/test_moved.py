@@ -77,7 +77,7 @@ def test_what_came_over_the_network_is_here_the_next_time(start: StartServer, tu
     one, other = start("one"), start("other")
     ask(one, turns, 0)
     ask(other, turns, 1)
-    other.evict_residents()
+    other.evict_idle()
     report = ask(other, turns, 2).report
     assert (report.cached_by_tier["redis"], report.cached_by_tier["ram"]) == (0, len(turns[1].token_ids) - 1)
 

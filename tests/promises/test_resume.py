@@ -53,7 +53,7 @@ def test_after_eviction_to_ram(conversation: Conversation, tmp_path: Path) -> No
         conversation.ask(engine, 0)
         for number in (1, 2, 3):
             engine.flush()
-            engine.evict_residents()
+            engine.evict_idle()
             assert_as_uninterrupted(conversation, number, conversation.ask(engine, number), "ram")
 
 
@@ -62,7 +62,7 @@ def test_after_eviction_to_disk(conversation: Conversation, tmp_path: Path) -> N
         conversation.ask(engine, 0)
         for number in (1, 2, 3):
             engine.flush()
-            engine.evict_residents()
+            engine.evict_idle()
             assert_as_uninterrupted(conversation, number, conversation.ask(engine, number), "disk")
 
 
@@ -104,7 +104,7 @@ def test_on_another_machine(conversation: Conversation, tmp_path: Path) -> None:
 def test_without_any_tier_everything_is_computed_and_right(llama: Conversation, tmp_path: Path) -> None:
     with running_engine(llama.model, tmp_path, ram_cache=0, disk_cache=0) as engine:
         for number in range(4):
-            engine.evict_residents()
+            engine.evict_idle()
             answer = llama.ask(engine, number)
             assert answer.token_ids == llama.turns[number].reply
             assert answer.report.cached_tokens == 0
@@ -136,7 +136,7 @@ def test_a_history_of_every_length_is_resumed_at_its_last_token(
     with running_engine(llama.model, tmp_path) as engine:
         engine.generate(greedy(history, 1))
         engine.flush()
-        engine.evict_residents()
+        engine.evict_idle()
         answer = engine.generate(greedy(prompt, 5))
         assert used_tiers(answer.report) == {"ram": num_tokens}
         assert (answer.token_ids, answer.logprobs) == (expected.token_ids, expected.logprobs)
@@ -187,7 +187,7 @@ def test_every_corrupt_block_costs_time_and_is_told(llama: Conversation, tmp_pat
                 assert answer.report.cached_tokens % BLOCK_SIZE == 0
                 reasons.add(answer.report.miss.reason)
                 engine.flush()
-                engine.evict_residents()
+                engine.evict_idle()
                 assert used_tiers(llama.ask(engine, 2).report) == {"disk": len(llama.turns[1].token_ids) - 1}
     assert reasons == {MissReason.CORRUPT}
 

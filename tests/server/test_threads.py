@@ -41,7 +41,7 @@ for turn in range(3):
     asked = GenerationRequest(prompt, SamplingParams(max_tokens=4, temperature=0.0), lookback=look)
     done = engine.generate(asked)
     engine.flush()
-    engine.evict_residents()
+    engine.evict_idle()
     assert not turn or done.report.cached_by_tier["disk"], done.report
     assert done.lookback
 print(native())

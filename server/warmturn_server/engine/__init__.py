@@ -6,7 +6,7 @@ from .audit.savings import ControlledSavings, Interval
 from .audit.verdict import Result, Verdict
 from .delivery import Generation
 from .engine import Engine
-from .kv_pool import Residents
+from .kv_pool import KVPool
 from .loop import EngineObserver
 from .model.calibration import calibrate
 from .model.cost_model import CostModel
@@ -23,10 +23,10 @@ __all__ = [
     "EngineObserver",
     "Generation",
     "Interval",
+    "KVPool",
     "LoadedModel",
     "LogitSketch",
     "ModelRunner",
-    "Residents",
     "Result",
     "Verdict",
     "Work",

@@ -11,7 +11,7 @@ from ..engine_api import MissReason
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..errors import ContextLengthExceeded
 from ..kvcache import Deadline, KVBuffer, PrefixCache, PrefixMatch, reusable_tokens, round_up
-from .kv_pool import Resident, Residents, TokenArray, common_prefix
+from .kv_pool import IdleBuffer, KVPool, TokenArray, common_prefix
 from .model.cost_model import CostModel
 from .model.runner import ModelRunner
 from .sequence import Prefix, Sequence
@@ -28,7 +28,7 @@ class Source:
     """The longest prefix that is in memory now: an idle buffer, or a running sequence's."""
 
     num_tokens: int = 0
-    idle: Resident | None = None
+    idle: IdleBuffer | None = None
     buffer: KVBuffer | None = None
 
 
@@ -50,16 +50,16 @@ class Plan:
 class Admission:
     """Decides what a sequence starts from and takes its memory from the budget."""
 
-    def __init__(self, runner: ModelRunner, cache: PrefixCache, residents: Residents, cost_model: CostModel) -> None:
+    def __init__(self, runner: ModelRunner, cache: PrefixCache, pool: KVPool, cost_model: CostModel) -> None:
         self._runner = runner
         self._cache = cache
-        self._residents = residents
+        self._pool = pool
         self._cost_model = cost_model
 
     @property
     def max_tokens(self) -> int:
         """The longest sequence that context and K/V budget allow."""
-        by_memory = self._residents.budget_bytes // self._runner.layout.bytes_per_token
+        by_memory = self._pool.budget_bytes // self._runner.layout.bytes_per_token
         return min(self._runner.context_length, by_memory - by_memory % round_up(1))
 
     def max_new_tokens(self, request: GenerationRequest) -> int:
@@ -90,27 +90,27 @@ class Admission:
             source, match = (Source(), PrefixMatch()) if sequence.replaced else (source, match)
         taken_over = _taken_over(source, sequence)
         more = reserved - (taken_over.buffer.num_bytes if taken_over else 0)
-        if not self._residents.make_room(more, keep=source.idle):
+        if not self._pool.make_room(more, keep=source.idle):
             source = Source()
-            if not self._residents.make_room(reserved):
+            if not self._pool.make_room(reserved):
                 return None
         sequence.buffer = self._begin(source, sequence)
         tokens_by_tier = {RESIDENT: source.num_tokens} | {tier.name: 0 for tier in self._cache.tiers}
         sequence.prefix = Prefix(tokens_by_tier, block_size=self._cache.block_size)
         worthwhile = self._worthwhile(sequence, match, len(prefix))
-        self._residents.reserved_bytes += reserved
+        self._pool.reserved_bytes += reserved
         covered = max(sequence.kv.length, worthwhile.num_tokens)
         return Plan(worthwhile, self._deadline(sequence, covered, len(prefix)), len(prefix))
 
     def release(self, sequence: Sequence) -> None:
         """Give back what `admit` took."""
-        self._residents.reserved_bytes -= self.reserved_bytes(sequence)
+        self._pool.reserved_bytes -= self.reserved_bytes(sequence)
 
     def fits(self, sequence: Sequence) -> bool:
         """Whether nothing has to go for it."""
-        residents = self._residents
-        used = residents.reserved_bytes + residents.idle_bytes
-        return used + self.reserved_bytes(sequence) <= residents.budget_bytes
+        pool = self._pool
+        used = pool.reserved_bytes + pool.idle_bytes
+        return used + self.reserved_bytes(sequence) <= pool.budget_bytes
 
     def reserved_bytes(self, sequence: Sequence) -> int:
         return round_up(sequence.max_tokens) * self._runner.layout.bytes_per_token
@@ -129,7 +129,7 @@ class Admission:
         control.recompute_seconds = self._cost_model.seconds(prompt)
 
     def _in_memory(self, tenant: str, ids: TokenArray, running: Iterable[Sequence]) -> Source:
-        idle, longest = self._residents.best(tenant, ids)
+        idle, longest = self._pool.best(tenant, ids)
         best = Source(longest, idle, idle.buffer) if idle else Source()
         for other in running:
             request = other.request
@@ -143,7 +143,7 @@ class Admission:
     def _begin(self, source: Source, sequence: Sequence) -> KVBuffer:
         """The idle buffer itself if the sequence only goes on from it, else a copy of the common part."""
         if (taken_over := _taken_over(source, sequence)) is not None:
-            buffer = self._residents.take(taken_over)
+            buffer = self._pool.take(taken_over)
         else:
             buffer = self._runner.buffer()
             if source.buffer is not None:
@@ -188,7 +188,7 @@ def _reusable(sequence: Sequence) -> int:
     return most if sequence.reuse_limit is None else min(most, sequence.reuse_limit)
 
 
-def _taken_over(source: Source, sequence: Sequence) -> Resident | None:
+def _taken_over(source: Source, sequence: Sequence) -> IdleBuffer | None:
     """The idle buffer that the sequence goes on with itself; a replay leaves all of them as they are.
 
     Truncating a buffer that is still being saved would tear its blocks, so only whole ones are taken over.

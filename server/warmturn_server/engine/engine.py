@@ -23,7 +23,7 @@ from .admission import RESIDENT, Admission
 from .audit.control import Controls, ControlTurn
 from .delivery import Courier, Generation
 from .detokenizer import Detokenizer
-from .kv_pool import Residents
+from .kv_pool import KVPool
 from .loop import EngineLoop, EngineObserver
 from .model.cost_model import CostModel
 from .model.runner import ModelRunner
@@ -49,7 +49,7 @@ class Engine:
         cache: PrefixCache,
         saver: Saver,
         prefetcher: Prefetcher,
-        residents: Residents,
+        pool: KVPool,
         cost_model: CostModel,
         observer: EngineObserver,
         controls: Controls,
@@ -66,8 +66,8 @@ class Engine:
         self._cache = cache
         self._saver = saver
         self._prefetcher = prefetcher
-        self._residents = residents
-        self._admission = Admission(runner, cache, residents, cost_model)
+        self._pool = pool
+        self._admission = Admission(runner, cache, pool, cost_model)
         self._scheduler = Scheduler(prefill_budget)
         self._controls = controls
         self._max_waiting = max_waiting
@@ -79,7 +79,7 @@ class Engine:
             self._scheduler,
             cache,
             saver,
-            residents,
+            pool,
             cost_model,
             observer,
             controls,
@@ -148,10 +148,10 @@ class Engine:
         """
         return self._prefetcher.prefetch(tenant, token_ids)
 
-    def evict_residents(self) -> None:
+    def evict_idle(self) -> None:
         """Drop every idle buffer; what was saved of them stays in the tiers."""
         done = threading.Event()
-        self._inbox.put(self._residents.clear)
+        self._inbox.put(self._pool.clear)
         self._inbox.put(done.set)
         done.wait()
 
@@ -181,12 +181,12 @@ class Engine:
 
     def stats(self) -> dict[str, object]:
         """What memory and tiers hold now, and what the engine knows about its own speed."""
-        residents = self._residents
+        pool = self._pool
         tiers: dict[str, object] = {
             "resident": {
-                "bytes": residents.reserved_bytes + residents.idle_bytes,
-                "budget_bytes": residents.budget_bytes,
-                "conversations": len(residents),
+                "bytes": pool.reserved_bytes + pool.idle_bytes,
+                "budget_bytes": pool.budget_bytes,
+                "conversations": len(pool),
             }
         }
         for tier in self._cache.tiers:

@@ -18,7 +18,7 @@ _MOST_AHEAD, _SHARE_AHEAD = 256, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Resident:
+class IdleBuffer:
     """State of `token_ids`, all of them, in `buffer`."""
 
     tenant: str
@@ -26,13 +26,13 @@ class Resident:
     buffer: KVBuffer
 
 
-class Residents:
+class KVPool:
     """Idle buffers by last use, within what the budget leaves beside the running sequences."""
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
         self.reserved_bytes = 0
-        self._idle: OrderedDict[int, Resident] = OrderedDict()
+        self._idle: OrderedDict[int, IdleBuffer] = OrderedDict()
 
     @property
     def idle_bytes(self) -> int:
@@ -42,7 +42,7 @@ class Residents:
     def __len__(self) -> int:
         return len(self._idle)
 
-    def keep(self, resident: Resident) -> None:
+    def keep(self, resident: IdleBuffer) -> None:
         """Keep a finished turn's buffer, and drop older ones that it holds all of."""
         for key, other in list(self._idle.items()):
             common = common_prefix(other.token_ids, resident.token_ids)
@@ -51,7 +51,7 @@ class Residents:
         self._idle[id(resident)] = resident
         self.make_room(0)
 
-    def best(self, tenant: str, token_ids: TokenArray) -> tuple[Resident | None, int]:
+    def best(self, tenant: str, token_ids: TokenArray) -> tuple[IdleBuffer | None, int]:
         """The idle buffer that shares the longest prefix with `token_ids`, and how long it is.
 
         Among equals the shortest: one that is nothing but the prefix can be gone on with instead of copied.
@@ -67,11 +67,11 @@ class Residents:
         self._idle.move_to_end(key)
         return self._idle[key], longest
 
-    def take(self, resident: Resident) -> KVBuffer:
+    def take(self, resident: IdleBuffer) -> KVBuffer:
         """Give a buffer away to the sequence that goes on with it."""
         return self._idle.pop(id(resident)).buffer
 
-    def make_room(self, num_bytes: int, keep: Resident | None = None) -> bool:
+    def make_room(self, num_bytes: int, keep: IdleBuffer | None = None) -> bool:
         """Drop the least recently used until `num_bytes` more can be reserved; False if that is not enough."""
         for key, resident in list(self._idle.items()):
             if self.reserved_bytes + self.idle_bytes + num_bytes <= self.budget_bytes:

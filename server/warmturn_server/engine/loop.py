@@ -23,7 +23,7 @@ from .affinity import held_in
 from .audit.control import Controls, ControlTurn
 from .audit.replays import Background, NewReplay
 from .audit.verdict import Verdict
-from .kv_pool import Resident, Residents
+from .kv_pool import IdleBuffer, KVPool
 from .lookback.worker import Lookbacks
 from .model.cost_model import CostModel
 from .model.runner import ModelRunner, Work
@@ -67,7 +67,7 @@ class EngineLoop:
         scheduler: Scheduler,
         cache: PrefixCache,
         saver: Saver,
-        residents: Residents,
+        pool: KVPool,
         cost_model: CostModel,
         observer: EngineObserver,
         controls: Controls,
@@ -79,16 +79,14 @@ class EngineLoop:
         self._scheduler = scheduler
         self._cache = cache
         self._saver = saver
-        self._residents = residents
+        self._pool = pool
         self._cost_model = cost_model
         self._observer = observer
         self._post = post
         self._savings = MeasuredSavings()
         self._lookbacks = Lookbacks()
         self._controls = controls
-        self._background = Background(
-            runner, admission, residents, controls, scheduler.prefill_budget, new_replay, self
-        )
+        self._background = Background(runner, admission, pool, controls, scheduler.prefill_budget, new_replay, self)
         self._step_ended: float | None = None
         """When the last step was over, if the next one follows on it."""
         self._restorers = ThreadPoolExecutor(_RESTORING_THREADS, "warmturn-restorer", compute_with, (1,))
@@ -126,7 +124,7 @@ class EngineLoop:
         if self._scheduler.running or self._scheduler.waiting:
             return False
         try:
-            return self._residents.make_room_ahead()
+            return self._pool.make_room_ahead()
         except RuntimeError as error:  # torch's word for no memory, on a CPU too
             _log.warning("no room ahead of the next turn: %s", error)
             return False
@@ -138,7 +136,7 @@ class EngineLoop:
 
     def forget(self, tenant: str, token_ids: Ids[int], keep_tokens: int) -> None:
         """Drop the idle state of these tokens, and what would compute it again."""
-        self._residents.forget(tenant, token_ids, keep_tokens)
+        self._pool.forget(tenant, token_ids, keep_tokens)
         self._background.forget(tenant, token_ids, "deleted", keep_tokens)
 
     def cancel(self, sequence: Sequence) -> None:
@@ -248,10 +246,10 @@ class EngineLoop:
 
     def _made_room(self, error: Exception) -> bool:
         """Whether memory was short and idle state could go for it; what it holds is saved."""
-        if not isinstance(error, torch.OutOfMemoryError) or not len(self._residents):
+        if not isinstance(error, torch.OutOfMemoryError) or not len(self._pool):
             return False
         _log.warning("no memory left on the device; idle state goes, lower --kv-memory: %s", error)
-        self._residents.clear()
+        self._pool.clear()
         return True
 
     def _watched(
@@ -306,7 +304,7 @@ class EngineLoop:
             return
         computed = sequence.token_ids[: buffer.length]
         self._saver.save(request.tenant, computed, buffer.snapshot())
-        self._residents.keep(Resident(request.tenant, np.asarray(computed, dtype=np.int64), buffer))
+        self._pool.keep(IdleBuffer(request.tenant, np.asarray(computed, dtype=np.int64), buffer))
 
     def breached(self, turn: ControlTurn, verdict: Verdict) -> None:
         """Saved state gave wrong logits: nothing of it, nor what was computed from it, is used or kept any more.
@@ -315,7 +313,7 @@ class EngineLoop:
         """
         tenant = turn.request.tenant
         num_blocks = self._cache.quarantine(tenant, turn.token_ids)
-        related = self._residents.drop_related(tenant, turn.token_ids)
+        related = self._pool.drop_related(tenant, turn.token_ids)
         for chain in (turn.token_ids, *(tuple(ids.tolist()) for ids in related)):
             self._saver.forget(tenant, chain, 0, lambda: None)
         self._background.forget(tenant, turn.token_ids, "quarantined")

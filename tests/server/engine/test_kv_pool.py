@@ -9,83 +9,83 @@ from tests.server.engine.conftest import StartEngine
 from tests.support.device import DEVICE
 from tests.support.state import LAYOUT
 
-from warmturn_server.engine.kv_pool import Resident, Residents
+from warmturn_server.engine.kv_pool import IdleBuffer, KVPool
 from warmturn_server.engine_api import GenerationRequest, SamplingParams
 from warmturn_server.kvcache import KVBuffer, PrefixCache, Restored
 
 
 def test_the_bytes_can_be_asked_for_while_buffers_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `/metrics` does; here the change comes at the worst moment, in the middle of the sum."""
-    residents = Residents(2**30)
+    pool = KVPool(2**30)
     for number in range(3):
         ids = np.asarray([number], dtype=np.int64)
-        residents.keep(Resident("", ids, KVBuffer(LAYOUT, DEVICE, 64)))
-    whole = residents.idle_bytes
+        pool.keep(IdleBuffer("", ids, KVBuffer(LAYOUT, DEVICE, 64)))
+    whole = pool.idle_bytes
 
     def size_and_clear(buffer: KVBuffer) -> int:
-        residents.clear()
+        pool.clear()
         return buffer.capacity * LAYOUT.bytes_per_token
 
     monkeypatch.setattr(KVBuffer, "num_bytes", property(size_and_clear))
-    assert residents.idle_bytes == whole > 0
-    assert residents.idle_bytes == 0
+    assert pool.idle_bytes == whole > 0
+    assert pool.idle_bytes == 0
 
 
 HELD = (("b", (1, 2, 3, 4)), ("a", (1, 2, 3, 4, 5)), ("a", (1, 2, 8)), ("a", (1, 2, 3)), ("a", (1, 2)), ("a", (7,)))
 
 
 @pytest.fixture
-def residents() -> Residents:
+def pool() -> KVPool:
     """The longer ones first: one that goes on from another takes its place."""
-    residents = Residents(2**30)
+    pool = KVPool(2**30)
     for tenant, ids in HELD:
-        residents.keep(Resident(tenant, np.asarray(ids, dtype=np.int64), KVBuffer(LAYOUT, DEVICE, 64)))
-    return residents
+        pool.keep(IdleBuffer(tenant, np.asarray(ids, dtype=np.int64), KVBuffer(LAYOUT, DEVICE, 64)))
+    return pool
 
 
-def held(residents: Residents) -> set[tuple[str, tuple[int, ...]]]:
-    return {(resident.tenant, tuple(resident.token_ids.tolist())) for resident in residents._idle.values()}
+def held(pool: KVPool) -> set[tuple[str, tuple[int, ...]]]:
+    return {(resident.tenant, tuple(resident.token_ids.tolist())) for resident in pool._idle.values()}
 
 
-def test_what_is_forgotten_goes_with_all_that_goes_on_from_it(residents: Residents) -> None:
-    residents.forget("a", (1, 2, 3, 4))
-    assert held(residents) == {HELD[0], HELD[2], HELD[5]}
+def test_what_is_forgotten_goes_with_all_that_goes_on_from_it(pool: KVPool) -> None:
+    pool.forget("a", (1, 2, 3, 4))
+    assert held(pool) == {HELD[0], HELD[2], HELD[5]}
 
 
-def test_what_others_share_is_not_forgotten(residents: Residents) -> None:
-    residents.forget("a", (1, 2, 3, 4), keep_tokens=2)
-    assert held(residents) == {HELD[0], HELD[2], HELD[4], HELD[5]}
+def test_what_others_share_is_not_forgotten(pool: KVPool) -> None:
+    pool.forget("a", (1, 2, 3, 4), keep_tokens=2)
+    assert held(pool) == {HELD[0], HELD[2], HELD[4], HELD[5]}
 
 
-def test_all_that_may_rest_on_bad_state_is_dropped_and_named(residents: Residents) -> None:
-    dropped = residents.drop_related("a", (1, 2, 3, 4))
+def test_all_that_may_rest_on_bad_state_is_dropped_and_named(pool: KVPool) -> None:
+    dropped = pool.drop_related("a", (1, 2, 3, 4))
     assert [("a", tuple(ids.tolist())) for ids in dropped] == list(HELD[1:5])
-    assert held(residents) == {HELD[0], HELD[5]}
+    assert held(pool) == {HELD[0], HELD[5]}
 
 
 def test_the_last_used_buffers_get_room_for_the_next_turn_as_far_as_the_budget_goes() -> None:
     """A full buffer of 128 tokens is to have 32 more, so 192 with what allocations are rounded up to."""
     bytes_per_token = LAYOUT.bytes_per_token
-    residents = Residents(budget_bytes=(3 * 128 + 2 * 64) * bytes_per_token)
+    pool = KVPool(budget_bytes=(3 * 128 + 2 * 64) * bytes_per_token)
     buffers = [KVBuffer(LAYOUT, DEVICE, 128) for _ in range(3)]
     for number, buffer in enumerate(buffers):
         buffer.length = 128
         buffer.layer(0)[0][:, :128] = number
-        residents.keep(Resident("", np.full(128, number, dtype=np.int64), buffer))
-    assert [residents.make_room_ahead() for _ in range(3)] == [True, True, False]
+        pool.keep(IdleBuffer("", np.full(128, number, dtype=np.int64), buffer))
+    assert [pool.make_room_ahead() for _ in range(3)] == [True, True, False]
     assert [buffer.capacity for buffer in buffers] == [128, 192, 192]
-    assert len(residents) == 3
-    assert residents.idle_bytes == residents.budget_bytes
+    assert len(pool) == 3
+    assert pool.idle_bytes == pool.budget_bytes
     for number, buffer in enumerate(buffers):
         assert (buffer.layer(0)[0][:, :128] == number).all()
 
 
 def test_a_buffer_with_room_stays_as_it_is() -> None:
-    residents = Residents(2**30)
+    pool = KVPool(2**30)
     buffer = KVBuffer(LAYOUT, DEVICE, 192)
     buffer.length = 128
-    residents.keep(Resident("", np.zeros(128, dtype=np.int64), buffer))
-    assert not residents.make_room_ahead()
+    pool.keep(IdleBuffer("", np.zeros(128, dtype=np.int64), buffer))
+    assert not pool.make_room_ahead()
     assert buffer.capacity == 192
 
 
@@ -95,11 +95,11 @@ def test_a_turn_of_usual_length_copies_nothing(start_engine: StartEngine) -> Non
     prompt = tuple(5 + number % 100 for number in range(255))
     engine.generate(GenerationRequest(prompt, one_token))
     engine.flush()
-    (before,) = engine._residents._idle.values()
+    (before,) = engine._pool._idle.values()
     place = before.buffer.layer(0)[0].data_ptr()
     engine.generate(GenerationRequest((*prompt, *range(5, 35)), one_token))
     engine.flush()
-    (after,) = engine._residents._idle.values()
+    (after,) = engine._pool._idle.values()
     assert after.buffer.length == 285
     assert after.buffer.layer(0)[0].data_ptr() == place
 
@@ -119,12 +119,12 @@ def test_buffers_do_not_grow_while_somebody_waits_for_a_restore(
 
     monkeypatch.setattr(PrefixCache, "restore", slowly)
     monkeypatch.setattr(
-        Residents, "make_room_ahead", lambda _: somebody.append(bool(scheduler.running or scheduler.waiting))
+        KVPool, "make_room_ahead", lambda _: somebody.append(bool(scheduler.running or scheduler.waiting))
     )
     asked = GenerationRequest(tuple(range(5, 105)), SamplingParams(max_tokens=1, temperature=0.0))
     engine.generate(asked)
     engine.flush()
-    engine.evict_residents()
+    engine.evict_idle()
     assert engine.generate(asked).report.restore_ms
     engine.flush()
     assert somebody and not any(somebody)

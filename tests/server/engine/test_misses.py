@@ -29,7 +29,7 @@ def next_turn(engine: Engine) -> Miss | None:
     """The miss of a turn on top of a first one, of which only the tiers still know."""
     first = engine.generate(greedy(PROMPT, REPLY))
     engine.flush()
-    engine.evict_residents()
+    engine.evict_idle()
     return miss_after(engine, first.token_ids)
 
 
@@ -95,7 +95,7 @@ def test_store_unavailable(start_engine: StartEngine, monkeypatch: pytest.Monkey
     engine = start_engine(ram_cache=0)
     reply = engine.generate(greedy(PROMPT, REPLY)).token_ids
     engine.flush()
-    engine.evict_residents()
+    engine.evict_idle()
     opens = os.open
 
     def fail(path: str | Path, *given: int, **named: int) -> int:
@@ -167,7 +167,7 @@ def test_a_rewriting_within_a_block_is_the_reason_that_a_tier_has_no_such_block(
     engine = start_engine()
     engine.generate(greedy(PROMPT, REPLY))
     engine.flush()
-    engine.evict_residents()
+    engine.evict_idle()
     miss = engine.generate(history_rewritten(13)).report.miss
     assert miss is not None
     assert (miss.at_token, miss.reason, miss.tier, miss.block) == (8, MissReason.HISTORY_REWRITTEN, None, None)

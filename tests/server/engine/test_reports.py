@@ -89,7 +89,7 @@ def test_state_that_was_evicted_is_called_evicted(start_engine: StartEngine, tur
     engine = start_engine(ram_cache=10_000, disk_cache=0)
     ask(engine, turns, 0)
     engine.flush()
-    engine.evict_residents()
+    engine.evict_idle()
     at_token, reason = miss_of(ask(engine, turns, 1))
     assert reason is MissReason.EVICTED
     assert at_token < len(turns[0].token_ids) - 1
@@ -107,7 +107,7 @@ def test_no_space_left_costs_time_only_and_is_told(
     for number in range(3):
         answer = ask(engine, turns, number)
         engine.flush()
-        engine.evict_residents()
+        engine.evict_idle()
     assert miss_of(answer) == (0, MissReason.STORE_UNAVAILABLE)
     tiers = engine.stats()["tiers"]
     assert isinstance(tiers, dict)
@@ -120,7 +120,7 @@ def test_a_disk_that_cannot_be_read_costs_time_only_and_is_told(
     engine = start_engine(ram_cache=0)
     ask(engine, turns, 0)
     engine.flush()
-    engine.evict_residents()
+    engine.evict_idle()
     fail_writes(monkeypatch, errno.EIO)
     assert miss_of(ask(engine, turns, 1)) == (0, MissReason.STORE_UNAVAILABLE)
     assert ask(engine, turns, 2).report.cached_by_tier["resident"] == len(turns[1].token_ids) - 1
@@ -147,7 +147,7 @@ def test_conversations_share_the_beginning_they_have_in_common(start_engine: Sta
     assert engine.generate(greedy(prompts[0], 3)).report.cached_tokens == 0
     assert engine.generate(greedy(prompts[1], 3)).report.cached_by_tier["resident"] == len(system)
     engine.flush()
-    engine.evict_residents()
+    engine.evict_idle()
     assert engine.generate(greedy(prompts[2], 3)).report.cached_by_tier["ram"] == 40
     assert all_at_once(engine, [greedy(prompts[3], 3)])[0].report.cached_tokens >= 40
 

@@ -129,7 +129,7 @@ def test_memory_stays_within_its_budget_and_is_given_back(start_engine: StartEng
     for seed in range(6):
         all_at_once(engine, [greedy(ids(40, seed=10 * seed + n), 8, tenant=str(n)) for n in range(4)])
         assert resident_bytes(engine) <= budget
-    engine.evict_residents()
+    engine.evict_idle()
     assert (engine.num_running, engine.num_waiting) == (0, 0)
     assert resident_bytes(engine) == 0
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from ...engine_api.report import ControlMode
 from ...engine_api.request import ReuseMode
 from ..admission import Admission, Plan
-from ..kv_pool import Residents
+from ..kv_pool import KVPool
 from ..model.runner import ModelRunner, Work
 from ..sequence import Sequence, now
 from .control import Controls, ControlTurn
@@ -63,7 +63,7 @@ class Background:
         self,
         runner: ModelRunner,
         admission: Admission,
-        residents: Residents,
+        pool: KVPool,
         controls: Controls,
         prefill_budget: int,
         new_replay: NewReplay,
@@ -72,7 +72,7 @@ class Background:
         self.floor = NoiseFloor(runner.dtype)
         self._runner = runner
         self._admission = admission
-        self._residents = residents
+        self._pool = pool
         self._controls = controls
         self._budget = prefill_budget
         self._new_replay = new_replay
@@ -143,7 +143,7 @@ class Background:
 
     def _admit(self, sequence: Sequence) -> Plan | None:
         """Idle buffers may have to go for it, the least recently used ones, but only few. No network is waited for."""
-        if self._admission.reserved_bytes(sequence) > self._residents.budget_bytes // _SHARE_OF_MEMORY:
+        if self._admission.reserved_bytes(sequence) > self._pool.budget_bytes // _SHARE_OF_MEMORY:
             return None
         plan = self._admission.admit(sequence, ())
         return None if plan is None else dataclasses.replace(plan, deadline=None)

@@ -118,7 +118,7 @@ def test_a_planted_fault_is_caught_and_what_it_touched_is_gone(
         assert third.report.miss is not None
         assert third.report.miss.reason is MissReason.CORRUPT
         engine.flush()
-        engine.evict_residents()
+        engine.evict_idle()
         fourth = say(engine, history + SECOND + second.token_ids + THIRD + third.token_ids + SECOND)
         if mode == "shadow":
             assert fourth.report.cached_by_tier["disk"] > 0, "what was computed since is saved and used"
@@ -139,7 +139,7 @@ def test_sound_state_raises_no_alarm(
             for _ in range(min(number - count, TURNS)):
                 engine.flush()
                 if count % 2:
-                    engine.evict_residents()
+                    engine.evict_idle()
                 prompt = history + random_ids(chance, chance.randrange(1, 30))
                 history = prompt + say(engine, prompt).token_ids
                 count += 1

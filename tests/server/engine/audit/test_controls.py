@@ -147,7 +147,7 @@ def test_a_replay_gives_its_memory_back_as_soon_as_a_turn_needs_it(
 def test_a_replay_waits_until_the_machine_was_quiet_for_a_while(tiny_models: TinyModels, tmp_path: Path) -> None:
     with controlled(tiny_models(), tmp_path) as engine:
         two_turns(engine)
-        engine.evict_residents()  # goes through the engine's inbox, and so behind the turn's end
+        engine.evict_idle()  # goes through the engine's inbox, and so behind the turn's end
         assert engine._loop.background_due_in() == pytest.approx(background.QUIET_SECONDS, abs=60)
         assert engine._loop._background.sequences == []
 
@@ -224,14 +224,14 @@ def test_no_replay_runs_while_a_turns_state_is_on_its_way(
     with controlled(tiny_models(), tmp_path) as engine:
         first, second = two_turns(engine)
         engine.flush()
-        engine.evict_residents()
+        engine.evict_idle()
         monkeypatch.setattr(PrefixCache, "restore", slow)
         steps = Steps(monkeypatch)
         deltas = asked(engine, PROMPT + first.token_ids + MORE + second.token_ids + MORE)
         assert arrived.wait(60)
         before = len(steps.seen)
-        engine.evict_residents()  # goes once through the engine's inbox, and so through its loop
-        engine.evict_residents()
+        engine.evict_idle()  # goes once through the engine's inbox, and so through its loop
+        engine.evict_idle()
         assert len(steps.seen) <= before + 1, "at most the chunk that had begun"
         go_on.set()
         assert num_tokens(deltas) == REPLY

@@ -16,7 +16,7 @@ from tests.support.reference import Reference, random_ids
 from tests.support.state import contents
 
 from warmturn_server.engine import Engine
-from warmturn_server.engine.kv_pool import Resident
+from warmturn_server.engine.kv_pool import IdleBuffer
 from warmturn_server.engine.lookback import weights as weighing
 from warmturn_server.engine.lookback import worker as beside
 from warmturn_server.engine.lookback.capture import Queries, Scoring
@@ -140,27 +140,27 @@ def replay_of(said: Generated) -> GenerationRequest:
 
 def test_a_replay_says_the_same_and_leaves_every_buffer_as_it_was(engine: Engine) -> None:
     said = engine.generate(looking())
-    before = [(resident.token_ids.tolist(), contents(resident.buffer)) for resident in residents(engine)]
+    before = [(resident.token_ids.tolist(), contents(resident.buffer)) for resident in pool(engine)]
     replayed = engine.generate(replay_of(said))
     assert replayed.report.cached_by_tier["resident"] == len(PROMPT) - 1
     assert said.lookback and replayed.lookback
     assert shares(replayed.lookback) == pytest.approx(shares(said.lookback), abs=1e-5)
-    after = [(resident.token_ids.tolist(), contents(resident.buffer)) for resident in residents(engine)]
+    after = [(resident.token_ids.tolist(), contents(resident.buffer)) for resident in pool(engine)]
     assert before == after and len(before) == 1
-    assert engine.num_running == 0 and engine._residents.reserved_bytes == 0
+    assert engine.num_running == 0 and engine._pool.reserved_bytes == 0
 
 
 def test_a_replay_does_not_take_over_a_buffer_that_ends_where_it_begins(engine: Engine) -> None:
     said = engine.generate(looking())
-    engine._residents.clear()
+    engine._pool.clear()
     engine.generate(greedy(PROMPT[:-1], 1))
-    assert [len(resident.token_ids) for resident in residents(engine)] == [len(PROMPT) - 1]
+    assert [len(resident.token_ids) for resident in pool(engine)] == [len(PROMPT) - 1]
     assert engine.generate(replay_of(said)).lookback is not None
-    assert [len(resident.token_ids) for resident in residents(engine)] == [len(PROMPT) - 1]
+    assert [len(resident.token_ids) for resident in pool(engine)] == [len(PROMPT) - 1]
 
 
-def residents(engine: Engine) -> list[Resident]:
-    return list(engine._residents._idle.values())
+def pool(engine: Engine) -> list[IdleBuffer]:
+    return list(engine._pool._idle.values())
 
 
 def test_long_contexts_are_weighed_in_pieces(tiny_models: TinyModels, tmp_path: Path) -> None:

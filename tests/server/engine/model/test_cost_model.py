@@ -81,7 +81,7 @@ def test_restoring_is_skipped_where_computing_is_faster_and_told(
     first, second = reference.conversation(2, user_tokens=20, reply_tokens=8)
     engine.generate(greedy(first.prompt, 8))
     engine.flush()
-    engine.evict_residents()
+    engine.evict_idle()
     with monkeypatch.context() as slow:
         slow.setattr(PrefixCache, "restore_seconds", lambda *_: 1e6)
         answer = engine.generate(greedy(second.prompt, 8, known_tokens=len(first.token_ids) - 1))
