@@ -10,19 +10,19 @@ from collections.abc import Callable
 from ..engine_api.report import TokenDelta
 
 Said = TokenDelta | BaseException
-_Mailbox = asyncio.Queue[Said]
+_Queue = asyncio.Queue[Said]
 
 
-class Courier:
+class Outbox:
     """Carries deltas from the engine's thread to event loops: each loop wakes up once for a step, not for each token.
 
     Waking a loop lets it take the interpreter's lock, and the engine's thread then waits to get it back.
     """
 
     def __init__(self) -> None:
-        self._sent: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Mailbox, Said]]] = defaultdict(list)
+        self._sent: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Queue, Said]]] = defaultdict(list)
 
-    def send(self, loop: asyncio.AbstractEventLoop, mailbox: _Mailbox, said: Said) -> None:
+    def send(self, loop: asyncio.AbstractEventLoop, mailbox: _Queue, said: Said) -> None:
         """Take something along for the next `deliver`."""
         self._sent[loop].append((mailbox, said))
 
@@ -37,10 +37,10 @@ class Courier:
 class Generation:
     """Async iterator of `TokenDelta`, for the event loop that submitted the request; the last one has `finish` set."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, courier: Courier) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         self._loop = loop
-        self._courier = courier
-        self._deltas: _Mailbox = asyncio.Queue()
+        self._outbox = outbox
+        self._deltas: _Queue = asyncio.Queue()
         self._ended = False
         self._on_cancel: Callable[[], None] = lambda: None
 
@@ -49,7 +49,7 @@ class Generation:
 
     def push(self, said: Said) -> None:
         """From the engine's thread; arrives when the courier next delivers."""
-        self._courier.send(self._loop, self._deltas, said)
+        self._outbox.send(self._loop, self._deltas, said)
 
     def cancel(self) -> None:
         """Stop at the next step; the iterator then ends with the reason "cancelled". Harmless when over."""
@@ -69,6 +69,6 @@ class Generation:
         return delta
 
 
-def _hand_over(letters: list[tuple[_Mailbox, Said]]) -> None:
+def _hand_over(letters: list[tuple[_Queue, Said]]) -> None:
     for mailbox, said in letters:
         mailbox.put_nowait(said)

@@ -21,7 +21,7 @@ from ..kvcache import Prefetcher, PrefixCache, Saver
 from ..threads import compute_with
 from .admission import RESIDENT, Admission
 from .audit.control import Controls, ControlTurn
-from .delivery import Courier, Generation
+from .delivery import Generation, Outbox
 from .detokenizer import Detokenizer
 from .kv_pool import KVPool
 from .loop import EngineLoop, EngineObserver
@@ -72,7 +72,7 @@ class Engine:
         self._controls = controls
         self._max_waiting = max_waiting
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._courier = Courier()
+        self._outbox = Outbox()
         self._loop = EngineLoop(
             runner,
             self._admission,
@@ -108,7 +108,7 @@ class Engine:
 
         Raises `ContextLengthExceeded` or `InvalidRequest` if it can never run, `Overloaded` if too many wait.
         """
-        generation = Generation(asyncio.get_running_loop(), self._courier)
+        generation = Generation(asyncio.get_running_loop(), self._outbox)
         sequence = self._accept(request, generation.push)
         generation.on_cancel(partial(self._inbox.put, partial(self._loop.cancel, sequence)))
         return generation
@@ -237,9 +237,9 @@ class Engine:
         while not self._stopping:
             for act in (self._loop.admit, self._read_inbox, self._loop.step):
                 act()
-                self._courier.deliver()
+                self._outbox.deliver()
         self._loop.end(Overloaded("the server is shutting down; try again"))
-        self._courier.deliver()
+        self._outbox.deliver()
 
     def _read_inbox(self) -> None:
         """Do what others asked for; wait for it when there is nothing to run."""
