@@ -30,7 +30,7 @@ from warmturn_mini.data import dialogue
 from warmturn_server import bundled
 from warmturn_server.build import build_engine
 from warmturn_server.engine import Engine, Verdict
-from warmturn_server.engine.audit import replays as background
+from warmturn_server.engine.audit import replays
 from warmturn_server.engine.model.attention import Chunk
 from warmturn_server.engine_api import GenerationRequest, SamplingParams
 from warmturn_server.kvcache import KVBuffer
@@ -49,7 +49,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=20, help="audits of each fault")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     wanted = parser.parse_args()
-    background.QUIET_SECONDS = 0.0
+    replays.QUIET_SECONDS = 0.0
     logging.disable()  # a breach is logged with its report
     figures = {dtype: measure(dtype, wanted.clean, wanted.faults) for dtype in wanted.dtypes}
     print(json.dumps(figures))

@@ -21,7 +21,7 @@ from ..threads import compute_with
 from .admission import Admission, Plan
 from .affinity import held_in
 from .audit.control import Controls, ControlTurn
-from .audit.replays import Background, NewReplay
+from .audit.replays import IdleReplays, NewReplay
 from .audit.verdict import Verdict
 from .kv_pool import IdleBuffer, KVPool
 from .lookback.worker import Lookbacks
@@ -86,7 +86,7 @@ class EngineLoop:
         self._savings = MeasuredSavings()
         self._lookbacks = Lookbacks()
         self._controls = controls
-        self._background = Background(runner, admission, pool, controls, scheduler.prefill_budget, new_replay, self)
+        self._background = IdleReplays(runner, admission, pool, controls, scheduler.prefill_budget, new_replay, self)
         self._step_ended: float | None = None
         """When the last step was over, if the next one follows on it."""
         self._restorers = ThreadPoolExecutor(_RESTORING_THREADS, "warmturn-restorer", compute_with, (1,))

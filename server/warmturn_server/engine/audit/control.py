@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...engine_api.report import ControlMode, ControlReport
 from ...engine_api.request import GenerationRequest, ReuseMode
 from ..model.cost_model import CostModel
-from .logit_sketch import LogitSketch, Watch
+from .logit_sketch import LogitSketch, WatchedLogits
 from .verdict import Verdict
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Control:
 
     id: str
     mode: ControlMode
-    watch: Watch
+    watch: WatchedLogits
     foregone_tokens: int = 0
     reuse_seconds: float | None = None
     """What going on from state was expected to take, where that was not done."""
@@ -111,10 +111,10 @@ class Controls:
             return None
         return Control(secrets.token_hex(8), self._mode, self.watch(len(request.token_ids)))
 
-    def watch(self, num_prompt_tokens: int) -> Watch:
+    def watch(self, num_prompt_tokens: int) -> WatchedLogits:
         """The last new tokens of the prompt and the first of the reply; all of them look at all that was reused."""
         last = num_prompt_tokens - 1
-        return Watch(self._sketch, max(last - _WATCHED_PROMPT, 0), last + _WATCHED_REPLY)
+        return WatchedLogits(self._sketch, max(last - _WATCHED_PROMPT, 0), last + _WATCHED_REPLY)
 
     def settle(self, sequence: Sequence, cost_model: CostModel) -> ControlReport | None:
         """What the reply says; a turn that reused nothing after all, or finds the backlog full, is no control turn."""

@@ -32,7 +32,7 @@ class LogitSketch:
         return torch.cat([buckets, logits.std(-1, keepdim=True)], dim=-1).cpu()
 
 
-class Watch:
+class WatchedLogits:
     """Sketches of the logits at the positions `[first, stop)` of one sequence, as they come by."""
 
     def __init__(self, sketch: LogitSketch, first: int, stop: int) -> None:
@@ -50,7 +50,7 @@ class Watch:
         if positions:
             self.seen.update(zip(positions, self._sketch.of(logits), strict=True))
 
-    def deviation(self, reference: Watch) -> float | None:
+    def deviation(self, reference: WatchedLogits) -> float | None:
         """Root mean square difference of the logits in units of their spread; None where no position is in both."""
         common = sorted(self.seen.keys() & reference.seen.keys())
         if not common:

@@ -16,7 +16,7 @@ from ..kv_pool import KVPool
 from ..model.runner import ModelRunner, Work
 from ..sequence import Sequence, now
 from .control import Controls, ControlTurn
-from .logit_sketch import Watch
+from .logit_sketch import WatchedLogits
 from .noise_floor import NoiseFloor
 from .verdict import Audit, Replay, Result, Verdict
 
@@ -48,11 +48,11 @@ class Running:
     audit: Audit
     replay: Replay
     sequence: Sequence
-    watch: Watch
+    watch: WatchedLogits
     seconds: float = 0.0
 
 
-class Background:
+class IdleReplays:
     """Like a sequence of the lowest priority: admitted by the same rules, but never in one step with real work.
 
     It begins when the machine was quiet for a while, gives way between chunks, and gives its memory back as soon as

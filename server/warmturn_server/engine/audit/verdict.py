@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .logit_sketch import Watch
+from .logit_sketch import WatchedLogits
 from .noise_floor import NoiseFloor
 
 TOLERATED = 2.0
@@ -44,7 +44,7 @@ class Audit:
     """Asks for replays until it knows. A turn recorded from reused state needs one from scratch, and the other way
     round; what looks bad is judged by a second one from scratch, against the noise at the very same positions."""
 
-    def __init__(self, recorded: Watch, *, reused: bool, floor: NoiseFloor, lossless: bool = True) -> None:
+    def __init__(self, recorded: WatchedLogits, *, reused: bool, floor: NoiseFloor, lossless: bool = True) -> None:
         """`lossless`: whether state comes back as it was. If not, a deviation does not tell rounding from a fault."""
         self._seen = {Replay.REUSED if reused else Replay.SCRATCH: recorded}
         self._floor = floor
@@ -61,7 +61,7 @@ class Audit:
             return Replay.AGAIN
         return None
 
-    def take(self, replay: Replay, seen: Watch) -> None:
+    def take(self, replay: Replay, seen: WatchedLogits) -> None:
         self._seen[replay] = seen
         if replay is Replay.AGAIN and (noise := seen.deviation(self._seen[Replay.SCRATCH])) is not None:
             self._floor.observe(noise)

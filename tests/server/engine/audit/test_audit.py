@@ -16,7 +16,6 @@ from tests.support.reference import random_ids
 
 from warmturn_server.data_dir import FileHashes
 from warmturn_server.engine import Engine, ModelRunner
-from warmturn_server.engine.audit import replays as background
 from warmturn_server.engine.model.attention import Chunk
 from warmturn_server.engine_api import Generated, MissReason
 

@@ -18,7 +18,7 @@ from tests.support.steps import Steps
 from tests.support.waiting import wait_until
 
 from warmturn_server.engine import Engine
-from warmturn_server.engine.audit import replays as background
+from warmturn_server.engine.audit import replays
 from warmturn_server.engine.audit.control import MAX_BACKLOG
 from warmturn_server.engine_api import Generated, TokenDelta
 from warmturn_server.kvcache import PrefixCache, Restored
@@ -148,7 +148,7 @@ def test_a_replay_waits_until_the_machine_was_quiet_for_a_while(tiny_models: Tin
     with controlled(tiny_models(), tmp_path) as engine:
         two_turns(engine)
         engine.evict_idle()  # goes through the engine's inbox, and so behind the turn's end
-        assert engine._loop.background_due_in() == pytest.approx(background.QUIET_SECONDS, abs=60)
+        assert engine._loop.background_due_in() == pytest.approx(replays.QUIET_SECONDS, abs=60)
         assert engine._loop._background.sequences == []
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from warmturn_server.engine.audit.logit_sketch import SKETCH_DIM, LogitSketch, Watch
+from warmturn_server.engine.audit.logit_sketch import SKETCH_DIM, LogitSketch, WatchedLogits
 from warmturn_server.engine.audit.noise_floor import NoiseFloor
 from warmturn_server.engine.audit.verdict import TOLERATED, Audit, Replay, Result
 
@@ -11,10 +11,10 @@ SKETCH = LogitSketch(VOCABULARY, torch.device("cpu"))
 TRUTH = torch.randn(COUNT, VOCABULARY, generator=torch.Generator().manual_seed(0)) * 3
 
 
-def watch(seed: int, noise: float, first: int = 0) -> Watch:
+def watch(seed: int, noise: float, first: int = 0) -> WatchedLogits:
     """The true logits with noise of this share of their spread."""
     logits = TRUTH + torch.randn(TRUTH.shape, generator=torch.Generator().manual_seed(seed)) * 3 * noise
-    seen = Watch(SKETCH, first, COUNT)
+    seen = WatchedLogits(SKETCH, first, COUNT)
     seen.record(range(first, COUNT), logits[first:])
     return seen
 
@@ -26,7 +26,7 @@ def learned(noise: float) -> NoiseFloor:
     return floor
 
 
-def conclude(audit: Audit, **replays: Watch) -> tuple[list[Replay], Result]:
+def conclude(audit: Audit, **replays: WatchedLogits) -> tuple[list[Replay], Result]:
     asked = []
     while (replay := audit.next) is not None:
         asked.append(replay)
