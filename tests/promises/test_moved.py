@@ -235,7 +235,7 @@ def test_a_look_back_at_another_server_computes_what_it_has_to_see(start: StartS
     asked = LookbackRequest(groups=(1,) * len(prompt), num_groups=2)
     said = one.generate(dataclasses.replace(greedy(prompt, 9), lookback=asked))
     one.flush()
-    again = dataclasses.replace(asked, is_replay=True)
+    again = dataclasses.replace(asked, recomputes_reply=True)
     replay = dataclasses.replace(greedy((*prompt, *said.token_ids[:-1]), 1), lookback=again)
     seen = other.generate(replay)
     assert 0 < seen.report.cached_by_tier["redis"] <= len(prompt) - 1

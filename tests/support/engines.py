@@ -39,8 +39,10 @@ def greedy(
 ) -> GenerationRequest:
     """A request whose answer has exactly `max_tokens` tokens and no luck in it."""
     sampling = SamplingParams(max_tokens=max_tokens, temperature=0.0, ignore_eos=True, logprobs=2)
-    goes_on = known_tokens > 0
-    return GenerationRequest(tuple(prompt), sampling, reuse, tenant=tenant, known_tokens=known_tokens, goes_on=goes_on)
+    continues = known_tokens > 0
+    return GenerationRequest(
+        tuple(prompt), sampling, reuse, tenant=tenant, known_tokens=known_tokens, continues=continues
+    )
 
 
 async def collect(engine: Engine, request: GenerationRequest) -> Generated:

@@ -36,7 +36,7 @@ class TurnContext:
     transcript: Transcript
     rewrite: Rewrite | None
     """Where the template changed history; None where the user did, by deleting items or editing."""
-    goes_on: bool
+    continues: bool
     """Whether a conversation goes on, with an id or sent again as a whole; a common beginning alone is not enough."""
     outline: Outline | None
     """Whose the prompt's tokens are; only for who asked what the reply looked at."""
@@ -78,7 +78,7 @@ class ContextReader:
             text=text,
             transcript=transcript,
             rewrite=None if edited else find_rewrite(base.record, text, transcript, self._transcriber.tokenizer),
-            goes_on=base.turn_id is not None and (own is not None or transcript.rewritten_at is None),
+            continues=base.turn_id is not None and (own is not None or transcript.rewritten_at is None),
             outline=outline,
         )
 

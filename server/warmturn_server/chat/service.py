@@ -84,7 +84,7 @@ class ChatService:
                 tenant=request.tenant,
                 known_tokens=context.known_tokens,
                 rewrite=context.rewrite,
-                goes_on=context.goes_on,
+                continues=context.continues,
                 lookback=context.outline.request() if context.outline else None,
                 arrived=arrived,
             )

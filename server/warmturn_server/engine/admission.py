@@ -86,7 +86,7 @@ class Admission:
             source = self._in_memory(sequence.request.tenant, ids, running)
             match = self._cache.match(sequence.request.tenant, prefix)
         if sequence.replaced:
-            self._forego(sequence, source, match)
+            self._withhold(sequence, source, match)
             source, match = (Source(), PrefixMatch()) if sequence.replaced else (source, match)
         taken_over = _taken_over(source, sequence)
         more = reserved - (taken_over.buffer.num_bytes if taken_over else 0)
@@ -115,7 +115,7 @@ class Admission:
     def reserved_bytes(self, sequence: Sequence) -> int:
         return round_up(sequence.max_tokens) * self._runner.layout.bytes_per_token
 
-    def _forego(self, sequence: Sequence, source: Source, match: PrefixMatch) -> None:
+    def _withhold(self, sequence: Sequence, source: Source, match: PrefixMatch) -> None:
         """Note what a control turn does not use; one that could not use anything is none."""
         control, prompt = sequence.control, sequence.num_prompt_tokens
         assert control is not None, "only a control turn foregoes its state"
@@ -133,7 +133,7 @@ class Admission:
         best = Source(longest, idle, idle.buffer) if idle else Source()
         for other in running:
             request = other.request
-            usable = not (other.restoring or request.is_replay)
+            usable = not (other.restoring or request.recomputes_reply)
             if request.tenant == tenant and request.reuse is ReuseMode.STATE and usable:
                 computed = np.asarray(other.token_ids[: other.kv.length], dtype=np.int64)
                 if (common := common_prefix(computed, ids)) > best.num_tokens:
@@ -193,5 +193,5 @@ def _taken_over(source: Source, sequence: Sequence) -> IdleBuffer | None:
 
     Truncating a buffer that is still being saved would tear its blocks, so only whole ones are taken over.
     """
-    goes_on = source.idle is not None and source.num_tokens == len(source.idle.token_ids)
-    return source.idle if goes_on and sequence.reuse_limit is None else None
+    continues = source.idle is not None and source.num_tokens == len(source.idle.token_ids)
+    return source.idle if continues and sequence.reuse_limit is None else None

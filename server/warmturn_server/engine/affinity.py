@@ -18,7 +18,7 @@ def held_in(request: GenerationRequest, report: TurnReport) -> str | None:
     Less than half counts as nothing: a system prompt that many conversations share is not yet the conversation.
     """
     known_tokens = min(request.known_tokens, reusable_tokens(report.prompt_tokens))
-    if not request.goes_on or not known_tokens or report.reuse is not ReuseMode.STATE or report.prefill_ms is None:
+    if not request.continues or not known_tokens or report.reuse is not ReuseMode.STATE or report.prefill_ms is None:
         return None
     if 2 * report.cached_tokens < known_tokens:
         return NOT_HELD

@@ -102,7 +102,7 @@ class EngineLoop:
 
     def enqueue(self, sequence: Sequence) -> None:
         """Take a new sequence in line."""
-        sequence.turn_in_line = sequence.timeline.arrived
+        sequence.last_scheduled = sequence.timeline.arrived
         sequence.control = self._controls.draw(sequence.request)
         self._scheduler.waiting.append(sequence)
 
@@ -212,7 +212,7 @@ class EngineLoop:
         work = [_work(sequence, count) for sequence, count in step]
         try:
             for sequence, _ in step:
-                sequence.turn_in_line = began
+                sequence.last_scheduled = began
             logits = self._forward(step, work)
             forward_seconds = now() - began
             if len(step) == 1 and step[0][1] > 1:
@@ -280,7 +280,7 @@ class EngineLoop:
     def _finish(self, sequence: Sequence, reason: FinishReason, delta: TokenDelta) -> None:
         control = None if reason == "cancelled" else self._controls.settle(sequence, self._cost_model)
         report = sequence.report(self._cost_model, control)
-        if not sequence.request.is_replay:
+        if not sequence.request.recomputes_reply:
             self._count(sequence, report, reason)
         lookback = self._lookbacks.begin(sequence) if reason != "cancelled" else None
         sequence.sink(TokenDelta(delta.text, delta.token_ids, delta.logprobs, Finish(reason, report, lookback)))
@@ -300,7 +300,7 @@ class EngineLoop:
     def keep(self, sequence: Sequence) -> None:
         """Leave a finished turn's state in memory, and have it saved."""
         buffer, request = sequence.kv, sequence.request
-        if request.reuse is not ReuseMode.STATE or buffer.length == 0 or request.is_replay:
+        if request.reuse is not ReuseMode.STATE or buffer.length == 0 or request.recomputes_reply:
             return
         computed = sequence.token_ids[: buffer.length]
         self._saver.save(request.tenant, computed, buffer.snapshot())

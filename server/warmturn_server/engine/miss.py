@@ -34,7 +34,7 @@ def explain(
             and _share_a_block(cached, rewrite.at_token, block_size)
         ):
             block_miss = BlockMiss(MissReason.HISTORY_REWRITTEN)
-        if block_miss.reason is MissReason.NOT_FOUND and not request.goes_on:
+        if block_miss.reason is MissReason.NOT_FOUND and not request.continues:
             return None
     elif rewrite is not None and cached <= rewrite.at_token:  # beyond, other turns had said the same
         block_miss = BlockMiss(MissReason.HISTORY_REWRITTEN)

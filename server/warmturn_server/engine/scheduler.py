@@ -29,7 +29,7 @@ class Scheduler:
         ready = [sequence for sequence in self.running if not sequence.restoring]
         step = [(sequence, 1) for sequence in ready if sequence.num_pending == 1]
         left = self.prefill_budget
-        for sequence in sorted(ready, key=lambda sequence: sequence.turn_in_line):
+        for sequence in sorted(ready, key=lambda sequence: sequence.last_scheduled):
             if sequence.num_pending > 1 and left > 0:
                 count = min(sequence.num_pending, left)
                 step.append((sequence, count))

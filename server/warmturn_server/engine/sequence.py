@@ -73,14 +73,14 @@ class Sequence:
         self.sampler = Sampler(request.sampling, request.token_ids, eos_token_ids)
         self.buffer: KVBuffer | None = None
         self.queries = Queries(request.lookback.first) if request.lookback else None
-        self.reuse_limit = request.lookback.first if request.lookback and request.is_replay else None
+        self.reuse_limit = request.lookback.first if request.lookback and request.recomputes_reply else None
         """The most tokens that a replay may take over, as a copy."""
         self.prefix = Prefix()
         self.restoring = False
         self.cancelled = False
         self.control: Control | None = None
         self.timeline = Timeline(request.arrived)
-        self.turn_in_line = 0.0
+        self.last_scheduled = 0.0
         self._detokenizer = detokenizer
         self._eos_token_ids = eos_token_ids
 
@@ -125,7 +125,7 @@ class Sequence:
         """Take a sampled token; returns what to tell the caller, and why the sequence is over if it is."""
         if self.timeline.first_token is None:
             self.timeline.first_token = now
-        self.timeline.last_token = self.turn_in_line = now
+        self.timeline.last_token = self.last_scheduled = now
         self.token_ids.append(token_id)
         self.sampler.accept(token_id)
         reason: FinishReason | None = None

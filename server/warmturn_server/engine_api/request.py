@@ -82,7 +82,7 @@ class GenerationRequest:
     """One turn's prompt, as token ids.
 
     `tenant` separates saved state and is derived on the server. `known_tokens` is how many leading tokens an earlier
-    turn had computed, `rewrite` where the template changed this conversation's history; `goes_on`: an earlier turn of
+    turn had computed, `rewrite` where the template changed this conversation's history; `continues`: an earlier turn of
     this very conversation was had, here or on another server. They explain misses, and tell whether the turn came to a
     server that holds it. `lookback` asks what the output looked at. `arrived` is on the clock of
     `time.perf_counter`.
@@ -94,11 +94,11 @@ class GenerationRequest:
     tenant: str = ""
     known_tokens: int = 0
     rewrite: Rewrite | None = None
-    goes_on: bool = False
+    continues: bool = False
     lookback: LookbackRequest | None = None
     arrived: float = field(default_factory=time.perf_counter)
 
     @property
-    def is_replay(self) -> bool:
+    def recomputes_reply(self) -> bool:
         """Whether it is no turn, but a look back at one: nothing of it is kept or counted."""
-        return self.lookback is not None and self.lookback.is_replay
+        return self.lookback is not None and self.lookback.recomputes_reply

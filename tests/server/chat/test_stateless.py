@@ -53,7 +53,7 @@ class TestStatelessClients:
         conversation = await chat.new()
         await chat.say("who?", answer, conversation_id=conversation.id)
         await chat.say("where?", conversation_id=conversation.id)
-        assert [request.goes_on for request in chat.engine.requests] == [False, False, True, False, True]
+        assert [request.continues for request in chat.engine.requests] == [False, False, True, False, True]
 
     async def test_regenerating_and_editing_keep_what_is_common(self, chat: Chat) -> None:
         start = ("user", "who? " * 30)

@@ -14,9 +14,9 @@ def held(
     tiers: dict[str, int],
     reuse: ReuseMode = ReuseMode.STATE,
     prefill_ms: float | None = 1.0,
-    goes_on: bool = True,
+    continues: bool = True,
 ) -> str | None:
-    request = GenerationRequest(tuple(range(100)), reuse=reuse, known_tokens=known_tokens, goes_on=goes_on)
+    request = GenerationRequest(tuple(range(100)), reuse=reuse, known_tokens=known_tokens, continues=continues)
     report = dataclasses.replace(
         report_on(request),
         reuse=reuse,
@@ -44,7 +44,7 @@ def test_the_most_distant_part_decides(tiers: dict[str, int], tier: str) -> None
 
 def test_first_turns_other_modes_and_stopped_ones_say_nothing() -> None:
     assert held(0, {"ram": 30}) is None
-    assert held(30, {"ram": 30}, goes_on=False) is None
+    assert held(30, {"ram": 30}, continues=False) is None
     assert held(90, {}, reuse=ReuseMode.PROMPT) is None
     assert held(90, {}, prefill_ms=None) is None
 

@@ -125,7 +125,7 @@ def rewritten(at_token: int) -> Rewrite:
 
 def test_a_new_conversation_that_begins_as_another_did_had_nothing_to_miss(start_engine: StartEngine) -> None:
     request = greedy((*PROMPT, *SECOND), 2, known_tokens=len(PROMPT))
-    assert start_engine().generate(dataclasses.replace(request, goes_on=False)).report.miss is None
+    assert start_engine().generate(dataclasses.replace(request, continues=False)).report.miss is None
 
 
 def test_what_a_miss_costs_is_what_the_prefill_takes_longer() -> None:

@@ -70,8 +70,8 @@ class Outline:
         """The sources of earlier turns."""
         return frozenset(n for n, source in enumerate(self.sources) if source.turn and source.turn < self.turn)
 
-    def request(self, *, is_replay: bool = False) -> LookbackRequest:
-        return LookbackRequest(self.of_token, len(self.sources), self.earlier, is_replay)
+    def request(self, *, recomputes_reply: bool = False) -> LookbackRequest:
+        return LookbackRequest(self.of_token, len(self.sources), self.earlier, recomputes_reply)
 
 
 def _turns(items: Sequence[Item]) -> list[int | None]:

@@ -31,7 +31,7 @@ class _Past:
             self.record.token_ids[:stop],
             SamplingParams(max_tokens=1, temperature=0.0),
             tenant=tenant,
-            lookback=self.outline.request(is_replay=True),
+            lookback=self.outline.request(recomputes_reply=True),
         )
 
     def describe(self, lookback: Lookback, turn: Turn) -> Json:

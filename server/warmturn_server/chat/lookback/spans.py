@@ -35,7 +35,7 @@ class _Text:
     text: str
     timeless: str
 
-    def goes_on(self, literal: str, position: int) -> bool:
+    def continues(self, literal: str, position: int) -> bool:
         return self.timeless.startswith(literal, position)
 
     def stops(self, content: str, position: int, literal: str, *, at_the_end: bool) -> list[int]:
@@ -43,11 +43,11 @@ class _Text:
         thinking), and behind it the template goes on with `literal`."""
         if at_the_end:
             stops = [len(self.text) - len(literal)]
-        elif self.text.startswith(content, position) and self.goes_on(literal, position + len(content)):
+        elif self.text.startswith(content, position) and self.continues(literal, position + len(content)):
             return [position + len(content)]
         else:
             stops = list(range(position, min(position + len(content), len(self.text)) + 1))
-        return [stop for stop in stops if self.goes_on(literal, stop) and self.text[position:stop] in content]
+        return [stop for stop in stops if self.continues(literal, stop) and self.text[position:stop] in content]
 
 
 def find_passages(text: str, messages: Sequence[ChatMessage], render: Render) -> list[Passage]:
@@ -60,7 +60,7 @@ def find_passages(text: str, messages: Sequence[ChatMessage], render: Render) ->
     numbers, literals = [int(number) for number in rest[::2]], [_timeless(literal) for literal in rest[1::2]]
     whole = _Text(text, _timeless(text))
     passages = list[Passage]()
-    if not whole.goes_on(_timeless(first), 0):
+    if not whole.continues(_timeless(first), 0):
         return passages
     position = len(first)
     for place, (message, literal) in enumerate(zip(numbers, literals, strict=True)):

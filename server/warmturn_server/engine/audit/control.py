@@ -107,7 +107,7 @@ class Controls:
 
     def draw(self, request: GenerationRequest) -> Control | None:
         """One draw for each turn that may reuse state, whatever comes of it, so that a seed repeats."""
-        if request.is_replay or request.reuse is not ReuseMode.STATE or self._random.random() >= self._rate:
+        if request.recomputes_reply or request.reuse is not ReuseMode.STATE or self._random.random() >= self._rate:
             return None
         return Control(secrets.token_hex(8), self._mode, self.watch(len(request.token_ids)))
 

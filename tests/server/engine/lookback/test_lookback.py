@@ -135,7 +135,7 @@ def replay_of(said: Generated) -> GenerationRequest:
     asked = looking().lookback
     assert asked is not None
     ids = PROMPT + said.token_ids[:-1]
-    return dataclasses.replace(greedy(ids, 1), lookback=dataclasses.replace(asked, is_replay=True))
+    return dataclasses.replace(greedy(ids, 1), lookback=dataclasses.replace(asked, recomputes_reply=True))
 
 
 def test_a_replay_says_the_same_and_leaves_every_buffer_as_it_was(engine: Engine) -> None:
