@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from . import bundled
 from .api import create_app
-from .chat import Log, build_service, open_local_log, open_shared_log
+from .chat import Storage, build_service, open_local_log, open_shared_log
 from .data_dir import FileHashes, lock_data_dir
 from .engine import Controls, CostModel, Engine, KVPool, LoadedModel, LogitSketch, ModelRunner, calibrate, load_model
 from .engine.model.device import refuse_more_than_fits
@@ -137,7 +137,7 @@ def build_app(settings: Settings) -> FastAPI:
     return create_app(service, metrics, api_key=api_key, lifespan=lifespan)
 
 
-def open_log(settings: Settings) -> Log:
+def open_log(settings: Settings) -> Storage:
     """Before the model is loaded: whoever mistypes an address should not wait for that."""
     if settings.log == "sqlite":
         return open_local_log(settings.data_dir)

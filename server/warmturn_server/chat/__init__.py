@@ -9,7 +9,7 @@ from .conversations import Conversations, Warming
 from .model import Conversation, ConversationId, Item, ItemId, Reply, Role, Turn, TurnId, TurnRequest, new_item_id
 from .running_turn import RunningTurn
 from .service import ChatService
-from .storage.backend import Log, open_local_log
+from .storage.backend import Storage, open_local_log
 from .storage.redis.open import open_shared_log
 from .storage.sqlite.store import SqliteStore
 from .storage.store import (
@@ -36,13 +36,13 @@ __all__ = [
     "Generating",
     "Item",
     "ItemId",
-    "Log",
     "LogStatus",
     "Page",
     "Reply",
     "Role",
     "RunningTurn",
     "SqliteStore",
+    "Storage",
     "StoreCorrupt",
     "StoreFailed",
     "TextTokenizer",
@@ -60,6 +60,6 @@ __all__ = [
 ]
 
 
-def build_service(log: Log, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase) -> ChatService:
+def build_service(log: Storage, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase) -> ChatService:
     """The chat layer over an open log; closing it closes the log."""
-    return ChatService(log.store, engine, Transcriber(TextTokenizer(tokenizer)), log.locks, log.notices)
+    return ChatService(log.store, engine, Transcriber(TextTokenizer(tokenizer)), log.locks, log.invalidations)

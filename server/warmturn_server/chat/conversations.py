@@ -24,7 +24,7 @@ from .model import (
     visible_turns,
 )
 from .recent_misses import RecentMisses
-from .storage.invalidation import Notices
+from .storage.invalidation import Invalidations
 from .storage.locks import ConversationLocks, Lease, holding
 from .storage.store import Append, ConversationStore, Forgotten, Page
 
@@ -48,13 +48,13 @@ class Conversations:
         locks: ConversationLocks,
         reader: ContextReader,
         misses: RecentMisses,
-        notices: Notices,
+        invalidations: Invalidations,
     ) -> None:
         self._store = store
         self._engine = engine
         self._locks = locks
         self._misses = misses
-        self._notices = notices
+        self._invalidations = invalidations
         self._reader = reader
 
     async def create(self, tenant: str, items: Sequence[Item], metadata: Mapping[str, str]) -> Conversation:
@@ -133,7 +133,7 @@ class Conversations:
         """Saved state of what was deleted goes too, and soon at the other servers."""
         for entry in forgotten:
             await asyncio.to_thread(self._engine.forget, tenant, entry.record.token_ids, entry.shared_tokens)
-        await asyncio.to_thread(self._notices.tell, tenant, forgotten)
+        await asyncio.to_thread(self._invalidations.tell, tenant, forgotten)
 
     def _items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:
         conversation = find_conversation(self._store, tenant, conversation_id)

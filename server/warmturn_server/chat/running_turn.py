@@ -67,7 +67,7 @@ class RunningTurn:
             raise RuntimeError("the engine ended a turn without saying why")
         turn = self._turn(finish)
         if finish.reason != "cancelled":
-            await self._log(turn)
+            await self._commit_turn(turn)
         self._looking = finish.lookback
         self._result = turn
 
@@ -96,7 +96,7 @@ class RunningTurn:
         else:
             self._on_close()
 
-    async def _log(self, turn: Turn) -> None:
+    async def _commit_turn(self, turn: Turn) -> None:
         """A client that goes away now does not stop the commit: half a commit there is not."""
         self._committing = asyncio.create_task(asyncio.to_thread(self._commit, turn, tuple(self.output_token_ids)))
         await asyncio.shield(self._committing)

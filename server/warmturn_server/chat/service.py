@@ -16,10 +16,10 @@ from .lookback.view import Json
 from .model import Turn, TurnId, TurnRequest, new_turn_id
 from .recent_misses import RecentMisses
 from .running_turn import RunningTurn
-from .storage.invalidation import NobodyElse, Notices
+from .storage.invalidation import Invalidations, NoPeers
 from .storage.locks import ConversationLocks, Lease, LocalLocks
 from .storage.store import Append, ConversationStore, LogStatus
-from .transcript.prefix_digests import beginnings, own_beginnings
+from .transcript.prefix_digests import own_prefix_digests, prefix_digests
 from .transcript.tokenizer import TextTokenizer
 from .transcript.transcript import Transcriber
 
@@ -31,17 +31,17 @@ class ChatService:
         engine: TurnEngine,
         transcriber: Transcriber,
         locks: ConversationLocks | None = None,
-        notices: Notices | None = None,
+        invalidations: Invalidations | None = None,
     ) -> None:
-        """`locks` and `notices`: those of all servers that share the store; None where this one has it to itself."""
+        """`locks` and `invalidations`: those of all servers that share the store; None where this one has it to itself."""
         self.engine = engine
         self.misses = RecentMisses()
         self._store = store
         self._transcriber = transcriber
         self._reader = ContextReader(store, transcriber)
         self._locks = locks or LocalLocks()
-        self._notices = notices or NobodyElse()
-        self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses, self._notices)
+        self._invalidations = invalidations or NoPeers()
+        self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses, self._invalidations)
         self._looking_back = LookingBack(store, engine, transcriber)
         self._running: dict[tuple[str, TurnId], RunningTurn] = {}
 
@@ -51,11 +51,11 @@ class ChatService:
 
     def open(self) -> None:
         """Do what other servers tell from now on; the engine has to run."""
-        self._notices.follow(self.engine.forget)
+        self._invalidations.follow(self.engine.forget)
 
     def close(self) -> None:
         """Close the log; everything acknowledged is in it."""
-        self._notices.close()
+        self._invalidations.close()
         self._locks.close()
         self._store.close()
 
@@ -106,13 +106,13 @@ class ChatService:
         transcript, tenant = context.transcript, turn.tenant
         record = self._transcriber.part(turn.id, context.base_id, transcript, output_ids, tenant)
         inherited = len(context.text) - len(transcript.fresh_text)
-        chain = beginnings(context.text[:inherited] + record.text, tenant, record.vocabulary)
+        chain = prefix_digests(context.text[:inherited] + record.text, tenant, record.vocabulary)
         conversation = context.conversation
         self._store.append(
             Append(
                 turn=turn if turn.stored or conversation else None,
                 record=record,
-                beginnings=own_beginnings(chain, inherited),
+                prefix_digests=own_prefix_digests(chain, inherited),
                 conversation=conversation.id if conversation else None,
                 expected_version=conversation.version if conversation else 0,
                 lease=lease,

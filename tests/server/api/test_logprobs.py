@@ -1,4 +1,4 @@
-"""Log-probabilities name the tokens of the text, byte for byte."""
+"""Storage-probabilities name the tokens of the text, byte for byte."""
 
 from collections.abc import Callable
 

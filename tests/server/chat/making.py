@@ -3,7 +3,7 @@
 from itertools import count
 
 from warmturn_server.chat import Append, Conversation, ConversationId, Item, ItemId, Reply, Turn, TurnId
-from warmturn_server.chat.transcript.prefix_digests import beginnings, own_beginnings
+from warmturn_server.chat.transcript.prefix_digests import own_prefix_digests, prefix_digests
 from warmturn_server.chat.transcript.records import RecordPart
 
 VOCABULARY = "tokenizer-1"
@@ -61,5 +61,5 @@ def append(turn: Turn, record: RecordPart | None = None, version: int = 0) -> Ap
 def stateless(part: RecordPart, whole_text: str | None = None) -> Append:
     """A turn of a client that resends everything. `whole_text`: with what it inherits from its base."""
     text = whole_text or part.text
-    chain = beginnings(text, part.tenant, part.vocabulary)
-    return Append(record=part, beginnings=own_beginnings(chain, len(text) - len(part.text)))
+    chain = prefix_digests(text, part.tenant, part.vocabulary)
+    return Append(record=part, prefix_digests=own_prefix_digests(chain, len(text) - len(part.text)))

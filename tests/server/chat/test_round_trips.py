@@ -9,12 +9,12 @@ from tests.support.redis_server import RedisServer
 
 from warmturn_server.chat import ChatService, Item, Transcriber, Turn, TurnRequest
 from warmturn_server.chat.storage.redis.locks import RedisLocks
-from warmturn_server.chat.storage.redis.scripts import RedisLog
+from warmturn_server.chat.storage.redis.scripts import ScriptRunner
 from warmturn_server.chat.storage.redis.store import RedisStore
 from warmturn_server.chat.storage.redis.values import Signer
 
 
-class CountingLog(RedisLog):
+class CountingLog(ScriptRunner):
     round_trips = 0
 
     def _exchange(self, *arguments: object) -> object:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .invalidation import NobodyElse, Notices
+from .invalidation import Invalidations, NoPeers
 from .locks import ConversationLocks, LocalLocks
 from .sqlite.store import SqliteStore
 from .store import ConversationStore
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class Storage:
     store: ConversationStore
     locks: ConversationLocks
-    notices: Notices = field(default_factory=NobodyElse)
+    invalidations: Invalidations = field(default_factory=NoPeers)
 
 
-def open_local_log(data_dir: Path) -> Log:
+def open_local_log(data_dir: Path) -> Storage:
     """One server's own, in a file. Raises StartRefused with what to do."""
-    return Log(SqliteStore(data_dir / "conversations.sqlite3"), LocalLocks())
+    return Storage(SqliteStore(data_dir / "conversations.sqlite3"), LocalLocks())

@@ -11,8 +11,8 @@ Forget = Callable[[str, Sequence[int], int], None]
 """Of a tenant, the state of these tokens but for so many at their beginning."""
 
 
-class Notices(Protocol):
-    def tell(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
+class Invalidations(Protocol):
+    def emit(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
         """Never raises: what is not told stays with the others until they evict it."""
         ...
 
@@ -23,10 +23,10 @@ class Notices(Protocol):
     def close(self) -> None: ...
 
 
-class NobodyElse:
+class NoPeers:
     """A server that has its log to itself."""
 
-    def tell(self, tenant: str, forgotten: Sequence[Forgotten]) -> None: ...
+    def emit(self, tenant: str, forgotten: Sequence[Forgotten]) -> None: ...
 
     def follow(self, forget: Forget) -> None: ...
 

@@ -52,13 +52,13 @@ class Page:
 class Append:
     """One turn, in one piece: all of it is in the log or nothing.
 
-    `turn` is None for a stateless client's turn: only its record is kept, to be found again by `beginnings`.
+    `turn` is None for a stateless client's turn: only its record is kept, to be found again by `prefix_digests`.
     With `conversation` the turn becomes its head, if its version still is `expected_version`.
     """
 
     turn: Turn | None = None
     record: RecordPart | None = None
-    beginnings: Sequence[TextDigest] = ()
+    prefix_digests: Sequence[TextDigest] = ()
     conversation: ConversationId | None = None
     expected_version: int = 0
     lease: Lease | None = None

@@ -1,4 +1,4 @@
-"""Digests of the beginnings of texts, by which a conversation is found again when a client resends all of it."""
+"""Digests of the prefix_digests of texts, by which a conversation is found again when a client resends all of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHUNK_CHARS: Final = 64
 _DIGEST_BYTES: Final = 16
 
 
-def beginnings(text: str, tenant: str, vocabulary: str) -> list[TextDigest]:
+def prefix_digests(text: str, tenant: str, vocabulary: str) -> list[TextDigest]:
     """Chained digests: number i stands for the first i * CHUNK_CHARS characters; number 0 for the empty text.
 
     Tenant and vocabulary start the chain, so nobody finds a text of another tenant or ids of another tokenizer.
@@ -28,6 +28,6 @@ def _digest(content: bytes) -> TextDigest:
     return TextDigest(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest())
 
 
-def own_beginnings(chain: list[TextDigest], inherited_chars: int) -> list[TextDigest]:
+def own_prefix_digests(chain: list[TextDigest], inherited_chars: int) -> list[TextDigest]:
     """Those of `chain` that end in a record's own text: the others are found at its base."""
     return chain[inherited_chars // CHUNK_CHARS + 1 :] if inherited_chars else chain

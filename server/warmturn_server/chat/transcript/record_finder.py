@@ -8,7 +8,7 @@ from typing import Final
 
 from ..model import TurnId
 from ..storage.store import ConversationStore
-from .prefix_digests import beginnings
+from .prefix_digests import prefix_digests
 from .records import Record, RecordPart, agreement, assemble
 
 _CANDIDATES: Final = 16
@@ -40,14 +40,14 @@ class RecordFinder:
         return Base(parts[-1].turn_id, assemble(parts)) if parts else Base()
 
     def of_text(self, tenant: str, text: str) -> Base:
-        chain = beginnings(text, tenant, self._vocabulary)
+        chain = prefix_digests(text, tenant, self._vocabulary)
         owners = self._store.records_beginning(tenant, chain, _CANDIDATES)
         bases = [self.of_parts(parts) for parts in self._store.record_lines(tenant, owners)]
         best = max(bases, key=lambda base: agreement(base.record.text, text), default=Base())
         return self._descend(tenant, best, text)
 
     def _descend(self, tenant: str, base: Base, text: str) -> Base:
-        """Children inherit the beginnings of their base and share more of the text than it does, if any does."""
+        """Children inherit the prefix_digests of their base and share more of the text than it does, if any does."""
         agreed = agreement(base.record.text, text)
         while base.turn_id and agreed < len(text):
             children = self._store.records_based_on(tenant, base.turn_id, _CHILDREN)

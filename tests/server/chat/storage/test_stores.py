@@ -18,7 +18,7 @@ from warmturn_server.chat import (
     VersionConflict,
     open_shared_log,
 )
-from warmturn_server.chat.transcript.prefix_digests import CHUNK_CHARS, beginnings
+from warmturn_server.chat.transcript.prefix_digests import CHUNK_CHARS, prefix_digests
 from warmturn_server.chat.transcript.records import assemble
 from warmturn_server.errors import InvalidRequest
 
@@ -275,7 +275,7 @@ class TestFindingByText:
     def test_newest_first_and_no_more_than_asked_for(self, store: ConversationStore) -> None:
         for name in ("a", "b", "c"):
             store.append(stateless(record(name, "z" * CHUNK_CHARS)))
-        chain = beginnings("z" * CHUNK_CHARS, "", VOCABULARY)
+        chain = prefix_digests("z" * CHUNK_CHARS, "", VOCABULARY)
         assert store.records_beginning("", chain, 2) == ["c", "b"]
 
     def test_a_very_long_text_is_searched_to_its_beginning(self, store: ConversationStore) -> None:
@@ -284,7 +284,7 @@ class TestFindingByText:
 
     @staticmethod
     def find(store: ConversationStore, text: str) -> list[TurnId]:
-        return store.records_beginning("", beginnings(text, "", VOCABULARY), 10)
+        return store.records_beginning("", prefix_digests(text, "", VOCABULARY), 10)
 
 
 def test_tenants_do_not_see_each_other(store: ConversationStore) -> None:
@@ -300,7 +300,7 @@ def test_tenants_do_not_see_each_other(store: ConversationStore) -> None:
     assert store.record_parts("two", TurnId("a")) == []
     assert store.records_based_on("two", TurnId("a"), 9) == []
     for chained_for in ("one", "two"):
-        assert store.records_beginning("two", beginnings("w" * CHUNK_CHARS, chained_for, VOCABULARY), 9) == []
+        assert store.records_beginning("two", prefix_digests("w" * CHUNK_CHARS, chained_for, VOCABULARY), 9) == []
     assert store.delete_conversation("two", C) == []
     store.withdraw("two", TurnId("a"))
     kept = store.turn("one", TurnId("a"))

@@ -25,7 +25,7 @@ _REST_SECONDS: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
-class RedisNotices:
+class RedisInvalidations:
     """A server that starts reads all that is there: forgetting twice costs nothing but time."""
 
     def __init__(self, client: RedisClient, signer: Signer) -> None:
@@ -36,13 +36,13 @@ class RedisNotices:
         self._closing = threading.Event()
         self._follower: threading.Thread | None = None
 
-    def tell(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
+    def emit(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
         for entry in longest(forgotten):
             content = {"tenant": tenant, "token_ids": entry.record.token_ids, "keep": entry.shared_tokens}
             self._send(self._signer.sign("forgotten", "", "", content))
 
     def follow(self, forget: Forget) -> None:
-        self._follower = threading.Thread(target=self._listen, args=(forget,), name="notices", daemon=True)
+        self._follower = threading.Thread(target=self._listen, args=(forget,), name="invalidations", daemon=True)
         self._follower.start()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ import redis
 
 from ...model import ConversationId
 from ..locks import Lease, locked
-from .scripts import RedisLog, Script
+from .scripts import Script, ScriptRunner
 
 LEASE_SECONDS: Final = 5.0
 RENEW_SECONDS: Final = 1.5
@@ -29,7 +29,7 @@ class RedisLocks:
     """A server that dies leaves its leases to run out. One that only slept finds its fence too low when it commits."""
 
     def __init__(
-        self, log: RedisLog, lease_seconds: float = LEASE_SECONDS, renew_seconds: float = RENEW_SECONDS
+        self, log: ScriptRunner, lease_seconds: float = LEASE_SECONDS, renew_seconds: float = RENEW_SECONDS
     ) -> None:
         self._log = log
         self._lease_ms = int(lease_seconds * 1000)

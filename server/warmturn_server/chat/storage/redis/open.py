@@ -11,11 +11,11 @@ from redis.exceptions import BusyLoadingError
 
 from ....errors import StartRefused
 from ....redis_link import RedisClient, RedisLink
-from ..backend import Log
+from ..backend import Storage
 from ..store import LogStatus, StoreCorrupt
-from .invalidation import RedisNotices
+from .invalidation import RedisInvalidations
 from .locks import RedisLocks
-from .scripts import SOCKET_SECONDS, RedisLog
+from .scripts import SOCKET_SECONDS, ScriptRunner
 from .store import RedisStore
 from .values import FORMAT, Signer
 
@@ -25,7 +25,7 @@ _CONNECTIONS: Final = 80
 _log = logging.getLogger(__name__)
 
 
-def open_shared_log(url: str, secret: bytes = b"") -> Log:
+def open_shared_log(url: str, secret: bytes = b"") -> Storage:
     """One that several servers share. Raises StartRefused with what to do."""
     link = RedisLink.parse(url)
     signer = Signer(secret)
@@ -38,10 +38,10 @@ def open_shared_log(url: str, secret: bytes = b"") -> Log:
             f"the conversation log in {link} cannot be used: {str(error).rstrip('.')}; start that Redis, or correct "
             "--redis, or keep the log here with --log sqlite"
         ) from error
-    log = RedisLog(client)
+    log = ScriptRunner(client)
     store = RedisStore(log, signer)
     _warn(store.status(), str(link))
-    return Log(store, RedisLocks(log), RedisNotices(client, signer))
+    return Storage(store, RedisLocks(log), RedisInvalidations(client, signer))
 
 
 def _await_loaded(client: RedisClient) -> None:

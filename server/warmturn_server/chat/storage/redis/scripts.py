@@ -55,7 +55,7 @@ class NotSynced(Exception):
     """Redis has it in memory, and did not say in time that it is on disk."""
 
 
-class RedisLog:
+class ScriptRunner:
     """Runs scripts over a client that does not retry by itself.
 
     After a failure other readers are refused at once for a moment, so that nobody queues for a Redis that is away.

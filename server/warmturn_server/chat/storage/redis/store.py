@@ -25,7 +25,7 @@ from ..store import (
     VersionConflict,
     forgotten,
 )
-from .scripts import Argument, RedisLog, Reply, Script
+from .scripts import Argument, Reply, Script, ScriptRunner
 from .values import ConversationValues, Signer, record_content, record_of, turn_content, turn_of
 
 _DIGESTS_A_QUERY: Final = 500
@@ -48,7 +48,7 @@ _BASED: Final = Script("based")
 
 
 class RedisStore:
-    def __init__(self, log: RedisLog, signer: Signer, *, max_unnamed_records: int = 10_000) -> None:
+    def __init__(self, log: ScriptRunner, signer: Signer, *, max_unnamed_records: int = 10_000) -> None:
         """`max_unnamed_records`: how many turns of stateless clients are remembered; the oldest go first."""
         self._log = log
         self._signer = signer
@@ -188,7 +188,7 @@ class RedisStore:
             self._signer.sign("record", tenant, record.turn_id, record_content(record)) if record else b"",
             (record.base_id if record else None) or "",
             int(turn is not None),
-            b"".join(append.beginnings),
+            b"".join(append.prefix_digests),
             self._max_unnamed_records,
         ]
 

@@ -174,7 +174,9 @@ class SqliteStore:
             _insert(database, "turn", turn_row(append.turn))
         if append.record and _has_record(database, tenant, append.record.base_id):
             seq = _insert(database, "record", record_row(append.record, named=append.turn is not None))
-            database.executemany("INSERT INTO beginning VALUES (?, ?)", [(digest, seq) for digest in append.beginnings])
+            database.executemany(
+                "INSERT INTO beginning VALUES (?, ?)", [(digest, seq) for digest in append.prefix_digests]
+            )
         if append.conversation and append.turn:
             _change(database, tenant, append.conversation, append.expected_version, "head", append.turn.id)
         if not append.turn:

@@ -7,9 +7,9 @@ import pytest
 from tests.server.chat.making import append, record, turn
 from tests.support.redis_server import RedisServer
 
-from warmturn_server.chat import Log, TurnId, open_shared_log
+from warmturn_server.chat import Storage, TurnId, open_shared_log
 from warmturn_server.chat.storage.invalidation import longest
-from warmturn_server.chat.storage.redis.invalidation import RedisNotices
+from warmturn_server.chat.storage.redis.invalidation import RedisInvalidations
 from warmturn_server.chat.storage.redis.values import Signer
 from warmturn_server.chat.storage.store import Forgotten
 from warmturn_server.chat.transcript.records import Record
@@ -36,11 +36,11 @@ class Listener:
 
 
 @pytest.fixture
-def servers(log_redis: RedisServer) -> Iterator[list[Log]]:
+def servers(log_redis: RedisServer) -> Iterator[list[Storage]]:
     servers = [open_shared_log(log_redis.url, b"secret") for _ in range(2)]
     yield servers
     for server in servers:
-        server.notices.close()
+        server.invalidations.close()
         server.locks.close()
         server.store.close()
 
@@ -49,36 +49,38 @@ def forgotten(*token_ids: int, keep: int = 0) -> Forgotten:
     return Forgotten(Record(token_ids, token_ids, ""), keep)
 
 
-def test_the_others_are_told_and_not_oneself(servers: list[Log]) -> None:
+def test_the_others_are_told_and_not_oneself(servers: list[Storage]) -> None:
     teller, other = Listener(), Listener()
-    servers[0].notices.follow(teller.forget)
-    servers[1].notices.follow(other.forget)
+    servers[0].invalidations.follow(teller.forget)
+    servers[1].invalidations.follow(other.forget)
     servers[0].store.append(append(turn("a"), record("a", "abc")))
-    servers[0].notices.tell("tenant", servers[0].store.withdraw("", TurnId("a")))
-    servers[1].notices.tell("", [forgotten(7, 8, keep=1)])
+    servers[0].invalidations.emit("tenant", servers[0].store.withdraw("", TurnId("a")))
+    servers[1].invalidations.emit("", [forgotten(7, 8, keep=1)])
     assert other.awaited(1) == [("tenant", (97, 98, 99), 0)]
     assert teller.awaited(1) == [("", (7, 8), 1)]
 
 
-def test_a_server_that_was_away_is_told_when_it_comes(servers: list[Log]) -> None:
-    servers[0].notices.tell("", [forgotten(1, 2, 3)])
+def test_a_server_that_was_away_is_told_when_it_comes(servers: list[Storage]) -> None:
+    servers[0].invalidations.emit("", [forgotten(1, 2, 3)])
     late = Listener()
-    servers[1].notices.follow(late.forget)
+    servers[1].invalidations.follow(late.forget)
     assert late.awaited(1) == [("", (1, 2, 3), 0)]
 
 
-def test_nobody_is_made_to_forget_by_who_can_only_write_to_redis(servers: list[Log], log_redis: RedisServer) -> None:
+def test_nobody_is_made_to_forget_by_who_can_only_write_to_redis(
+    servers: list[Storage], log_redis: RedisServer
+) -> None:
     with log_redis.client() as client:
-        RedisNotices(client, Signer(b"guess")).tell("", [forgotten(6, 6, 6)])
+        RedisInvalidations(client, Signer(b"guess")).tell("", [forgotten(6, 6, 6)])
         client.xadd("warmturn:log:forgotten", {"nonsense": "x"})
-    servers[0].notices.tell("", [forgotten(1)])
+    servers[0].invalidations.emit("", [forgotten(1)])
     listener = Listener()
-    servers[1].notices.follow(listener.forget)
+    servers[1].invalidations.follow(listener.forget)
     assert listener.awaited(1) == [("", (1,), 0)]
 
 
-def test_what_is_deleted_does_not_stay_in_redis_for_long(servers: list[Log], log_redis: RedisServer) -> None:
-    servers[0].notices.tell("", [forgotten(1)])
+def test_what_is_deleted_does_not_stay_in_redis_for_long(servers: list[Storage], log_redis: RedisServer) -> None:
+    servers[0].invalidations.emit("", [forgotten(1)])
     with log_redis.client() as client:
         assert 0 < client.ttl("warmturn:log:forgotten") <= 3600
 

@@ -10,17 +10,17 @@ import redis
 from tests.server.chat.making import append, conversation, turn
 from tests.support.redis_server import RedisServer
 
-from warmturn_server.chat import ConversationId, Log, StoreFailed, VersionConflict, open_shared_log
+from warmturn_server.chat import ConversationId, Storage, StoreFailed, VersionConflict, open_shared_log
 from warmturn_server.chat.storage.locks import holding
 from warmturn_server.chat.storage.redis.locks import RedisLocks
-from warmturn_server.chat.storage.redis.scripts import RedisLog
+from warmturn_server.chat.storage.redis.scripts import ScriptRunner
 from warmturn_server.errors import Conflict
 
 C = ConversationId("conv_1")
 
 
 @pytest.fixture
-def servers(log_redis: RedisServer) -> Iterator[list[Log]]:
+def servers(log_redis: RedisServer) -> Iterator[list[Storage]]:
     servers = [open_shared_log(log_redis.url) for _ in range(2)]
     servers[0].store.create(conversation(C))
     yield servers
@@ -29,7 +29,7 @@ def servers(log_redis: RedisServer) -> Iterator[list[Log]]:
         server.store.close()
 
 
-async def test_who_comes_second_is_told_when_to_come_again(servers: list[Log]) -> None:
+async def test_who_comes_second_is_told_when_to_come_again(servers: list[Storage]) -> None:
     await servers[0].locks.acquire("", C)
     for server in servers:
         with pytest.raises(Conflict) as refused:
@@ -38,19 +38,19 @@ async def test_who_comes_second_is_told_when_to_come_again(servers: list[Log]) -
     assert refused.value.retry_after_seconds in range(1, 6)
 
 
-async def test_a_commit_lets_go_at_once(servers: list[Log]) -> None:
+async def test_a_commit_lets_go_at_once(servers: list[Storage]) -> None:
     lease = await servers[0].locks.acquire("", C)
     servers[0].store.append(replace(append(turn("a", conversation=C)), lease=lease))
     assert (await servers[1].locks.acquire("", C)).fence == lease.fence + 1
 
 
-async def test_the_same_server_need_not_wait_for_its_own_release(servers: list[Log]) -> None:
+async def test_the_same_server_need_not_wait_for_its_own_release(servers: list[Storage]) -> None:
     for _ in range(20):
         async with holding(servers[0].locks, "", C):
             pass
 
 
-async def test_what_is_released_is_soon_free_elsewhere(servers: list[Log]) -> None:
+async def test_what_is_released_is_soon_free_elsewhere(servers: list[Storage]) -> None:
     async with holding(servers[0].locks, "", C):
         pass
     for _ in range(200):
@@ -62,7 +62,7 @@ async def test_what_is_released_is_soon_free_elsewhere(servers: list[Log]) -> No
     raise AssertionError("never released")
 
 
-async def test_tenants_and_conversations_do_not_hinder_each_other(servers: list[Log]) -> None:
+async def test_tenants_and_conversations_do_not_hinder_each_other(servers: list[Storage]) -> None:
     servers[0].store.create(conversation("other"))
     servers[0].store.create(conversation(C, tenant="other"))
     for place in (("", C), ("", ConversationId("other")), ("other", C)):
@@ -70,10 +70,10 @@ async def test_tenants_and_conversations_do_not_hinder_each_other(servers: list[
 
 
 async def test_a_lease_is_kept_while_it_is_held_and_runs_out_when_its_server_is_gone(
-    servers: list[Log], log_redis: RedisServer
+    servers: list[Storage], log_redis: RedisServer
 ) -> None:
     with log_redis.client() as client:
-        keeper = RedisLocks(RedisLog(client), lease_seconds=0.4, renew_seconds=0.1)
+        keeper = RedisLocks(ScriptRunner(client), lease_seconds=0.4, renew_seconds=0.1)
         await keeper.acquire("", C)
         await asyncio.sleep(1)
         with pytest.raises(Conflict):
@@ -84,7 +84,9 @@ async def test_a_lease_is_kept_while_it_is_held_and_runs_out_when_its_server_is_
 
 
 class TestAStaleHolder:
-    async def test_cannot_commit_though_nobody_else_has_yet(self, servers: list[Log], log_redis: RedisServer) -> None:
+    async def test_cannot_commit_though_nobody_else_has_yet(
+        self, servers: list[Storage], log_redis: RedisServer
+    ) -> None:
         stale = await self.sleep_past(servers[0], log_redis)
         fresh = await servers[1].locks.acquire("", C)
         with pytest.raises(VersionConflict, match="Another server"):
@@ -93,7 +95,7 @@ class TestAStaleHolder:
         kept = servers[0].store.conversation("", C)
         assert kept and (kept.head, kept.version) == ("fresh", 1)
 
-    async def test_does_not_release_the_next_ones_lease(self, servers: list[Log], log_redis: RedisServer) -> None:
+    async def test_does_not_release_the_next_ones_lease(self, servers: list[Storage], log_redis: RedisServer) -> None:
         stale = await self.sleep_past(servers[0], log_redis)
         await servers[1].locks.acquire("", C)
         servers[0].locks.release(stale)
@@ -101,14 +103,14 @@ class TestAStaleHolder:
         with log_redis.client() as client:
             assert len(client.keys("*lease*")) == 1
 
-    async def test_goes_on_when_nobody_came(self, servers: list[Log], log_redis: RedisServer) -> None:
+    async def test_goes_on_when_nobody_came(self, servers: list[Storage], log_redis: RedisServer) -> None:
         lease = await self.sleep_past(servers[0], log_redis)
         servers[0].store.append(replace(append(turn("late", conversation=C)), lease=lease))
         kept = servers[1].store.conversation("", C)
         assert kept and kept.head == "late"
 
     @staticmethod
-    async def sleep_past(server: Log, log_redis: RedisServer):  # type: ignore[no-untyped-def]
+    async def sleep_past(server: Storage, log_redis: RedisServer):  # type: ignore[no-untyped-def]
         """As if the server had been stopped for longer than its lease."""
         lease = await server.locks.acquire("", C)
         with log_redis.client() as client:
@@ -117,7 +119,7 @@ class TestAStaleHolder:
         return lease
 
 
-async def test_a_caller_who_goes_away_while_it_is_taken_leaves_no_lease(servers: list[Log]) -> None:
+async def test_a_caller_who_goes_away_while_it_is_taken_leaves_no_lease(servers: list[Storage]) -> None:
     taking = asyncio.ensure_future(servers[0].locks.acquire("", C))
     await asyncio.sleep(0)
     taking.cancel()
@@ -132,7 +134,7 @@ async def test_a_caller_who_goes_away_while_it_is_taken_leaves_no_lease(servers:
     raise AssertionError("nobody ever released it")
 
 
-async def test_a_redis_that_is_away_refuses_and_blocks_nobody(servers: list[Log]) -> None:
+async def test_a_redis_that_is_away_refuses_and_blocks_nobody(servers: list[Storage]) -> None:
     ticks = 0
 
     async def tick() -> None:
@@ -141,7 +143,7 @@ async def test_a_redis_that_is_away_refuses_and_blocks_nobody(servers: list[Log]
             await asyncio.sleep(0.01)
             ticks += 1
 
-    class Away(RedisLog):
+    class Away(ScriptRunner):
         def _call(self, *_: object, **__: object) -> object:
             time.sleep(0.1)
             raise redis.ConnectionError("away")

@@ -7,7 +7,7 @@ from tests.server.chat.making import append, conversation, turn
 from tests.support.redis_server import RedisServer
 
 from warmturn_server.chat import ConversationId, open_shared_log
-from warmturn_server.chat.storage.redis.scripts import RedisLog, Script
+from warmturn_server.chat.storage.redis.scripts import Script, ScriptRunner
 
 C = ConversationId("conv_1")
 
@@ -18,7 +18,7 @@ async def test_a_late_renewal_takes_nothing(log_redis: RedisServer, let_go: str)
     servers[0].store.create(conversation(C))
     lease = await servers[0].locks.acquire("", C)
     with log_redis.client() as client:
-        log = RedisLog(client)
+        log = ScriptRunner(client)
         renewal = (Script("renew"), "", C, lease.token, lease.fence, 5000)
         assert log.try_once(*renewal)[0] == b"held"
         if let_go == "committed":
@@ -39,6 +39,6 @@ async def test_a_lease_that_ran_out_while_its_server_slept_is_taken_again(log_re
     with log_redis.client() as client:
         for key in client.keys("*lease*"):
             client.delete(key)
-        assert RedisLog(client).try_once(Script("renew"), "", C, lease.token, lease.fence, 5000)[0] == b"held"
+        assert ScriptRunner(client).try_once(Script("renew"), "", C, lease.token, lease.fence, 5000)[0] == b"held"
     server.locks.close()
     server.store.close()

@@ -11,9 +11,9 @@ import redis
 from tests.server.chat.making import append, conversation, record, stateless, turn
 from tests.support.redis_server import DURABLE, RedisServer
 
-from warmturn_server.chat import ConversationId, Log, Page, StoreCorrupt, StoreFailed, TurnId, open_shared_log
+from warmturn_server.chat import ConversationId, Page, Storage, StoreCorrupt, StoreFailed, TurnId, open_shared_log
 from warmturn_server.chat.storage.redis.durability import Durability
-from warmturn_server.chat.storage.redis.scripts import RedisLog, prefix
+from warmturn_server.chat.storage.redis.scripts import ScriptRunner, prefix
 from warmturn_server.chat.storage.redis.store import RedisStore
 from warmturn_server.chat.storage.redis.values import Signer
 from warmturn_server.errors import StartRefused
@@ -22,7 +22,7 @@ C = ConversationId("conv_1")
 
 
 @pytest.fixture
-def log(log_redis: RedisServer) -> Iterator[Log]:
+def log(log_redis: RedisServer) -> Iterator[Storage]:
     log = open_shared_log(log_redis.url, b"secret")
     yield log
     log.locks.close()
@@ -40,7 +40,7 @@ def key(kind: str, name: str) -> str:
     return f"{prefix('')}{kind}:{name}"
 
 
-class LosesReplies(RedisLog):
+class LosesReplies(ScriptRunner):
     """Redis carries out each script, and the connection breaks before its answer arrives; the second try succeeds."""
 
     losing = True
@@ -95,13 +95,13 @@ def test_what_was_given_up_is_not_written_afterwards(raw: redis.Redis) -> None:
     """A Redis that slept through it finds the script in its queue when it wakes."""
     sent: list[list[object]] = []
 
-    class Sleeps(RedisLog):
+    class Sleeps(ScriptRunner):
         def _exchange(self, node: redis.Redis, command: list[object], sync: bool) -> object:  # type: ignore[override]
             del node, sync
             sent.append(command)
             raise redis.TimeoutError("asleep")
 
-    awake = RedisStore(RedisLog(raw), Signer())
+    awake = RedisStore(ScriptRunner(raw), Signer())
     awake.append(append(turn("before")))
     store = RedisStore(Sleeps(raw, patience_seconds=0.2), Signer())
     with pytest.raises(StoreFailed) as failure:
@@ -113,7 +113,7 @@ def test_what_was_given_up_is_not_written_afterwards(raw: redis.Redis) -> None:
 
 class TestSomebodyElseWritesToRedis:
     @pytest.fixture(autouse=True)
-    def _talk(self, log: Log) -> None:
+    def _talk(self, log: Storage) -> None:
         log.store.create(conversation(C))
         log.store.append(append(turn("a", conversation=C), record("a", "abc")))
         log.store.append(append(turn("b", "a", conversation=C), record("b", "de", base="a", kept=3), version=1))
@@ -122,7 +122,7 @@ class TestSomebodyElseWritesToRedis:
         ("place", "field"),
         [("conversation", "head"), ("conversation", "hidden"), ("turn", "value"), ("record", "value")],
     )
-    def test_changed_words_are_not_believed(self, log: Log, raw: redis.Redis, place: str, field: str) -> None:
+    def test_changed_words_are_not_believed(self, log: Storage, raw: redis.Redis, place: str, field: str) -> None:
         name = C if place == "conversation" else "a"
         value = raw.hget(key(place, name), field)
         assert isinstance(value, bytes)
@@ -131,48 +131,48 @@ class TestSomebodyElseWritesToRedis:
             log.store.open_conversation("", C)
         assert failure.value.status == 503
 
-    def test_a_signature_under_another_secret_is_none(self, log: Log, raw: redis.Redis) -> None:
-        forged = RedisStore(RedisLog(raw), Signer(b"guess"))
+    def test_a_signature_under_another_secret_is_none(self, log: Storage, raw: redis.Redis) -> None:
+        forged = RedisStore(ScriptRunner(raw), Signer(b"guess"))
         forged.append(append(turn("c", "b", conversation=C), version=2))
         with pytest.raises(StoreCorrupt):
             log.store.open_conversation("", C)
 
-    def test_signed_values_count_only_where_they_were_signed_for(self, log: Log, raw: redis.Redis) -> None:
+    def test_signed_values_count_only_where_they_were_signed_for(self, log: Storage, raw: redis.Redis) -> None:
         raw.copy(key("turn", "a"), key("turn", "b"), replace=True)
         with pytest.raises(StoreCorrupt):
             log.store.turn("", TurnId("b"))
 
-    def test_turns_in_another_order_are_noticed(self, log: Log, raw: redis.Redis) -> None:
+    def test_turns_in_another_order_are_noticed(self, log: Storage, raw: redis.Redis) -> None:
         raw.hset(key("turn", "b"), "parent", "")
         with pytest.raises(StoreCorrupt):
             log.store.open_conversation("", C)
 
     @pytest.mark.parametrize("at", ["a", "", "gone"])
-    def test_the_last_turns_cannot_be_cut_off(self, log: Log, raw: redis.Redis, at: str) -> None:
+    def test_the_last_turns_cannot_be_cut_off(self, log: Storage, raw: redis.Redis, at: str) -> None:
         raw.hset(key("conversation", C), "at", at)
         with pytest.raises(StoreCorrupt):
             log.store.open_conversation("", C)
 
-    def test_a_ring_of_turns_ends(self, log: Log, raw: redis.Redis) -> None:
+    def test_a_ring_of_turns_ends(self, log: Storage, raw: redis.Redis) -> None:
         raw.hset(key("turn", "a"), "parent", "b")
         assert [found.id for found in log.store.turns("", TurnId("b"))] == ["a", "b"], "as was signed"
         with pytest.raises(StoreCorrupt):
             log.store.turns("", TurnId("a"))
 
-    def test_other_conversations_are_not_concerned(self, log: Log, raw: redis.Redis) -> None:
+    def test_other_conversations_are_not_concerned(self, log: Storage, raw: redis.Redis) -> None:
         log.store.create(conversation("other"))
         raw.hset(key("conversation", C), "head", "nonsense")
         assert [found.id for found in log.store.conversations("", Page(limit=1))] == ["other"]
         assert [found.id for found in log.store.conversations("", Page())] == ["other"]
         assert log.store.conversation("", ConversationId("other")) is not None
 
-    def test_what_is_damaged_can_still_be_deleted(self, log: Log, raw: redis.Redis) -> None:
+    def test_what_is_damaged_can_still_be_deleted(self, log: Storage, raw: redis.Redis) -> None:
         raw.hset(key("record", "a"), "value", "nonsense")
         assert log.store.delete_conversation("", C) == []
         assert raw.keys(key("turn", "*")) == raw.keys(key("record", "*")) == []
 
 
-def test_deleting_everything_leaves_nothing_behind(log: Log, raw: redis.Redis) -> None:
+def test_deleting_everything_leaves_nothing_behind(log: Storage, raw: redis.Redis) -> None:
     log.store.create(conversation(C))
     log.store.append(append(turn("a", conversation=C), record("a", "abc")))
     log.store.append(replace(append(turn("b", "a", conversation=C), record("b", "x" * 200)), expected_version=1))
@@ -182,7 +182,7 @@ def test_deleting_everything_leaves_nothing_behind(log: Log, raw: redis.Redis) -
 
 
 def test_stateless_records_are_bounded_and_the_oldest_leaves_go_first(raw: redis.Redis) -> None:
-    store = RedisStore(RedisLog(raw), Signer(), max_unnamed_records=3)
+    store = RedisStore(ScriptRunner(raw), Signer(), max_unnamed_records=3)
     store.append(append(turn("named"), record("named", "n")))
     store.append(stateless(record("inner", "abc")))
     for name in ("old", "older", "newest"):
@@ -196,7 +196,7 @@ def test_stateless_records_are_bounded_and_the_oldest_leaves_go_first(raw: redis
     assert {owner for names in owners for owner in names} <= {b"inner", b"newest", b"child-newest"}
 
 
-def test_a_full_redis_takes_nothing_or_all_and_lets_go_of_what_is_deleted(log: Log, raw: redis.Redis) -> None:
+def test_a_full_redis_takes_nothing_or_all_and_lets_go_of_what_is_deleted(log: Storage, raw: redis.Redis) -> None:
     log.store.create(conversation(C))
     log.store.append(append(turn("a", conversation=C), record("a", "abc")))
     raw.config_set("maxmemory", "100kb")
@@ -214,7 +214,7 @@ def test_a_full_redis_takes_nothing_or_all_and_lets_go_of_what_is_deleted(log: L
     log.store.append(append(turn("c")))
 
 
-def test_servers_with_different_secrets_do_not_start_on_one_log(log: Log, log_redis: RedisServer) -> None:
+def test_servers_with_different_secrets_do_not_start_on_one_log(log: Storage, log_redis: RedisServer) -> None:
     del log
     with pytest.raises(StartRefused, match="WARMTURN_REDIS_SECRET"):
         open_shared_log(log_redis.url, b"another")
@@ -248,7 +248,7 @@ def test_few_rights_are_enough(log_redis: RedisServer, raw: redis.Redis) -> None
         log.store.set_metadata("", C, {"a": "b"})
         log.store.append(stateless(record("s", "x" * 100)))
         assert log.store.open_conversation("", C) and log.store.conversations("", Page(after=C, order="asc")) == []
-        log.notices.tell("", [*log.store.delete_conversation("", C), *log.store.withdraw("", TurnId("s"))])
+        log.invalidations.emit("", [*log.store.delete_conversation("", C), *log.store.withdraw("", TurnId("s"))])
         log.locks.close()
         log.store.close()
         refused = [entry["object"] for entry in raw.acl_log()]
