@@ -191,10 +191,10 @@ def test_what_is_warmed_comes_from_redis_before_its_turn(start: StartServer, tur
     one, other = start("one"), start("other")
     ask(one, turns, 0)
     known = turns[0].token_ids[:-1]
-    asked = other.warm("", known)
+    asked = other.prefetch("", known)
     assert asked is not None
     assert asked.result(30).tokens_by_tier["redis"] == len(known)
-    while (again := other.warm("", known)) is None or again.result(30).status != "warm":
+    while (again := other.prefetch("", known)) is None or again.result(30).status != "warm":
         time.sleep(0.01)
     report = ask(other, turns, 1).report
     assert (report.cached_by_tier["ram"], report.cached_by_tier["redis"]) == (len(known), 0)

@@ -133,7 +133,7 @@ class Conversations:
         """Saved state of what was deleted goes too, and soon at the other servers."""
         for entry in forgotten:
             await asyncio.to_thread(self._engine.forget, tenant, entry.record.token_ids, entry.shared_tokens)
-        await asyncio.to_thread(self._invalidations.tell, tenant, forgotten)
+        await asyncio.to_thread(self._invalidations.emit, tenant, forgotten)
 
     def _items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:
         conversation = find_conversation(self._store, tenant, conversation_id)

@@ -33,7 +33,7 @@ class ChatService:
         locks: ConversationLocks | None = None,
         invalidations: Invalidations | None = None,
     ) -> None:
-        """`locks` and `invalidations`: those of all servers that share the store; None where this one has it to itself."""
+        """`locks` and `invalidations`: of all servers that share the store; None where this one has it to itself."""
         self.engine = engine
         self.misses = RecentMisses()
         self._store = store

@@ -17,8 +17,8 @@ MAX_LOOKS: Final = 256
 class LookbackRequest:
     """To whom each prompt token belongs: a group below `num_groups`, 0 for nobody. Output tokens are the next group.
 
-    `earlier` groups are those of earlier turns. `recomputes_reply`: the request's own tokens go on with an output of long ago,
-    all of it but its last token; it is computed once more for the looks alone.
+    `earlier` groups are those of earlier turns. `recomputes_reply`: the request's own tokens go on with an output of
+    long ago, all of it but its last token; it is computed once more for the looks alone.
     """
 
     groups: tuple[int, ...]

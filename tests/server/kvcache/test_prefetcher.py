@@ -51,13 +51,13 @@ class Gate(DiskTier):
 
 def warm(cache: PrefixCache, tally: Tally, tenant: str = "") -> str:
     """Ask, and wait for the end of it."""
-    warmer = Prefetcher(cache, tally)
-    asked = prefetcher.warm(tenant, token_ids(NUM_TOKENS))
+    prefetcher = Prefetcher(cache, tally)
+    asked = prefetcher.prefetch(tenant, token_ids(NUM_TOKENS))
     assert asked is not None
     status = asked.result(10).status
-    while warmer._pending:
+    while prefetcher._pending:
         threading.Event().wait(0.01)
-    warmer.close()
+    prefetcher.close()
     return status
 
 
@@ -125,59 +125,59 @@ def test_one_tier_alone_has_nowhere_nearer(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("saved")
 def test_too_many_at_once_are_dropped_and_counted_and_nobody_waits(tmp_path: Path) -> None:
     gate, tally = Gate(tmp_path), Tally()
-    warmer = Prefetcher(cache_over(ram(), gate), tally)
-    warmer.prefetch("", token_ids(NUM_TOKENS))
+    prefetcher = Prefetcher(cache_over(ram(), gate), tally)
+    prefetcher.prefetch("", token_ids(NUM_TOKENS))
     assert gate.reading.wait(10)
-    twice = [warmer.prefetch(f"tenant {n}", token_ids(5)) for n in (1, 1)]
+    twice = [prefetcher.prefetch(f"tenant {n}", token_ids(5)) for n in (1, 1)]
     assert twice[0] is twice[1] is not None
-    asked = [warmer.prefetch(f"tenant {n}", token_ids(5)) for n in range(2, MAX_WAITING + 4)]
+    asked = [prefetcher.prefetch(f"tenant {n}", token_ids(5)) for n in range(2, MAX_WAITING + 4)]
     assert asked[-3:] == [None, None, None]
     assert tally.dropped == 3
     gate.open.set()
-    warmer.close()
+    prefetcher.close()
 
 
 @pytest.mark.usefixtures("saved")
 def test_state_deleted_meanwhile_does_not_come_back(tmp_path: Path) -> None:
     near, gate, tally = ram(), Gate(tmp_path), Tally()
     cache = cache_over(near, gate)
-    warmer = Prefetcher(cache, tally)
-    warmer.prefetch("", token_ids(NUM_TOKENS))
+    prefetcher = Prefetcher(cache, tally)
+    prefetcher.prefetch("", token_ids(NUM_TOKENS))
     assert gate.reading.wait(10)
     forgetting = threading.Thread(target=cache.forget, args=("", token_ids(NUM_TOKENS)))
     forgetting.start()
     forgetting.join(0.1)
     gate.open.set()
     forgetting.join(10)
-    while warmer._pending:
+    while prefetcher._pending:
         threading.Event().wait(0.01)
-    warmer.close()
+    prefetcher.close()
     assert (near.num_blocks, gate.num_blocks) == (0, 0)
 
 
 @pytest.mark.usefixtures("saved")
 def test_a_failure_does_not_stop_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    warmer = Prefetcher(cache_over(ram(), disk(tmp_path)), Tally())
+    prefetcher = Prefetcher(cache_over(ram(), disk(tmp_path)), Tally())
     with monkeypatch.context() as failing:
         failing.setattr(PrefixCache, "match_everywhere", None)
-        failed = prefetcher.warm("", token_ids(NUM_TOKENS))
+        failed = prefetcher.prefetch("", token_ids(NUM_TOKENS))
         assert failed is not None
         assert isinstance(failed.exception(10), TypeError)
-    while warmer._pending:
+    while prefetcher._pending:
         threading.Event().wait(0.01)
-    asked = prefetcher.warm("", token_ids(NUM_TOKENS))
+    asked = prefetcher.prefetch("", token_ids(NUM_TOKENS))
     assert asked is not None
     assert asked.result(10).tokens_by_tier == {"ram": 0, "disk": NUM_TOKENS}
-    warmer.close()
+    prefetcher.close()
 
 
 @pytest.mark.usefixtures("saved")
 def test_closing_stops_after_the_piece_under_way(tmp_path: Path) -> None:
     near, gate = RamTier(2**20), Gate(tmp_path)
-    warmer = Prefetcher(cache_over(near, gate), Tally())
-    warmer.prefetch("", token_ids(NUM_TOKENS))
+    prefetcher = Prefetcher(cache_over(near, gate), Tally())
+    prefetcher.prefetch("", token_ids(NUM_TOKENS))
     assert gate.reading.wait(10)
-    closing = threading.Thread(target=warmer.close)
+    closing = threading.Thread(target=prefetcher.close)
     closing.start()
     closing.join(0.05)
     gate.open.set()

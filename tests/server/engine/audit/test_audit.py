@@ -16,6 +16,7 @@ from tests.support.reference import random_ids
 
 from warmturn_server.data_dir import FileHashes
 from warmturn_server.engine import Engine, ModelRunner
+from warmturn_server.engine.audit import replays
 from warmturn_server.engine.model.attention import Chunk
 from warmturn_server.engine_api import Generated, MissReason
 
@@ -129,7 +130,7 @@ def test_sound_state_raises_no_alarm(
     tiny_models: TinyModels, tmp_path: Path, dtype: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Conversations of some turns each, from memory and from disk in turn."""
-    monkeypatch.setattr(background, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(replays, "QUIET_SECONDS", 0.0)
     chance, count, number = random.Random(7), 0, CLEAN_AUDITS // 4
     with auditing(tiny_models(), tmp_path, dtype, mode) as engine:
         while count < number:

@@ -37,7 +37,7 @@ def controlled(model: Path, folder: Path, mode: str = "shadow", **settings: obje
 
 @pytest.fixture
 def _never_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "QUIET_SECONDS", 1e6)
+    monkeypatch.setattr(replays, "QUIET_SECONDS", 1e6)
 
 
 def say(engine: Engine, prompt: tuple[int, ...]) -> Generated:
@@ -131,7 +131,7 @@ def num_tokens(deltas: "queue.SimpleQueue[TokenDelta | BaseException]") -> int:
 def test_a_replay_gives_its_memory_back_as_soon_as_a_turn_needs_it(
     tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "_SHARE_OF_MEMORY", 1)
+    monkeypatch.setattr(replays, "_SHARE_OF_MEMORY", 1)
     with controlled(tiny_models(), tmp_path, kv_memory=768 * 320) as engine:
         two_turns(engine)
         steps = Steps(monkeypatch)
@@ -213,7 +213,7 @@ def test_no_replay_runs_while_a_turns_state_is_on_its_way(
     tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is ready to run then, and yet somebody waits."""
-    monkeypatch.setattr(background, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(replays, "QUIET_SECONDS", 0.0)
     arrived, go_on, restore = threading.Event(), threading.Event(), PrefixCache.restore
 
     def slow(self: PrefixCache, *given: Any) -> Restored:

@@ -42,7 +42,7 @@ class RedisTier:
     """Blocks as values `warmturn:kv:<model and secret>:<key>`. How many there are is Redis's own business: `maxmemory`
     and its eviction bound them, besides their time to live, which every use renews.
 
-    `connect` is called when a client is first needed; `compressions` holds what may be read, the first is what is written.
+    `connect` is called when a client is first needed; `compressions` are what may be read, the first what is written.
     """
 
     name = "redis"

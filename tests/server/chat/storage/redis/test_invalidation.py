@@ -71,7 +71,7 @@ def test_nobody_is_made_to_forget_by_who_can_only_write_to_redis(
     servers: list[Storage], log_redis: RedisServer
 ) -> None:
     with log_redis.client() as client:
-        RedisInvalidations(client, Signer(b"guess")).tell("", [forgotten(6, 6, 6)])
+        RedisInvalidations(client, Signer(b"guess")).emit("", [forgotten(6, 6, 6)])
         client.xadd("warmturn:log:forgotten", {"nonsense": "x"})
     servers[0].invalidations.emit("", [forgotten(1)])
     listener = Listener()
