@@ -1,5 +1,6 @@
 """Fixtures for all tests: tiny models, made once a session, and real server processes that serve them."""
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
@@ -15,6 +16,8 @@ from tests.support.redis_server import RedisServer
 from tests.support.server import ServerProcess
 
 StartServer = Callable[..., ServerProcess]
+MAX_WORKERS = 4
+"""Each has servers, a browser and models of its own in memory."""
 
 # Run in the background of a script, tests inherit that Ctrl-C is ignored, and so would the programs they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -74,6 +77,13 @@ def endless_server(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFac
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
     with ServerProcess(model, folder / "data") as server:
         yield server
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """All tests use the processors that there are; whoever names a few gets them in this very process."""
+    is_everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return min(os.cpu_count() or 1, MAX_WORKERS) if is_everything else 0
 
 
 @pytest.hookimpl(wrapper=True)

