@@ -1,5 +1,6 @@
 """The running check: state that is wrong and looks right is found out and thrown away; the next turn is right."""
 
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +24,8 @@ from warmturn_server.engine_api import Generated, MissReason
 FIRST, SECOND, THIRD = (random_ids(random.Random(seed), count) for seed, count in ((1, 60), (2, 10), (3, 10)))
 REPLY = 8
 TURNS = 12
-CLEAN_AUDITS = 1_000
-"""Over both number formats and both kinds of control turns."""
+CLEAN_AUDITS = int(os.environ.get("WARMTURN_TESTS_CLEAN_AUDITS", "200"))
+"""Over both number formats and both kinds of control turns. 1000 for the longer run."""
 pytestmark = pytest.mark.usefixtures("restoring_always_wins")
 
 
@@ -126,6 +127,7 @@ def test_a_planted_fault_is_caught_and_what_it_touched_is_gone(
         assert (audits["breach"], audits["clean"]) == (1, 1)
 
 
+@pytest.mark.timeout(max(300, CLEAN_AUDITS))
 def test_sound_state_raises_no_alarm(
     tiny_models: TinyModels, tmp_path: Path, dtype: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
