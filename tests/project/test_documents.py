@@ -136,5 +136,5 @@ def test_the_code_is_as_it_is_drawn() -> None:
     (tree,) = [text for text in blocks(ROOT / "server" / "README.md", "text") if text.startswith("client/")]
     drawn = _in_tree(tree)
     assert [path for path in drawn if not (ROOT / path).exists()] == []
-    packages = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "server/warmturn_server").glob("*/__init__.py")}
+    packages = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "server/warmturn_server").rglob("__init__.py")}
     assert packages <= set(drawn)
