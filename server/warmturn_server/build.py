@@ -215,7 +215,7 @@ def _prefix_cache(
     link: RedisLink | None,
 ) -> PrefixCache:
     digest = fingerprint(settings, loaded, runner, tokenizer).digest()
-    codec = BlockCodec(digest, runner.layout.describe(), runner.layout.bytes_per_token)
+    codec = BlockCodec(digest, runner.layout)
     tiers: list[GuardedTier] = []
     foreign = False
     if settings.ram_cache:

@@ -110,7 +110,7 @@ def contents(buffer: KVBuffer, start: int = 0, stop: int | None = None) -> bytes
 
 
 def codec_of(digest: FingerprintDigest = DIGEST, layout: KVLayout = LAYOUT) -> BlockCodec:
-    return BlockCodec(digest, layout.describe(), layout.bytes_per_token)
+    return BlockCodec(digest, layout)
 
 
 def cache_over(*tiers: Tier, digest: FingerprintDigest = DIGEST, tally: Tally | None = None) -> PrefixCache:

@@ -11,6 +11,7 @@ from .prefetcher import Prefetcher
 from .prefix_cache import PrefixCache
 from .restore_policy import Bandwidth
 from .saver import Saver
+from .state import SequenceState, StateLayout, StateSnapshot
 from .tiers.disk import DiskTier
 from .tiers.guard import GuardedTier
 from .tiers.ram import RamTier
@@ -52,6 +53,9 @@ __all__ = [
     "RemoteTier",
     "Restored",
     "Saver",
+    "SequenceState",
+    "StateLayout",
+    "StateSnapshot",
     "Tier",
     "TierFull",
     "TierUnavailable",

@@ -34,7 +34,7 @@ class KVBuffer:
 
     @property
     def num_bytes(self) -> int:
-        return self.capacity * self.layout.bytes_per_token
+        return self.layout.bytes_for(self.capacity)
 
     def reserve(self, num_tokens: int, limit: int | None = None) -> None:
         """Make room for `num_tokens` in all; grows by half again, so that copies stay rare however long it gets.
@@ -60,6 +60,13 @@ class KVBuffer:
 
     def snapshot(self) -> KVSnapshot:
         return KVSnapshot(self.layout, tuple(self._slabs), self.length)
+
+    def restore_points(self, upto: int) -> int:
+        """Any length: each token has its own K and V."""
+        return upto
+
+    def clear(self) -> None:
+        self.length = 0
 
     def copy_prefix(self, source: KVBuffer, num_tokens: int) -> None:
         """Become a copy of the first `num_tokens` of `source`, the branch point of a fork."""

@@ -6,7 +6,7 @@
     layout              UTF-8: dtype and shape of every layer
     token ids           64 bits each, little-endian
     zeros               up to the next multiple of 64 bytes
-    payload             K and V as `KVSnapshot.read_into` lays them out
+    payload             K and V as `StateSnapshot.read_into` lays them out
     checksum            16 bytes  XXH3-128 of everything before it
 
 The checksum finds accidents, not attackers: whoever can write the cache folder can write the weights too.
@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import xxhash
 
-from .buffer import KVSnapshot
 from .fingerprint import FORMAT_VERSION, FingerprintDigest
 from .keys import BlockSpan
+from .state import StateLayout, StateSnapshot
 
 _FIXED = struct.Struct(">6sHIIQ32s32s")
 _MAGIC = b"WARMKV"
@@ -38,17 +37,17 @@ class ForeignBlock(CorruptBlock):
     """A sound block, of another model, dtype or layout."""
 
 
-@dataclass(frozen=True, slots=True)
 class BlockCodec:
     """Writes and reads the blocks of one model."""
 
-    fingerprint: FingerprintDigest
-    layout: str
-    bytes_per_token: int
+    def __init__(self, fingerprint: FingerprintDigest, layout: StateLayout) -> None:
+        self.fingerprint = fingerprint
+        self.layout = layout
+        self._described = layout.describe().encode()
 
     def num_bytes(self, num_tokens: int) -> int:
         """Of a block of so many tokens."""
-        return self._start(num_tokens) + num_tokens * self.bytes_per_token + _CHECKSUM_BYTES
+        return self._start(num_tokens) + self.layout.bytes_for(num_tokens) + _CHECKSUM_BYTES
 
     def measure(self, block: memoryview) -> tuple[int, int]:
         """How many tokens a block holds, and where its payload begins; for one whose header says nothing false yet."""
@@ -63,20 +62,19 @@ class BlockCodec:
         return block
 
     def _start(self, num_tokens: int) -> int:
-        head = _FIXED.size + len(self.layout.encode()) + num_tokens * 8
+        head = _FIXED.size + len(self._described) + num_tokens * 8
         return head + -head % 64
 
-    def encode(self, span: BlockSpan, token_ids: Sequence[int], snapshot: KVSnapshot) -> bytearray:
+    def encode(self, span: BlockSpan, token_ids: Sequence[int], snapshot: StateSnapshot) -> bytearray:
         """The block's bytes; `token_ids` are those of the block alone."""
-        layout = self.layout.encode()
         ids = np.asarray(token_ids, dtype="<i8").tobytes()
-        payload_bytes = span.num_tokens * self.bytes_per_token
+        payload_bytes = self.layout.bytes_for(span.num_tokens)
         head = _FIXED.pack(
-            _MAGIC, FORMAT_VERSION, len(layout), span.num_tokens, payload_bytes, span.key, self.fingerprint
+            _MAGIC, FORMAT_VERSION, len(self._described), span.num_tokens, payload_bytes, span.key, self.fingerprint
         )
         start = self._start(span.num_tokens)
         block = bytearray(self.num_bytes(span.num_tokens))
-        block[: len(head) + len(layout) + len(ids)] = head + layout + ids
+        block[: len(head) + len(self._described) + len(ids)] = head + self._described + ids
         snapshot.read_into(span.start, span.stop, memoryview(block)[start : start + payload_bytes])
         return self.sealed(block)
 
@@ -92,12 +90,12 @@ class BlockCodec:
         if version != FORMAT_VERSION or fingerprint != self.fingerprint:
             raise ForeignBlock("written by another model or version")
         ids = _FIXED.size + layout_bytes
-        if bytes(block[_FIXED.size : ids]) != self.layout.encode():
+        if bytes(block[_FIXED.size : ids]) != self._described:
             raise ForeignBlock("written with another layout")
         if key != span.key or num_tokens != span.num_tokens:
             raise CorruptBlock("another block's bytes")
         if bytes(block[ids : ids + num_tokens * 8]) != np.asarray(token_ids, dtype="<i8").tobytes():
             raise CorruptBlock("other token ids under the same key")
-        if payload_bytes != num_tokens * self.bytes_per_token or len(block) != self.num_bytes(num_tokens):
+        if payload_bytes != self.layout.bytes_for(num_tokens) or len(block) != self.num_bytes(num_tokens):
             raise CorruptBlock("payload of another size")
         return block[self._start(num_tokens) : -_CHECKSUM_BYTES]

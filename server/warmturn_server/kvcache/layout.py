@@ -66,6 +66,10 @@ class KVLayout:
     def bytes_per_token(self) -> int:
         return sum(slab.rows * slab.dim for slab in self.slabs) * self.dtype.itemsize
 
+    def bytes_for(self, num_tokens: int) -> int:
+        """Of the K and V of so many tokens."""
+        return num_tokens * self.bytes_per_token
+
     def describe(self) -> str:
         """A text that differs whenever the bytes of a block would mean something else."""
         return f"{self.dtype}:" + ",".join(f"{x.kv_heads}x{x.key_dim}+{x.value_dim}" for x in self.layers)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ..engine_api.report import MissReason
-from .buffer import KVBuffer, KVSnapshot, beside_the_model
+from .buffer import beside_the_model
 from .codec import BlockCodec
 from .fingerprint import FingerprintDigest
 from .keys import BlockKey, BlockSpan, blocks_of, chain_seed, every_block, next_key
@@ -18,6 +18,7 @@ from .miss import BlockMiss
 from .quarantine import Quarantine
 from .reader import BlockReader, Piece
 from .restore_policy import Bandwidth
+from .state import SequenceState, StateSnapshot
 from .tiers.guard import GuardedTier
 from .tiers.remote import Deadline, DeadlineExceeded, PrefillSeconds, RemoteTier
 from .tiers.tier import Block
@@ -81,8 +82,8 @@ class PrefixCache:
 
     def restore_seconds(self, match: PrefixMatch) -> float:
         """How long bringing the match back is expected to take."""
-        tokens, bytes_per_token = match.tokens_by_tier, self._codec.bytes_per_token
-        return sum(self.bandwidth[name].seconds(count * bytes_per_token) for name, count in tokens.items())
+        tokens, bytes_for = match.tokens_by_tier, self._codec.layout.bytes_for
+        return sum(self.bandwidth[name].seconds(bytes_for(count)) for name, count in tokens.items())
 
     def passed_over(self, match: PrefixMatch, num_tokens: int, compute_seconds: PrefillSeconds) -> Restored | None:
         """What to say of a match that is slower to restore than to compute; None for one that is worth it.
@@ -100,35 +101,35 @@ class PrefixCache:
         return Restored(block_miss=block_miss, expected_seconds=expected)
 
     def restore(
-        self, match: PrefixMatch, token_ids: Sequence[int], buffer: KVBuffer, deadline: Deadline | None = None
+        self, match: PrefixMatch, token_ids: Sequence[int], state: SequenceState, deadline: Deadline | None = None
     ) -> Restored:
-        """Append the match to `buffer`, block by block, up to the first one that is not what it should be.
+        """Append the match to `state`, block by block, up to the first one that is not what it should be.
 
-        `buffer` holds a prefix of the same tokens, and every span of the match reaches beyond it. Waits for a network
+        `state` holds a prefix of the same tokens, and every span of the match reaches beyond it. Waits for a network
         where the match does; without `deadline` for as long as it takes.
         """
         restored = Restored()
         for tier, spans in match.runs():
-            began, before = time.perf_counter(), buffer.length
-            with beside_the_model(buffer.device):
-                restored.block_miss = self._restore_run(tier, spans, token_ids, buffer, deadline)
-            seconds, tokens = time.perf_counter() - began, buffer.length - before
+            began, before = time.perf_counter(), state.length
+            with beside_the_model(state.device):
+                restored.block_miss = self._restore_run(tier, spans, token_ids, state, deadline)
+            seconds, tokens = time.perf_counter() - began, state.length - before
             restored.add(tier.name, tokens, seconds)
             if restored.block_miss is not None:  # waiting for what never came says nothing about speed
                 break
-            self.bandwidth[tier.name].observe(tokens * self._codec.bytes_per_token, seconds)
+            self.bandwidth[tier.name].observe(self._codec.layout.bytes_for(tokens), seconds)
         return restored
 
     def restore_from_remote(
-        self, tenant: str, token_ids: Sequence[int], buffer: KVBuffer, deadline: Deadline
+        self, tenant: str, token_ids: Sequence[int], state: SequenceState, deadline: Deadline
     ) -> Restored:
-        """Look beyond `buffer` over the network too, and append what is there and worth waiting for."""
-        match = self.match_everywhere(tenant, token_ids, lambda: deadline.left_for_lookup(buffer.length))
-        beyond = match.beyond(buffer.length)
-        if passed := self.passed_over(beyond, buffer.length, deadline.compute_seconds):
+        """Look beyond `state` over the network too, and append what is there and worth waiting for."""
+        match = self.match_everywhere(tenant, token_ids, lambda: deadline.left_for_lookup(state.length))
+        beyond = match.beyond(state.length)
+        if passed := self.passed_over(beyond, state.length, deadline.compute_seconds):
             return passed
-        restored = self.restore(beyond, token_ids, buffer, deadline)
-        if restored.block_miss is None and buffer.length < len(token_ids):
+        restored = self.restore(beyond, token_ids, state, deadline)
+        if restored.block_miss is None and state.length < len(token_ids):
             restored.block_miss = self.why_missing(match.stopped_by)
         return restored
 
@@ -159,7 +160,7 @@ class PrefixCache:
         self,
         tenant: str,
         token_ids: Sequence[int],
-        snapshot: KVSnapshot,
+        snapshot: StateSnapshot,
         keep_on: Callable[[], bool],
         tiers: Collection[GuardedTier] | None = None,
         moment: int | None = None,
@@ -268,21 +269,21 @@ class PrefixCache:
         tier: GuardedTier,
         spans: Sequence[BlockSpan],
         token_ids: Sequence[int],
-        buffer: KVBuffer,
+        state: SequenceState,
         deadline: Deadline | None,
     ) -> BlockMiss | None:
         pieces = self._reader.pieces(spans)
         try:
-            found = self._reader.read(tier, pieces, lambda: deadline.left(buffer.length) if deadline else math.inf)
+            found = self._reader.read(tier, pieces, lambda: deadline.left(state.length) if deadline else math.inf)
             for piece, blocks in zip(pieces, found, strict=True):
-                if (block_miss := self._append(tier, piece, blocks, token_ids, buffer)) is not None:
+                if (block_miss := self._append(tier, piece, blocks, token_ids, state)) is not None:
                     return block_miss
         except DeadlineExceeded:
             assert deadline is not None
-            following = next(span for span in spans if span.stop > buffer.length)
-            num_tokens = spans[-1].stop - buffer.length
-            compute = deadline.compute_seconds(num_tokens, buffer.length) or 0.0
-            self.bandwidth[tier.name].cut_off(num_tokens * self._codec.bytes_per_token, compute)
+            following = next(span for span in spans if span.stop > state.length)
+            num_tokens = spans[-1].stop - state.length
+            compute = deadline.compute_seconds(num_tokens, state.length) or 0.0
+            self.bandwidth[tier.name].cut_off(self._codec.layout.bytes_for(num_tokens), compute)
             return BlockMiss(MissReason.RECOMPUTE_FASTER, following.key, tier.name)
         return None
 
@@ -292,7 +293,7 @@ class PrefixCache:
         piece: Piece,
         blocks: Mapping[BlockKey, Block],
         token_ids: Sequence[int],
-        buffer: KVBuffer,
+        state: SequenceState,
     ) -> BlockMiss | None:
         """What was brought from afar stays in memory for the next turn; on disk it is saved after this one anyway."""
         good: dict[BlockKey, Block] = {}
@@ -302,8 +303,8 @@ class PrefixCache:
             payload = self._reader.payload(tier, span, blocks[span.key], token_ids)
             if isinstance(payload, BlockMiss):
                 return payload
-            buffer.write(span.start, span.num_tokens, payload)
-            buffer.length = span.stop
+            state.write(span.start, span.num_tokens, payload)
+            state.length = span.stop
             good[span.key] = blocks[span.key]
         for nearer in self._nearer_than(tier):
             if nearer.medium == "memory":
@@ -312,7 +313,7 @@ class PrefixCache:
 
     def _at_most_half(self, match: PrefixMatch) -> PrefixMatch:
         limit = (self.tiers[0].budget_bytes or 0) // 2 if self.tiers else 0
-        count = sum(span.stop * self._codec.bytes_per_token <= limit for span in match.spans)
+        count = sum(self._codec.layout.bytes_for(span.stop) <= limit for span in match.spans)
         return PrefixMatch(match.spans[:count], match.tiers[:count])
 
     def _bring(self, tier: GuardedTier, piece: Piece, token_ids: Sequence[int]) -> int:

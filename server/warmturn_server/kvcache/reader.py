@@ -25,7 +25,7 @@ class BlockReader:
     def __init__(self, codec: BlockCodec, block_size: int, remote: Mapping[str, RemoteTier]) -> None:
         self._codec = codec
         self._remote = remote
-        self._at_a_time = min(max(PIECE_BYTES // (block_size * codec.bytes_per_token), 1), _PIECE_BLOCKS)
+        self._at_a_time = min(max(PIECE_BYTES // codec.layout.bytes_for(block_size), 1), _PIECE_BLOCKS)
 
     def pieces(self, spans: Sequence[BlockSpan]) -> list[Piece]:
         return [spans[first : first + self._at_a_time] for first in range(0, len(spans), self._at_a_time)]

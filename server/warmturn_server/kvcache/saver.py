@@ -11,8 +11,8 @@ from functools import partial
 from typing import Protocol
 
 from ..threads import yield_to_others
-from .buffer import KVSnapshot
 from .prefix_cache import PrefixCache
+from .state import StateSnapshot
 from .tiers.guard import GuardedTier
 
 MAX_WAITING = 64
@@ -47,7 +47,7 @@ class Saver:
             local,
         ]
 
-    def save(self, tenant: str, token_ids: Sequence[int], snapshot: KVSnapshot) -> None:
+    def save(self, tenant: str, token_ids: Sequence[int], snapshot: StateSnapshot) -> None:
         """Queue a sequence's state; returns at once."""
         moment = self._cache.moment
         for lane in self._lanes:
@@ -82,7 +82,7 @@ class Saver:
         self,
         tenant: str,
         token_ids: Sequence[int],
-        snapshot: KVSnapshot,
+        snapshot: StateSnapshot,
         tiers: Sequence[GuardedTier],
         moment: int,
     ) -> None:

@@ -23,7 +23,7 @@ def test_growth_is_geometric_so_copies_stay_rare() -> None:
         buffer.reserve(num_tokens)
         capacities.add(buffer.capacity)
     assert len(capacities) < 20
-    assert buffer.num_bytes == buffer.capacity * LAYOUT.bytes_per_token
+    assert buffer.num_bytes == buffer.capacity * LAYOUT.bytes_per_token == LAYOUT.bytes_for(buffer.capacity)
 
 
 def test_layers_do_not_overlap() -> None:
@@ -75,3 +75,11 @@ def test_written_in_pieces_or_at_once_is_the_same(cut: int) -> None:
         target.write(start, stop - start, memoryview(payload))
     target.length = 8
     assert contents(target) == contents(source)
+
+
+def test_it_may_be_cut_anywhere_and_cleared() -> None:
+    buffer = filled_buffer(8)
+    assert [buffer.restore_points(length) for length in range(9)] == list(range(9))
+    buffer.clear()
+    assert buffer.length == 0
+    assert buffer.capacity >= 8
