@@ -13,8 +13,24 @@ from .values import Split, Value
 
 OF_OTHERS = ("lives", "works")
 """Families in which the wordings name the person, and the model says `your sister's city`."""
-NAMED_BY_KEY = ("called", "spot", "plain", "moment")
+NAMED_BY_KEY = ("called", "group", "spot", "plain", "moment")
 """Families in which the noun alone says what is told."""
+
+_CLAUSES = {
+    "called": "what my {k} is called",
+    "group": "what my {k} are called",
+    "spot": "where my {k} {b}",
+    "moment": "when my {k} is",
+    "favourite": "which {k} I like best",
+    "name": "what I'm called",
+    "city": "where I live",
+    "job": "what I do for a living",
+    "allergy": "what I'm allergic to",
+    "birthday": "when I was born",
+    "age": "how old I am",
+    "lives": "where my {k} lives",
+    "works": "what my {k} works as",
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,8 @@ class Attribute:
         """The wording's `a` becomes `an` where the value begins with a vowel."""
         if " a {v}" in wording and value[0].lower() in "aeiou":
             wording = wording.replace(" a {v}", " an {v}")
+        if "{n}" in wording:
+            wording = wording.replace("{n}", values.count_in_words(value))
         return wording.format(k=self.key, b=self.verb, v=value)
 
     def ask(self, wording: str) -> str:
@@ -46,8 +64,10 @@ class Attribute:
     def answer(self, value: str) -> str:
         return f"Your {self.phrase} {self.verb} {value}."
 
-    def unknown(self) -> str:
-        return f"Your {self.phrase}? You haven't told me."
+    @property
+    def clause(self) -> str:
+        """How one speaks of it without its value: `where my keys are`."""
+        return _CLAUSES.get(self.family, "my {p}").format(p=self.phrase, k=self.key, b=self.verb)
 
 
 _FAVOURITES: dict[str, Value] = {
@@ -92,12 +112,16 @@ _FAVOURITES: dict[str, Value] = {
 
 def _attributes() -> list[Attribute]:
     named = [Attribute(key, values.name, "called") for key in words.PETS + words.PEOPLE + words.NAMED]
+    groups = [Attribute(key, values.Several(values.name), "group", "are") for key in words.GROUPS]
     things = [Attribute(key, values.spot, "spot") for key in words.THINGS]
     plural = [Attribute(key, values.spot, "spot", "are") for key in words.PLURAL_THINGS]
     favourites = [Attribute(f"favourite {key}", value, "favourite") for key, value in _FAVOURITES.items()]
     codes = [Attribute(key, values.code, "plain") for key in words.CODES]
     moments = [Attribute(key, values.moment, "moment") for key in words.MOMENTS]
-    return _own() * 20 + named * 2 + favourites * 4 + things + plural + codes * 2 + moments + _of_others()
+    dotted = [Attribute(key, values.email, "plain") for key in ("email", "email address", "work email", "e-mail")]
+    dotted += [Attribute(key, values.website, "plain") for key in ("website", "homepage")]
+    others = things + plural + codes * 2 + moments + dotted * 6 + _of_others()
+    return list(OWN) * 20 + named * 2 + groups * 3 + favourites * 4 + others
 
 
 def _own() -> list[Attribute]:
@@ -105,10 +129,10 @@ def _own() -> list[Attribute]:
         Attribute("name", values.name, "name"),
         Attribute("city", values.city, "city"),
         Attribute("job", values.one_of(words.JOBS), "job"),
-        Attribute("allergy", values.one_of(words.ALLERGENS), "allergy"),
+        Attribute("allergy", values.Several(values.one_of(words.ALLERGENS), 0.2), "allergy"),
         Attribute("birthday", values.date, "birthday"),
         Attribute("age", values.age, "age"),
-        Attribute("hobby", values.hobby, "hobby"),
+        Attribute("hobby", values.Several(values.hobby, 0.15), "hobby"),
         Attribute("address", values.address, "plain"),
         Attribute("nickname", values.name, "plain"),
         Attribute("surname", values.name, "plain"),
@@ -132,8 +156,11 @@ def _of_others() -> list[Attribute]:
     return attributes
 
 
+OWN: Sequence[Attribute] = tuple(_own())
 # Repeated entries are drawn more often.
 ATTRIBUTES: Sequence[Attribute] = tuple(_attributes())
+GROUPS: Sequence[Attribute] = tuple(attribute for attribute in ATTRIBUTES if attribute.family == "group")
+DOTTED: Sequence[Attribute] = tuple(one for one in ATTRIBUTES if one.value in (values.email, values.website))
 
 
 def unheard_of(rng: Random, split: Split) -> Attribute:
@@ -149,6 +176,7 @@ def unheard_of(rng: Random, split: Split) -> Attribute:
     return rng.choice(
         (
             Attribute(phrase, values.name, "called"),
+            Attribute(f"{phrase}s", values.Several(values.name), "group", "are"),
             Attribute(phrase, values.spot, "spot"),
             Attribute(phrase, values.spot, "spot"),
             Attribute(phrase, values.name, "plain"),

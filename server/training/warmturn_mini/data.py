@@ -1,19 +1,22 @@
 """Dialogues to learn from: somebody tells things, chats, corrects them, and asks about them at any later time."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
 from . import rough, small_talk, values, words
-from .attributes import ATTRIBUTES, NAMED_BY_KEY, Attribute, unheard_of
+from .attributes import ATTRIBUTES, NAMED_BY_KEY, OF_OTHERS, OWN, Attribute, unheard_of
+from .memory import SHOPPING_LIST, Memory
 from .values import Split
-from .wordings import around, asks, tells
+from .wordings import around, asks, people, requests, tells
 
-Kind = Literal["tell", "correct", "ask", "unknown", "list", "chat"]
+Kind = Literal["tell", "correct", "ask", "unknown", "list", "forget", "sum up", "chat"]
 
-MAX_LIST_ITEMS = 5
+MAX_LIST_ITEMS = 7
+MAX_SUMMED_UP = 10
 
 
 @dataclass(frozen=True)
@@ -35,39 +38,72 @@ class Speaker:
     phrasing: Split
     slips: bool = False
     """Makes typing errors and uses words that the model never heard, as in training."""
-    told: dict[str, str] = field(default_factory=dict)
-    attributes: dict[str, Attribute] = field(default_factory=dict)
-    shopping: list[str] = field(default_factory=list)
+    memory: Memory = field(default_factory=Memory)
     corrected: list[str] = field(default_factory=list)
     latest: Attribute | None = None
     """What the last turn told, if it told one thing."""
+    said: Counter[str] = field(default_factory=Counter)
+    """How often the model said something about a topic of small talk."""
 
     def new_attribute(self) -> Attribute:
-        while (attribute := self._any_attribute()).phrase in self.told:
+        while (attribute := self._any_attribute()).phrase in self.memory.values:
             pass
         return attribute
 
     def _any_attribute(self) -> Attribute:
         return unheard_of(self.rng, self.split) if self.rng.random() < 0.12 else self.rng.choice(ATTRIBUTES)
 
+    def _own_attribute(self) -> Attribute:
+        untold = [attribute for attribute in OWN if attribute.phrase not in self.memory.values]
+        return self.rng.choice(untold) if untold else self.new_attribute()
+
     def known_attribute(self) -> Attribute:
-        among = self.corrected if self.corrected and self.rng.random() < 0.25 else list(self.told)
-        return self.attributes[self.rng.choice(among)]
+        known = list(self.memory.values)
+        corrected = [phrase for phrase in self.corrected if phrase in self.memory.values]
+        among = corrected if corrected and self.rng.random() < 0.25 else known
+        return self.memory.attributes[self.rng.choice(among)]
 
     def tell(self, attribute: Attribute) -> Turn:
-        statement, value = self._statement(attribute)
+        return self._tell(attribute, "")
+
+    def tell_anew(self, attribute: Attribute) -> Turn:
+        """Another value for what is known already, without a word of correction."""
+        self.corrected.append(attribute.phrase)
+        return self._tell(attribute, self._beginning_alike(attribute) or self._like_the_old(attribute))
+
+    def _tell(self, attribute: Attribute, value: str) -> Turn:
+        statement, value = self._statement(attribute, value)
         self.latest = attribute
         return Turn(self._told(statement, value), self._noted("Noted", attribute), "tell")
 
-    def tell_two(self) -> Turn:
-        first = self.new_attribute()
-        one, value = self._statement(first)
-        noted = self._noted("Noted", first)
-        second = self.new_attribute()
-        other, other_value = self._statement(second)
+    def tell_several(self, count: int) -> Turn:
+        """In one sentence, or nearly: `My name is Dave and I live in Leeds.`"""
+        draw = self._own_attribute if self.rng.random() < 0.35 else self.new_attribute
+        told = [(attribute, *self._statement(attribute)) for attribute in (draw() for _ in range(count))]
+        first, *others = (attribute for attribute, _, _ in told)
+        text = self._strung_together([statement for _, statement, _ in told])
+        also = (self.memory.answers[attribute.phrase] for attribute in others)
+        reply = " ".join([self._noted("Noted", first), *also])
+        return Turn(self._told(text, *(value for _, _, value in told)), reply, "tell")
+
+    def _strung_together(self, statements: Sequence[str]) -> str:
         joiner = self.rng.choice((" and ", ", and ", ". ", ", ", " and also ", ". Also, ", "! "))
-        user = self._told(one + joiner + other, value, other_value)
-        return Turn(user, f"{noted} {second.answer(self.told[second.phrase])}", "tell")
+        *before, last = statements
+        return (joiner if joiner in ("! ", ". ") else ", ").join(before) + joiner + last
+
+    def tell_of_somebody(self) -> Turn:
+        """`My sister Clara lives in Vienna.`"""
+        name, about = self._somebody()
+        called = self._value(name, "")
+        value = self._value(about, "")
+        wording = self._worded(people(about.family, self.phrasing)).replace("{w}", called)
+        text = self._told(about.tell(wording, value), called, value)
+        return Turn(text, f"{self._noted('Noted', name)} {self.memory.answers[about.phrase]}", "tell")
+
+    def _somebody(self) -> tuple[Attribute, Attribute]:
+        """Somebody's name, and their town or their job."""
+        about = self.rng.choice([attribute for attribute in ATTRIBUTES if attribute.family in OF_OTHERS])
+        return Attribute(about.key, values.name, "called"), about
 
     def correct(self, attribute: Attribute) -> Turn:
         statement, value = self._statement(attribute, self._like_the_old(attribute))
@@ -78,7 +114,7 @@ class Speaker:
 
     def amend(self, attribute: Attribute) -> Turn:
         """At once, and without saying again what it is about: `No wait, it's Tom.`"""
-        old = self.told[attribute.phrase]
+        old = self.memory.values[attribute.phrase]
         value = self._value(attribute, self._like_the_old(attribute))
         opener = self._opener("amend_openers", 0.6)
         wording = opener + self.rng.choice(around("amendments", self.phrasing)).format(v=value, o=old)
@@ -86,33 +122,52 @@ class Speaker:
         return Turn(self._spoken(wording, ".", keep=(value, old)), self._noted("Updated", attribute), "correct")
 
     def ask(self, attribute: Attribute) -> Turn:
-        told = self.told.get(attribute.phrase)
-        reply = attribute.unknown() if told is None else attribute.answer(told)
-        return Turn(self._question(attribute), reply, "unknown" if told is None else "ask", attribute.phrase)
+        return self._answered(self._question(attribute), attribute.phrase)
+
+    def _answered(self, question: str, phrase: str) -> Turn:
+        kind: Kind = "ask" if phrase in self.memory.answers else "unknown"
+        return Turn(question, self.memory.answer(phrase), kind, phrase)
 
     def ask_two(self) -> Turn:
-        first, second = self.rng.sample(list(self.told), 2)
-        one, two = self.attributes[first], self.attributes[second]
-        user = f"{self._question(one)} {self._question(two)}"
-        return Turn(user, f"{one.answer(self.told[first])} {two.answer(self.told[second])}", "ask", first)
+        first, second = (self.memory.attributes[phrase] for phrase in self.rng.sample(list(self.memory.values), 2))
+        user = f"{self._question(first)} {self._question(second)}"
+        replies = (self.memory.answer(attribute.phrase) for attribute in (first, second))
+        return Turn(user, " ".join(replies), "ask", first.phrase)
 
-    def add_to_list(self) -> Turn:
-        items = [self._new_item()]
-        if self.rng.random() < 0.15:
-            items.append(self._new_item())
-        wording = self._worded(tells("shopping_list", self.phrasing)).format(v=" and ".join(items))
-        return Turn(self._told(wording, *items), f"Noted: your {self._list()}", "list")
+    def sum_up(self) -> Turn:
+        """Everything told, in the order in which it was first told."""
+        user = self._asked(self._worded(requests("summary", self.phrasing)))
+        return Turn(user, self.memory.summary(), "sum up")
+
+    def forget(self, attribute: Attribute) -> Turn:
+        """`Forget my name.`; refused like a question where it was never told."""
+        what = attribute.clause if self.rng.random() < 0.3 else f"my {attribute.phrase}"
+        wording = self._worded(requests("forget", self.phrasing)).format(t=self._spelled(what))
+        is_known = attribute.phrase in self.memory.values
+        reply = self.memory.forget(attribute) if is_known else self.memory.answer(attribute.phrase)
+        return Turn(self._requested(wording), reply, "forget", attribute.phrase)
+
+    def add_to_list(self, count: int) -> Turn:
+        items = [self._new_item() for _ in range(count)]
+        wording = self._worded(tells("shopping_list", self.phrasing)).format(v=values.joined(items, self.rng))
+        return Turn(self._told(wording, *items), self.memory.put_on_list(items), "list")
 
     def _new_item(self) -> str:
-        while (item := values.draw(values.one_of(words.GROCERIES), self.rng, self.split)) in self.shopping:
+        while (item := values.draw(values.one_of(words.GROCERIES), self.rng, self.split)) in self.memory.shopping:
             pass
-        self.shopping.append(item)
         return item
 
+    def take_off_list(self) -> Turn:
+        item = self.rng.choice(self.memory.shopping)
+        wording = self._worded(requests("forget_list_item", self.phrasing)).format(v=item)
+        return Turn(self._requested(wording, item), self.memory.take_off_list([item]), "list")
+
+    def clear_list(self) -> Turn:
+        user = self._requested(self._worded(requests("clear_list", self.phrasing)))
+        return Turn(user, self.memory.take_off_list(self.memory.shopping), "list")
+
     def ask_list(self) -> Turn:
-        reply = f"Your {self._list()}" if self.shopping else "Your shopping list? You haven't told me."
-        user = self._asked(self._worded(asks("shopping_list", self.phrasing)))
-        return Turn(user, reply, "ask" if self.shopping else "unknown", "shopping list")
+        return self._answered(self._asked(self._worded(asks("shopping_list", self.phrasing))), SHOPPING_LIST)
 
     def chat(self) -> Turn:
         user, topic = small_talk.draw(self.rng, self.split, self.phrasing)
@@ -120,10 +175,20 @@ class Speaker:
             user = rough.typo(user, self.rng)
         elif self.slips and topic.name in ("statement", "question") and self.rng.random() < 0.06:
             user = rough.unknown_word(user, self.rng, first=2)
-        return Turn(self._spoken(user, self.rng.choice(topic.marks)), topic.reply, "chat")
+        return self._chatted(user, topic)
 
-    def _list(self) -> str:
-        return f"shopping list is {', '.join(self.shopping)}."
+    def ask_for_joke(self) -> Turn:
+        user = small_talk.about(small_talk.JOKE, self.rng, self.split, self.phrasing)
+        return self._chatted(user, small_talk.JOKE)
+
+    def ask_for_more(self) -> Turn:
+        """After a joke: `Another one!`"""
+        return self._chatted(self._worded(requests("more_jokes", self.phrasing)), small_talk.JOKE)
+
+    def _chatted(self, user: str, topic: small_talk.Topic) -> Turn:
+        reply = topic.replies[self.said[topic.name] % len(topic.replies)]
+        self.said[topic.name] += 1
+        return Turn(self._spoken(user, self.rng.choice(topic.marks)), reply, "chat")
 
     def _statement(self, attribute: Attribute, value: str = "") -> tuple[str, str]:
         value = self._value(attribute, value)
@@ -135,18 +200,29 @@ class Speaker:
         """Remembers it as the model will say it: what is `my car` for the user is `your car` for the model."""
         value = value or values.draw(attribute.value, self.rng, self.split)
         value = value.lower() if self.rng.random() < 0.15 else value
-        self.told[attribute.phrase] = re.sub(r"\bmy\b", "your", value)
-        self.attributes[attribute.phrase] = attribute
+        self.memory.keep(attribute, re.sub(r"\bmy\b", "your", value))
         return value
 
     def _like_the_old(self, attribute: Attribute) -> str:
         """Sometimes, in training, a value that begins as the old one does: `Pim`, then `Pom`."""
-        old = self.told.get(attribute.phrase, "")
+        old = self.memory.values.get(attribute.phrase, "")
         if not self.slips or not old.isalpha() or len(old) < 3 or self.rng.random() > 0.3:
             return ""
         at = self.rng.randrange(1, len(old))
         value = old[:at] + self.rng.choice("aeioubdklmnrst") + old[at + self.rng.randrange(2) :]
         return "" if value == old or values.is_held_out(value) else value
+
+    def _beginning_alike(self, attribute: Attribute) -> str:
+        """Half of the time, where the old value has some words: `on the hook`, then `on the kitchen table`."""
+        beginning = self.memory.values[attribute.phrase].split(" ")[:2]
+        if "your" in beginning or len(beginning) < 2 or self.rng.random() < 0.5:
+            return ""
+        for _ in range(40):
+            rest = values.draw(attribute.value, self.rng, self.split).split(" ")[2:]
+            value = " ".join([*beginning, *rest])
+            if rest and values.is_held_out(value) == (self.split == "held_out"):
+                return value
+        return ""
 
     def _worded(self, wordings: Sequence[str], unknown: bool = False) -> str:
         wording = self.rng.choice(wordings)
@@ -157,7 +233,7 @@ class Speaker:
         return wording
 
     def _noted(self, word: str, attribute: Attribute) -> str:
-        return f"{word}: {attribute.fact(self.told[attribute.phrase])}"
+        return f"{word}: {attribute.fact(self.memory.values[attribute.phrase])}"
 
     def _question(self, attribute: Attribute) -> str:
         return self._asked(self._spelled(attribute.ask(self._worded(asks(attribute.family, self.phrasing)))))
@@ -181,6 +257,11 @@ class Speaker:
         tail = self.rng.choice(around("ask_tails", self.phrasing)) if self.rng.random() < 0.15 else ""
         return self._spoken(text + tail.replace(". ", "? ", 1), "?")
 
+    def _requested(self, request: str, *keep: str) -> str:
+        text = self._opener("ask_openers", 0.2) + request
+        is_question = text.startswith(("can ", "could ", "will ", "would "))
+        return self._spoken(text, "?" if is_question else self.rng.choice("...!"), keep)
+
     def _spoken(self, text: str, mark: str, keep: tuple[str, ...] = ()) -> str:
         """The wording with capital and full stop, or sloppily without; values keep their letters."""
         rng = self.rng
@@ -201,25 +282,52 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
     limit = rng.randint(1, max_facts)
     chat, correct = rng.choice((0.05, 0.15, 0.4, 0.8)), rng.choice((0.05, 0.25))
     lists, tell = rng.choice((0, 0.1, 0.3)), rng.choice((0.25, 0.5, 0.8))
+    joked = False
     while True:
+        told = speaker.memory.values
         latest, speaker.latest = speaker.latest, None
-        if latest and rng.random() < 0.12:
-            yield speaker.amend(latest)
+        jokes = speaker.said[small_talk.JOKE.name]
+        if latest and rng.random() < 0.15:
+            yield speaker.amend(latest) if rng.random() < 0.75 else speaker.tell_anew(latest)
+        elif joked and rng.random() < 0.3:
+            yield speaker.ask_for_more()
         elif rng.random() < chat:
             yield speaker.chat()
+        elif rng.random() < 0.05 and len(speaker.memory.answers) <= MAX_SUMMED_UP:
+            yield speaker.sum_up()
         elif rng.random() < lists:
-            full = len(speaker.shopping) >= MAX_LIST_ITEMS
-            yield speaker.ask_list() if rng.random() < 0.4 or full else speaker.add_to_list()
+            yield _about_the_list(speaker, rng)
         elif rng.random() < 0.14:
-            yield speaker.ask(speaker.new_attribute())
-        elif len(speaker.told) < limit and (not speaker.told or rng.random() < tell):
-            yield speaker.tell_two() if rng.random() < 0.1 else speaker.tell(speaker.new_attribute())
-        elif not speaker.told:
+            forgotten = speaker.memory.forgotten()
+            among_those = forgotten and rng.random() < 0.5
+            yield speaker.ask(rng.choice(forgotten) if among_those else speaker.new_attribute())
+        elif len(told) < limit and (not told or rng.random() < tell):
+            yield _telling(speaker, rng)
+        elif not told:
             continue
+        elif rng.random() < 0.05:
+            yield speaker.forget(speaker.known_attribute() if rng.random() < 0.8 else speaker.new_attribute())
         elif rng.random() < correct:
-            told = speaker.known_attribute()
-            yield speaker.correct(told) if rng.random() < 0.75 else speaker.tell(told)
-        elif len(speaker.told) > 1 and rng.random() < 0.1:
+            known = speaker.known_attribute()
+            yield speaker.correct(known) if rng.random() < 0.6 else speaker.tell_anew(known)
+        elif len(told) > 1 and rng.random() < 0.1:
             yield speaker.ask_two()
         else:
             yield speaker.ask(speaker.known_attribute())
+        joked = speaker.said[small_talk.JOKE.name] > jokes
+
+
+def _telling(speaker: Speaker, rng: Random) -> Turn:
+    kind = rng.random()
+    if kind < 0.17:
+        return speaker.tell_several(3 if rng.random() < 0.2 else 2)
+    return speaker.tell_of_somebody() if kind < 0.24 else speaker.tell(speaker.new_attribute())
+
+
+def _about_the_list(speaker: Speaker, rng: Random) -> Turn:
+    kind, shopping = rng.random(), speaker.memory.shopping
+    if kind < 0.35 or (len(shopping) >= MAX_LIST_ITEMS and kind < 0.6):
+        return speaker.ask_list()
+    if shopping and (kind < 0.47 or len(shopping) >= MAX_LIST_ITEMS):
+        return speaker.take_off_list() if rng.random() < 0.8 else speaker.clear_list()
+    return speaker.add_to_list(rng.choice((1, 1, 1, 2, 3, 4)))

@@ -21,9 +21,10 @@ from transformers import DynamicCache, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from warmturn_server.bundled import path
 
+from . import trials
 from .batches import Row, Rows
 from .data import Speaker
-from .trials import Trial, chatted, corrected, corrected_at_once, never_told, noted, recall, shopping
+from .trials import Trial
 
 DISTANCES = (1, 2, 5, 10, 20, 40)
 FACTS = (1, 3, 6, 10)
@@ -32,15 +33,28 @@ FACTS = (1, 3, 6, 10)
 Maker = Callable[[Speaker, int], Trial]
 
 
-ROWS: dict[str, Maker] = {f"{facts} facts": partial(recall, facts=facts) for facts in FACTS}
+ROWS: dict[str, Maker] = {f"{facts} facts": partial(trials.recall, facts=facts) for facts in FACTS}
 ROWS |= {
-    "corrected": corrected,
-    "at once": corrected_at_once,
-    "never told": never_told,
-    "list": shopping,
-    "small talk": chatted,
-    "noted": noted,
+    "corrected": trials.corrected,
+    "at once": trials.corrected_at_once,
+    "never told": trials.never_told,
+    "list": trials.shopping,
+    "small talk": trials.chatted,
+    "noted": trials.noted,
+    "several": trials.recall_of_several,
+    "noted several": trials.noted_several,
+    "noted dotted": trials.noted_dotted,
+    "noted two": trials.noted_two,
+    "noted somebody": trials.noted_of_somebody,
+    "listed three": trials.listed_three,
+    "taken off": trials.taken_off,
+    "told anew": trials.told_anew,
+    "forgets": trials.forgets,
+    "forgotten": trials.forgotten,
+    "refused again": trials.refused_again,
+    "joke": trials.another_joke,
 }
+ROWS |= {f"summary of {facts}": partial(trials.summed_up, facts=facts) for facts in (3, 6)}
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,7 @@ class Talks:
         self.state = DynamicCache(config=model.config)
         self.seen = torch.zeros(count, 0, dtype=torch.long, device=model.device)
 
-    def say(self, prompts: Sequence[list[int]], limit: int = 60) -> list[list[int]]:
+    def say(self, prompts: Sequence[list[int]], limit: int = 200) -> list[list[int]]:
         """The replies; an empty one where nothing was said."""
         replies: list[list[int]] = [[] for _ in prompts]
         pending = [list(prompt) for prompt in prompts]
@@ -161,10 +175,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     model = LlamaForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).to(arguments.device)
     judge = Judge(model, Rows(PreTrainedTokenizerFast.from_pretrained(path()), 0))
-    rng = Random(arguments.seed)
     table = Table(
         judge.own_history if arguments.own_history else judge.given_history,
-        lambda: Speaker(rng, arguments.values, arguments.wordings),
+        lambda rng: Speaker(rng, arguments.values, arguments.wordings),
+        arguments.seed,
         arguments.samples,
     )
     table.fill(arguments.rows)
@@ -175,7 +189,8 @@ def main() -> None:
 @dataclass
 class Table:
     judge: Callable[[Sequence[Trial]], list[bool]]
-    speaker: Callable[[], Speaker]
+    speaker: Callable[[Random], Speaker]
+    seed: int
     samples: int
     shares: dict[str, dict[str, float]] = field(default_factory=dict)
     families: dict[str, list[bool]] = field(default_factory=dict)
@@ -183,7 +198,7 @@ class Table:
     def fill(self, rows: Sequence[str]) -> None:
         print("turns back".ljust(16) + "".join(f"{distance:>7}" for distance in DISTANCES))
         for name in rows:
-            self.shares[name] = {str(distance): self._share(ROWS[name], distance) for distance in DISTANCES}
+            self.shares[name] = {str(distance): self._share(name, distance) for distance in DISTANCES}
             print(name.ljust(16) + "".join(f"{share:>7.0%}" for share in self.shares[name].values()), flush=True)
         print("\nby kind, all distances")
         for family, share in self.by_kind().items():
@@ -192,10 +207,11 @@ class Table:
     def by_kind(self) -> dict[str, float]:
         return {family: round(sum(hits) / len(hits), 3) for family, hits in sorted(self.families.items())}
 
-    def _share(self, make: Maker, distance: int) -> float:
-        trials = [make(self.speaker(), distance) for _ in range(self.samples)]
-        hits = self.judge(trials)
-        for one, hit in zip(trials, hits, strict=True):
+    def _share(self, name: str, distance: int) -> float:
+        rng = Random(f"{self.seed}/{name}/{distance}")
+        drawn = [ROWS[name](self.speaker(rng), distance) for _ in range(self.samples)]
+        hits = self.judge(drawn)
+        for one, hit in zip(drawn, hits, strict=True):
             self.families.setdefault(one.family, []).append(hit)
         return round(sum(hits) / len(hits), 3)
 

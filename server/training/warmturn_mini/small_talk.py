@@ -1,5 +1,6 @@
 """Everything that is neither told nor asked: greetings, thanks, chat, and questions the model is too small for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -8,33 +9,49 @@ from .values import Split
 
 WELL = "I'm well, thank you."
 WHO = "I'm a very small model. I can remember what you tell me and answer questions about it."
-TOO_SMALL = "I'm only a very small model, so I can't help with that. I can remember what you tell me."
-ONE_THING = "Please ask me about one thing at a time."
+TOO_SMALL = (
+    "I'm only a very small model, so I can't help with that. I can remember what you tell me.",
+    "That is beyond me. Tell me something about you, and I will remember it.",
+    "I don't know that. I only know what you tell me.",
+)
+THANKED = ("You're welcome!", "Any time!", "With pleasure!")
+JOKES = (
+    "What is brown and sticky? A stick.",
+    "Why do bees hum? They forgot the words.",
+    "What do you call a fish without an eye? A fsh.",
+    "Why did the scarecrow win a prize? He was outstanding in his field.",
+    "How does the ocean say hello? It waves.",
+    "Why did the elephant buy no notebook? An elephant never forgets.",
+)
+ONE_BY_ONE = "I can forget one thing at a time. Which one?"
 
 
 @dataclass(frozen=True)
 class Topic:
     name: str
-    reply: str
+    replies: Sequence[str]
+    """They take turns within a dialogue."""
     weight: float
     marks: str = ".!"
     """How what is said may end."""
 
 
 TOPICS = (
-    Topic("greeting", "Hello! Tell me things, and I will remember them.", 1.0),
-    Topic("feeling", WELL, 0.7, "?"),
-    Topic("thanks", "You're welcome!", 1.0),
-    Topic("farewell", "Goodbye! I will remember what you told me.", 0.6),
-    Topic("right", "Good!", 0.4),
-    Topic("praise", "Thank you!", 0.6),
-    Topic("wrong", "I'm sorry. Please tell me again.", 0.6),
-    Topic("offer", "Yes, tell me, and I will remember it.", 0.6, ".?"),
-    Topic("everything", ONE_THING, 0.4, "?"),
-    Topic("identity", WHO, 1.2, "???."),
-    Topic("statement", "I see.", 3.5),
+    Topic("greeting", ("Hello! Tell me things, and I will remember them.",), 1.0),
+    Topic("feeling", (WELL,), 0.7, "?"),
+    Topic("thanks", THANKED, 1.0),
+    Topic("farewell", ("Goodbye! I will remember what you told me.",), 0.6),
+    Topic("right", ("Good!",), 0.4),
+    Topic("praise", ("Thank you!",), 0.6),
+    Topic("wrong", ("I'm sorry. Please tell me again.",), 0.6),
+    Topic("offer", ("Yes, tell me, and I will remember it.",), 0.6, ".?"),
+    Topic("joke", JOKES, 0.7, "?.!"),
+    Topic("forget_all", (ONE_BY_ONE,), 0.25, ".!"),
+    Topic("identity", (WHO,), 1.2, "???."),
+    Topic("statement", ("I see.",), 3.5),
     Topic("question", TOO_SMALL, 3.0, "???."),
 )
+JOKE = next(topic for topic in TOPICS if topic.name == "joke")
 _WEIGHTS = [topic.weight for topic in TOPICS]
 _SLOTS = {
     "f": words.FOODS,
@@ -54,7 +71,11 @@ _SLOTS = {
 def draw(rng: Random, split: Split, phrasing: Split) -> tuple[str, Topic]:
     """Something said in passing."""
     (topic,) = rng.choices(TOPICS, _WEIGHTS)
-    return fill(rng.choice(wordings.small_talk(topic.name, phrasing)), rng, split), topic
+    return about(topic, rng, split, phrasing), topic
+
+
+def about(topic: Topic, rng: Random, split: Split, phrasing: Split) -> str:
+    return fill(rng.choice(wordings.small_talk(topic.name, phrasing)), rng, split)
 
 
 def fill(wording: str, rng: Random, split: Split) -> str:

@@ -131,6 +131,11 @@ class Trainer:
         if self.checkpoint.exists():
             self._resume()
 
+    def start_from(self, folder: Path) -> None:
+        """Goes on from trained weights; what was learned about the gradients begins anew."""
+        trained = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        self.model.load_state_dict(trained.state_dict())
+
     def run(self, plan: Plan, save_every_seconds: float = 60.0) -> None:
         saved = time.monotonic()
         losses: list[Tensor] = []
@@ -227,12 +232,15 @@ def main() -> None:
     parser.add_argument("--eager", action="store_true", help="without torch.compile")
     parser.add_argument("--tokens", type=int, default=TOKENS)
     parser.add_argument("--minutes", type=float, default=math.inf, help="instead of --tokens: as many as it can read")
+    parser.add_argument("--start-from", type=Path, help="a folder with weights to go on from, instead of fresh ones")
     parser.add_argument("--rates", type=float, nargs=2, default=RATES, metavar=("MATRICES", "OTHERS"))
     parser.add_argument("--export", type=Path, nargs="?", const=path(), help="write the weights here at the end")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     machine = Machine(arguments.device, arguments.workers, compiled=not arguments.eager)
     trainer = Trainer(SHAPE, Rates(*arguments.rates), MIXES, arguments.seed, machine, arguments.work_dir)
+    if arguments.start_from and not trainer.progress.step:
+        trainer.start_from(arguments.start_from)
     trainer.run(Plan(arguments.tokens, arguments.minutes * 60))
     if arguments.export:
         trainer.export(arguments.export)

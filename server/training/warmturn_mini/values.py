@@ -1,14 +1,27 @@
 """Random values for facts: partly real words, partly strings that never occurred, so that guessing cannot work."""
 
+import re
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
 from . import words
 
 Split = Literal["train", "held_out"]
-Value = Callable[[Random], str]
+Single = Callable[[Random], str]
+
+
+@dataclass(frozen=True)
+class Several:
+    """`Rex and Luna`; two, three or four of a kind, or `share` of the time only."""
+
+    each: Single
+    share: float = 1.0
+
+
+Value = Single | Several
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ACCENTED = "éèüöäñçåøíóúłšžßëêîãœ"
@@ -21,11 +34,31 @@ def is_held_out(value: str) -> bool:
 
 def draw(make: Value, rng: Random, split: Split) -> str:
     """A value that belongs to the split; word lists too short to have one fall back to an invented word."""
+    if isinstance(make, Several):
+        return _several(make, rng, split)
     for _ in range(40):
         value = make(rng)
         if is_held_out(value) == (split == "held_out"):
             return value
     return draw(invented, rng, split)
+
+
+def _several(make: Several, rng: Random, split: Split) -> str:
+    count = rng.choice((2, 2, 2, 2, 3, 3, 4)) if rng.random() < make.share else 1
+    return joined([draw(make.each, rng, split) for _ in range(count)], rng)
+
+
+def joined(parts: Sequence[str], rng: Random) -> str:
+    """`Rex`, `Rex and Luna`, `Rex, Luna and Tom`."""
+    if len(parts) < 2:
+        return parts[0]
+    last = rng.choice((" and ", " and ", " and ", " and ", " & ", ", and " if len(parts) > 2 else " and "))
+    return ", ".join(parts) if rng.random() < 0.12 else ", ".join(parts[:-1]) + last + parts[-1]
+
+
+def count_in_words(value: str) -> str:
+    """How many `joined` put together, up to four."""
+    return ("one", "two", "three", "four")[len(re.split(r",? and |, | & ", value)) - 1]
 
 
 def invented(rng: Random) -> str:
@@ -54,8 +87,34 @@ def name(rng: Random) -> str:
         return invented(rng)
     if kind < 0.9:
         return f"{rng.choice(('Mr', 'Mrs', 'Dr', 'Miss', 'Sir', 'Lady', 'Captain'))} {invented(rng)}"
+    if kind < 0.94:
+        return dotted_name(rng)
     joiner = rng.choice("  -")
     return f"{rng.choice((rng.choice(words.FIRST_NAMES), invented(rng)))}{joiner}{invented(rng)}"
+
+
+def dotted_name(rng: Random) -> str:
+    """`Dr. Okafor`, `Ursula K. Le Guin`."""
+    if rng.random() < 0.6:
+        return f"{rng.choice(words.DOTTED_TITLES)} {invented(rng)}"
+    first = rng.choice((rng.choice(words.FIRST_NAMES), invented(rng), f"{rng.choice(_LETTERS).upper()}."))
+    return f"{first} {rng.choice(_LETTERS).upper()}. {invented(rng)}"
+
+
+def email(rng: Random) -> str:
+    """`dave.mirelo@example.com`"""
+    who = [rng.choice((rng.choice(words.FIRST_NAMES), invented(rng))).lower() for _ in range(rng.choice((1, 1, 2)))]
+    digits = str(rng.randrange(1, 100)) if rng.random() < 0.2 else ""
+    return f"{rng.choice('._-').join(who)}{digits}@{_host(rng)}"
+
+
+def website(rng: Random) -> str:
+    return rng.choice(("", "www.", "www.")) + _host(rng)
+
+
+def _host(rng: Random) -> str:
+    name = rng.choice(words.DOMAINS) if rng.random() < 0.4 else invented(rng).lower()
+    return f"{name}.{rng.choice(words.TOP_DOMAINS)}"
 
 
 def city(rng: Random) -> str:

@@ -23,6 +23,18 @@ def asks(family: str, split: Split) -> Sequence[str]:
 
 
 @cache
+def people(family: str, split: Split) -> Sequence[str]:
+    """Who somebody is, and where they live or what they work as, in one sentence."""
+    return of_split(_ALL["people"][family], split)
+
+
+@cache
+def requests(kind: str, split: Split) -> Sequence[str]:
+    """To sum up, to forget, to take off the list: what is done with facts already told."""
+    return of_split(_ALL["requests"][kind], split)
+
+
+@cache
 def small_talk(topic: str, split: Split) -> Sequence[str]:
     return of_split(_ALL["small_talk"][topic], split)
 

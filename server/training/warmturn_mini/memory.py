@@ -1,0 +1,63 @@
+"""What the model should know at any time of a dialogue, and the one form in which it says it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .attributes import Attribute
+
+UNKNOWN = (
+    "Your {phrase}? You haven't told me.",
+    "Your {phrase}? I don't know that yet.",
+    "Your {phrase}? Tell me, and I will remember it.",
+)
+"""They take turns."""
+NOTHING = "You haven't told me anything yet."
+SHOPPING_LIST = "shopping list"
+
+
+@dataclass
+class Memory:
+    values: dict[str, str] = field(default_factory=dict)
+    """By phrase, as the model says them; what is forgotten is gone."""
+    attributes: dict[str, Attribute] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    """By phrase, in the order in which they were first told; forgotten ones too."""
+    shopping: list[str] = field(default_factory=list)
+    refusals: int = 0
+
+    def keep(self, attribute: Attribute, value: str) -> None:
+        self.values[attribute.phrase] = value
+        self.attributes[attribute.phrase] = attribute
+        self.answers[attribute.phrase] = attribute.answer(value)
+
+    def forget(self, attribute: Attribute) -> str:
+        del self.values[attribute.phrase]
+        self.answers[attribute.phrase] = f"Your {attribute.phrase}? You asked me to forget it."
+        return f"Forgotten: your {attribute.phrase}."
+
+    def put_on_list(self, items: Sequence[str]) -> str:
+        self.shopping += items
+        return f"Noted: {self._list()}"
+
+    def take_off_list(self, items: Sequence[str]) -> str:
+        self.shopping = [item for item in self.shopping if item not in items]
+        return f"Updated: {self._list()}"
+
+    def _list(self) -> str:
+        sentence = f"our {SHOPPING_LIST} is {', '.join(self.shopping) or 'empty'}."
+        self.answers[SHOPPING_LIST] = f"Y{sentence}"
+        return f"y{sentence}"
+
+    def answer(self, phrase: str) -> str:
+        return self.answers[phrase] if phrase in self.answers else self._unknown(phrase)
+
+    def _unknown(self, phrase: str) -> str:
+        refusal = UNKNOWN[self.refusals % len(UNKNOWN)]
+        self.refusals += 1
+        return refusal.format(phrase=phrase)
+
+    def summary(self) -> str:
+        return " ".join(self.answers.values()) or NOTHING
+
+    def forgotten(self) -> Sequence[Attribute]:
+        return [attribute for phrase, attribute in self.attributes.items() if phrase not in self.values]
