@@ -11,8 +11,7 @@ from warmturn_mini import values, words
 from warmturn_mini.attributes import ATTRIBUTES, GROUPS, Attribute
 from warmturn_mini.data import Speaker, Turn, dialogue
 from warmturn_mini.evaluate import DISTANCES, ROWS
-from warmturn_mini.memory import UNKNOWN
-from warmturn_mini.small_talk import JOKES, THANKED, TOO_SMALL
+from warmturn_mini.small_talk import JOKES, NOT_KNOWN, TOO_SMALL, TOPICS, reply_to
 from warmturn_mini.values import Split
 
 SEEDS = range(40)
@@ -140,21 +139,35 @@ def test_all_things_for_the_list_are_listed_and_one_is_taken_off(seed: int) -> N
     assert somebody.clear_list().assistant == "Updated: your shopping list is empty."
 
 
-def test_refusals_take_turns() -> None:
-    somebody = speaker(1)
-    phrases = ("cat", "dog", "boat", "horse")
-    refusals = [somebody.ask(Attribute(phrase, values.name, "called")).assistant for phrase in phrases]
-    assert refusals == [
-        refusal.format(phrase=phrase) for refusal, phrase in zip((*UNKNOWN, UNKNOWN[0]), phrases, strict=True)
-    ]
+@pytest.mark.parametrize(
+    ("family", "refusal"),
+    [
+        ("called", "You haven't told me."),
+        ("spot", "You haven't told me where."),
+        ("moment", "You haven't told me when."),
+        ("favourite", "I don't know that yet."),
+        ("job", "I don't know that yet."),
+    ],
+)
+def test_a_refusal_fits_what_was_asked(family: str, refusal: str) -> None:
+    attribute = next(attribute for attribute in ATTRIBUTES if attribute.family == family)
+    asked = speaker(1).ask(attribute)
+    assert (asked.assistant, asked.kind) == (f"Your {attribute.phrase}? {refusal}", "unknown")
 
 
-@pytest.mark.parametrize("replies", [JOKES, THANKED, TOO_SMALL])
-def test_what_the_model_says_to_small_talk_takes_turns(replies: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("said", "reply"), [("who wrote this", NOT_KNOWN), ("write a poem", TOO_SMALL), ("can you sing", TOO_SMALL)]
+)
+def test_what_is_not_known_and_what_cannot_be_done_are_refused_in_their_own_words(said: str, reply: str) -> None:
+    (question,) = (topic for topic in TOPICS if topic.name == "question")
+    assert reply_to(said, question) == reply
+
+
+def test_jokes_take_turns() -> None:
     somebody = speaker(1)
-    said = [turn.assistant for turn in (somebody.chat() for _ in range(300)) if turn.assistant in replies]
-    assert len(said) > len(replies)
-    assert said == [replies[index % len(replies)] for index in range(len(said))]
+    told = [turn.assistant for turn in (somebody.chat() for _ in range(300)) if turn.assistant in JOKES]
+    assert len(told) > len(JOKES)
+    assert told == [JOKES[index % len(JOKES)] for index in range(len(told))]
 
 
 def test_asked_for_more_after_a_joke_it_tells_the_next() -> None:

@@ -31,6 +31,14 @@ _CLAUSES = {
     "lives": "where my {k} lives",
     "works": "what my {k} works as",
 }
+NOT_TOLD, NOT_KNOWN = "You haven't told me.", "I don't know that yet."
+_UNKNOWN = {
+    "called": NOT_TOLD,
+    "group": NOT_TOLD,
+    "plain": NOT_TOLD,
+    "spot": "You haven't told me where.",
+    "moment": "You haven't told me when.",
+}
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,10 @@ class Attribute:
 
     def answer(self, value: str) -> str:
         return f"Your {self.phrase} {self.verb} {value}."
+
+    def unknown(self) -> str:
+        """In words that fit its kind."""
+        return f"Your {self.phrase}? {_UNKNOWN.get(self.family, NOT_KNOWN)}"
 
     @property
     def clause(self) -> str:

@@ -1,7 +1,6 @@
 """Dialogues to learn from: somebody tells things, chats, corrects them, and asks about them at any later time."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -42,8 +41,8 @@ class Speaker:
     corrected: list[str] = field(default_factory=list)
     latest: Attribute | None = None
     """What the last turn told, if it told one thing."""
-    said: Counter[str] = field(default_factory=Counter)
-    """How often the model said something about a topic of small talk."""
+    jokes: int = 0
+    """How many were told; they take turns."""
 
     def new_attribute(self) -> Attribute:
         while (attribute := self._any_attribute()).phrase in self.memory.values:
@@ -122,16 +121,16 @@ class Speaker:
         return Turn(self._spoken(wording, ".", keep=(value, old)), self._noted("Updated", attribute), "correct")
 
     def ask(self, attribute: Attribute) -> Turn:
-        return self._answered(self._question(attribute), attribute.phrase)
+        return self._answered(self._question(attribute), self.memory.answer(attribute), attribute.phrase)
 
-    def _answered(self, question: str, phrase: str) -> Turn:
+    def _answered(self, question: str, reply: str, phrase: str) -> Turn:
         kind: Kind = "ask" if phrase in self.memory.answers else "unknown"
-        return Turn(question, self.memory.answer(phrase), kind, phrase)
+        return Turn(question, reply, kind, phrase)
 
     def ask_two(self) -> Turn:
         first, second = (self.memory.attributes[phrase] for phrase in self.rng.sample(list(self.memory.values), 2))
         user = f"{self._question(first)} {self._question(second)}"
-        replies = (self.memory.answer(attribute.phrase) for attribute in (first, second))
+        replies = (self.memory.answer(attribute) for attribute in (first, second))
         return Turn(user, " ".join(replies), "ask", first.phrase)
 
     def sum_up(self) -> Turn:
@@ -144,7 +143,7 @@ class Speaker:
         what = attribute.clause if self.rng.random() < 0.3 else f"my {attribute.phrase}"
         wording = self._worded(requests("forget", self.phrasing)).format(t=self._spelled(what))
         is_known = attribute.phrase in self.memory.values
-        reply = self.memory.forget(attribute) if is_known else self.memory.answer(attribute.phrase)
+        reply = self.memory.forget(attribute) if is_known else self.memory.answer(attribute)
         return Turn(self._requested(wording), reply, "forget", attribute.phrase)
 
     def add_to_list(self, count: int) -> Turn:
@@ -167,28 +166,32 @@ class Speaker:
         return Turn(user, self.memory.take_off_list(self.memory.shopping), "list")
 
     def ask_list(self) -> Turn:
-        return self._answered(self._asked(self._worded(asks("shopping_list", self.phrasing))), SHOPPING_LIST)
+        question = self._asked(self._worded(asks("shopping_list", self.phrasing)))
+        return self._answered(question, self.memory.listed(), SHOPPING_LIST)
 
     def chat(self) -> Turn:
-        user, topic = small_talk.draw(self.rng, self.split, self.phrasing)
+        said, topic = small_talk.draw(self.rng, self.split, self.phrasing)
+        user = said
         if self.slips and self.rng.random() < 0.06:
-            user = rough.typo(user, self.rng)
+            user = rough.typo(said, self.rng)
         elif self.slips and topic.name in ("statement", "question") and self.rng.random() < 0.06:
-            user = rough.unknown_word(user, self.rng, first=2)
-        return self._chatted(user, topic)
+            user = rough.unknown_word(said, self.rng, first=2)
+        reply = self._next_joke() if topic is small_talk.JOKE else small_talk.reply_to(said, topic)
+        return Turn(self._spoken(user, self.rng.choice(topic.marks)), reply, "chat")
 
     def ask_for_joke(self) -> Turn:
-        user = small_talk.about(small_talk.JOKE, self.rng, self.split, self.phrasing)
-        return self._chatted(user, small_talk.JOKE)
+        return self._amused(small_talk.about(small_talk.JOKE, self.rng, self.split, self.phrasing))
 
     def ask_for_more(self) -> Turn:
         """After a joke: `Another one!`"""
-        return self._chatted(self._worded(requests("more_jokes", self.phrasing)), small_talk.JOKE)
+        return self._amused(self._worded(requests("more_jokes", self.phrasing)))
 
-    def _chatted(self, user: str, topic: small_talk.Topic) -> Turn:
-        reply = topic.replies[self.said[topic.name] % len(topic.replies)]
-        self.said[topic.name] += 1
-        return Turn(self._spoken(user, self.rng.choice(topic.marks)), reply, "chat")
+    def _amused(self, user: str) -> Turn:
+        return Turn(self._spoken(user, self.rng.choice(small_talk.JOKE.marks)), self._next_joke(), "chat")
+
+    def _next_joke(self) -> str:
+        self.jokes += 1
+        return small_talk.JOKES[(self.jokes - 1) % len(small_talk.JOKES)]
 
     def _statement(self, attribute: Attribute, value: str = "") -> tuple[str, str]:
         value = self._value(attribute, value)
@@ -286,7 +289,7 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
     while True:
         told = speaker.memory.values
         latest, speaker.latest = speaker.latest, None
-        jokes = speaker.said[small_talk.JOKE.name]
+        jokes = speaker.jokes
         if latest and rng.random() < 0.15:
             yield speaker.amend(latest) if rng.random() < 0.75 else speaker.tell_anew(latest)
         elif joked and rng.random() < 0.3:
@@ -314,7 +317,7 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
             yield speaker.ask_two()
         else:
             yield speaker.ask(speaker.known_attribute())
-        joked = speaker.said[small_talk.JOKE.name] > jokes
+        joked = speaker.jokes > jokes
 
 
 def _telling(speaker: Speaker, rng: Random) -> Turn:

@@ -51,7 +51,6 @@ ROWS |= {
     "told anew": trials.told_anew,
     "forgets": trials.forgets,
     "forgotten": trials.forgotten,
-    "refused again": trials.refused_again,
     "joke": trials.another_joke,
 }
 ROWS |= {f"summary of {facts}": partial(trials.summed_up, facts=facts) for facts in (3, 6)}

@@ -5,12 +5,6 @@ from dataclasses import dataclass, field
 
 from .attributes import Attribute
 
-UNKNOWN = (
-    "Your {phrase}? You haven't told me.",
-    "Your {phrase}? I don't know that yet.",
-    "Your {phrase}? Tell me, and I will remember it.",
-)
-"""They take turns."""
 NOTHING = "You haven't told me anything yet."
 SHOPPING_LIST = "shopping list"
 
@@ -23,7 +17,6 @@ class Memory:
     answers: dict[str, str] = field(default_factory=dict)
     """By phrase, in the order in which they were first told; forgotten ones too."""
     shopping: list[str] = field(default_factory=list)
-    refusals: int = 0
 
     def keep(self, attribute: Attribute, value: str) -> None:
         self.values[attribute.phrase] = value
@@ -48,13 +41,11 @@ class Memory:
         self.answers[SHOPPING_LIST] = f"Y{sentence}"
         return f"y{sentence}"
 
-    def answer(self, phrase: str) -> str:
-        return self.answers[phrase] if phrase in self.answers else self._unknown(phrase)
+    def answer(self, attribute: Attribute) -> str:
+        return self.answers.get(attribute.phrase, attribute.unknown())
 
-    def _unknown(self, phrase: str) -> str:
-        refusal = UNKNOWN[self.refusals % len(UNKNOWN)]
-        self.refusals += 1
-        return refusal.format(phrase=phrase)
+    def listed(self) -> str:
+        return self.answers.get(SHOPPING_LIST, f"Your {SHOPPING_LIST}? You haven't told me.")
 
     def summary(self) -> str:
         return " ".join(self.answers.values()) or NOTHING

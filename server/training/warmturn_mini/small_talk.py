@@ -1,6 +1,5 @@
 """Everything that is neither told nor asked: greetings, thanks, chat, and questions the model is too small for."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -9,12 +8,9 @@ from .values import Split
 
 WELL = "I'm well, thank you."
 WHO = "I'm a very small model. I can remember what you tell me and answer questions about it."
-TOO_SMALL = (
-    "I'm only a very small model, so I can't help with that. I can remember what you tell me.",
-    "That is beyond me. Tell me something about you, and I will remember it.",
-    "I don't know that. I only know what you tell me.",
-)
-THANKED = ("You're welcome!", "Any time!", "With pleasure!")
+TOO_SMALL = "I'm only a very small model, so I can't help with that. I can remember what you tell me."
+NOT_KNOWN = "I don't know that. I only know what you tell me."
+THANKED = "You're welcome!"
 JOKES = (
     "What is brown and sticky? A stick.",
     "Why do bees hum? They forgot the words.",
@@ -29,26 +25,25 @@ ONE_BY_ONE = "I can forget one thing at a time. Which one?"
 @dataclass(frozen=True)
 class Topic:
     name: str
-    replies: Sequence[str]
-    """They take turns within a dialogue."""
+    reply: str
     weight: float
     marks: str = ".!"
     """How what is said may end."""
 
 
 TOPICS = (
-    Topic("greeting", ("Hello! Tell me things, and I will remember them.",), 1.0),
-    Topic("feeling", (WELL,), 0.7, "?"),
+    Topic("greeting", "Hello! Tell me things, and I will remember them.", 1.0),
+    Topic("feeling", WELL, 0.7, "?"),
     Topic("thanks", THANKED, 1.0),
-    Topic("farewell", ("Goodbye! I will remember what you told me.",), 0.6),
-    Topic("right", ("Good!",), 0.4),
-    Topic("praise", ("Thank you!",), 0.6),
-    Topic("wrong", ("I'm sorry. Please tell me again.",), 0.6),
-    Topic("offer", ("Yes, tell me, and I will remember it.",), 0.6, ".?"),
-    Topic("joke", JOKES, 0.7, "?.!"),
-    Topic("forget_all", (ONE_BY_ONE,), 0.25, ".!"),
-    Topic("identity", (WHO,), 1.2, "???."),
-    Topic("statement", ("I see.",), 3.5),
+    Topic("farewell", "Goodbye! I will remember what you told me.", 0.6),
+    Topic("right", "Good!", 0.4),
+    Topic("praise", "Thank you!", 0.6),
+    Topic("wrong", "I'm sorry. Please tell me again.", 0.6),
+    Topic("offer", "Yes, tell me, and I will remember it.", 0.6, ".?"),
+    Topic("joke", JOKES[0], 0.7, "?.!"),
+    Topic("forget_all", ONE_BY_ONE, 0.25, ".!"),
+    Topic("identity", WHO, 1.2, "???."),
+    Topic("statement", "I see.", 3.5),
     Topic("question", TOO_SMALL, 3.0, "???."),
 )
 JOKE = next(topic for topic in TOPICS if topic.name == "joke")
@@ -72,6 +67,12 @@ def draw(rng: Random, split: Split, phrasing: Split) -> tuple[str, Topic]:
     """Something said in passing."""
     (topic,) = rng.choices(TOPICS, _WEIGHTS)
     return about(topic, rng, split, phrasing), topic
+
+
+def reply_to(said: str, topic: Topic) -> str:
+    """What is asked about the world is not known, everything else that is wanted cannot be done."""
+    is_about_world = topic.name == "question" and said.split(" ")[0].lower() in words.INTERROGATIVES
+    return NOT_KNOWN if is_about_world else topic.reply
 
 
 def about(topic: Topic, rng: Random, split: Split, phrasing: Split) -> str:

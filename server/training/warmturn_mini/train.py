@@ -20,9 +20,10 @@ from warmturn_server.bundled import path
 
 from . import network
 from .batches import Batch, Batches, Mix, Rows
-from .recipe import MIXES, RATES, SHAPE, TOKENS, Rates, Shape
+from .recipe import MIXES, RATES, SHAPE, STEP_TOKENS, TOKENS, Rates, Shape
 
-WARM_UP_STEPS = 200
+WARM_UP_SHARE, WARM_UP_STEPS = 0.05, 200
+"""Of the tokens that are planned; as long as nothing is planned, by steps."""
 CLIP = 1.0
 PLANNED_AT = 0.35
 """The share of the time after which the number of tokens is planned; the rate falls only in the last half."""
@@ -55,10 +56,10 @@ def optimizers(model: LlamaForCausalLM, rates: Rates) -> Sequence[torch.optim.Op
 
 def share_of_rate(progress: Progress) -> float:
     """A short warm-up, a plateau, and a straight line to zero over the last half."""
-    warm_up = min(1.0, (progress.step + 1) / WARM_UP_STEPS)
     if not progress.total_tokens:
-        return warm_up
-    return min(warm_up, 2 * max(progress.total_tokens - progress.tokens, 0) / progress.total_tokens)
+        return min(1.0, (progress.step + 1) / WARM_UP_STEPS)
+    warm_up = (progress.tokens + 1) / (WARM_UP_SHARE * progress.total_tokens)
+    return min(1.0, warm_up, 2 * max(progress.total_tokens - progress.tokens, 0) / progress.total_tokens)
 
 
 def loss_of(model: LlamaForCausalLM, body: Body, batch: Batch) -> Tensor:
@@ -233,12 +234,14 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=TOKENS)
     parser.add_argument("--minutes", type=float, default=math.inf, help="instead of --tokens: as many as it can read")
     parser.add_argument("--start-from", type=Path, help="a folder with weights to go on from, instead of fresh ones")
+    parser.add_argument("--step-tokens", type=int, default=STEP_TOKENS)
     parser.add_argument("--rates", type=float, nargs=2, default=RATES, metavar=("MATRICES", "OTHERS"))
     parser.add_argument("--export", type=Path, nargs="?", const=path(), help="write the weights here at the end")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     machine = Machine(arguments.device, arguments.workers, compiled=not arguments.eager)
-    trainer = Trainer(SHAPE, Rates(*arguments.rates), MIXES, arguments.seed, machine, arguments.work_dir)
+    mixes = [mix.with_step_of(arguments.step_tokens) for mix in MIXES]
+    trainer = Trainer(SHAPE, Rates(*arguments.rates), mixes, arguments.seed, machine, arguments.work_dir)
     if arguments.start_from and not trainer.progress.step:
         trainer.start_from(arguments.start_from)
     trainer.run(Plan(arguments.tokens, arguments.minutes * 60))

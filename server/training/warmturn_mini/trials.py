@@ -143,13 +143,6 @@ def forgotten(speaker: Speaker, distance: int) -> Trial:
     return Trial([*turns, speaker.ask(wanted)], "forgotten")
 
 
-def refused_again(speaker: Speaker, distance: int) -> Trial:
-    """The second question about something never told: refused in other words than the first."""
-    turns = [speaker.tell(speaker.new_attribute()), speaker.ask(speaker.new_attribute())]
-    turns += [speaker.chat() for _ in range(distance - 1)]
-    return Trial([*turns, speaker.ask(speaker.new_attribute())], "refused again")
-
-
 def another_joke(speaker: Speaker, distance: int) -> Trial:
     turns = [speaker.ask_for_joke(), *(speaker.chat() for _ in range(distance - 1))]
     return Trial([*turns, speaker.ask_for_more() if distance == 1 else speaker.ask_for_joke()], "joke")
