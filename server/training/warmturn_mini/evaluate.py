@@ -165,6 +165,7 @@ def main() -> None:
     parser.add_argument("--values", choices=("train", "held_out"), default="held_out")
     parser.add_argument("--wordings", choices=("train", "held_out"), default="held_out")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--distances", type=int, nargs="+", default=DISTANCES)
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
@@ -178,6 +179,7 @@ def main() -> None:
         judge.own_history if arguments.own_history else judge.given_history,
         lambda rng: Speaker(rng, arguments.values, arguments.wordings),
         arguments.seed,
+        arguments.distances,
         arguments.samples,
     )
     table.fill(arguments.rows)
@@ -190,14 +192,15 @@ class Table:
     judge: Callable[[Sequence[Trial]], list[bool]]
     speaker: Callable[[Random], Speaker]
     seed: int
+    distances: Sequence[int]
     samples: int
     shares: dict[str, dict[str, float]] = field(default_factory=dict)
     families: dict[str, list[bool]] = field(default_factory=dict)
 
     def fill(self, rows: Sequence[str]) -> None:
-        print("turns back".ljust(16) + "".join(f"{distance:>7}" for distance in DISTANCES))
+        print("turns back".ljust(16) + "".join(f"{distance:>7}" for distance in self.distances))
         for name in rows:
-            self.shares[name] = {str(distance): self._share(name, distance) for distance in DISTANCES}
+            self.shares[name] = {str(distance): self._share(name, distance) for distance in self.distances}
             print(name.ljust(16) + "".join(f"{share:>7.0%}" for share in self.shares[name].values()), flush=True)
         print("\nby kind, all distances")
         for family, share in self.by_kind().items():

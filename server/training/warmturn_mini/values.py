@@ -127,7 +127,7 @@ def city(rng: Random) -> str:
     return f"{first} {rng.choice((rng.choice(words.CITY_SECOND), invented(rng)))}"
 
 
-def one_of(options: Sequence[str]) -> Value:
+def one_of(options: Sequence[str]) -> Single:
     """Mostly a real word of the kind, often an invented one, sometimes an adjective before it."""
 
     def value(rng: Random) -> str:
