@@ -191,10 +191,10 @@ def test_what_is_warmed_comes_from_redis_before_its_turn(start: StartServer, tur
     one, other = start("one"), start("other")
     ask(one, turns, 0)
     known = turns[0].token_ids[:-1]
-    asked = other.prefetch("", known)
+    asked = asyncio.run(asyncio.wait_for(other.prefetch("", known), 30))
     assert asked is not None
-    assert asked.result(30).tokens_by_tier["redis"] == len(known)
-    while (again := other.prefetch("", known)) is None or again.result(30).status != "warm":
+    assert asked.tokens_by_tier["redis"] == len(known)
+    while (again := asyncio.run(asyncio.wait_for(other.prefetch("", known), 30))) is None or again.status != "warm":
         time.sleep(0.01)
     report = ask(other, turns, 1).report
     assert (report.cached_by_tier["ram"], report.cached_by_tier["redis"]) == (len(known), 0)

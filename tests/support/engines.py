@@ -47,7 +47,8 @@ def greedy(
 
 async def collect(engine: Engine, request: GenerationRequest) -> Generated:
     """Submit and read to the end, as the chat layer does."""
-    deltas: list[TokenDelta] = [delta async for delta in engine.submit(request)]
+    generation = engine.submit(request)
+    deltas: list[TokenDelta] = [delta async for delta in generation]
     finish = deltas[-1].finish
     assert finish is not None
     return Generated(
@@ -56,7 +57,7 @@ async def collect(engine: Engine, request: GenerationRequest) -> Generated:
         finish.reason,
         finish.report,
         tuple(logprob for delta in deltas for logprob in delta.logprobs),
-        await asyncio.wrap_future(finish.lookback) if finish.lookback else None,
+        await generation.lookback(),
     )
 
 

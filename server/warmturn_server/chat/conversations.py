@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..engine_api import Located
 from ..engine_api.engine import TurnEngine
 from .context import ContextReader, conversation_not_found, find_conversation, find_item
 from .model import (
@@ -123,11 +121,14 @@ class Conversations:
         token_ids = await asyncio.to_thread(self._reader.computed_ids, tenant, conversation_id)
         if not token_ids:
             return Warming("nothing_saved", 0, {})
-        warming = self._engine.prefetch(tenant, token_ids)
-        if warming is None:
+        asked = asyncio.ensure_future(self._engine.prefetch(tenant, token_ids))
+        try:
+            located = await asyncio.wait_for(asyncio.shield(asked), _LOOK_SECONDS)
+        except TimeoutError:
+            return Warming("started", len(token_ids))
+        if located is None:
             return Warming("skipped", len(token_ids))
-        held = await _soon(asyncio.wrap_future(warming))
-        return Warming(held.status if held else "started", len(token_ids), held.tokens_by_tier if held else None)
+        return Warming(located.status, len(token_ids), located.tokens_by_tier)
 
     async def forget(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
         """Saved state of what was deleted goes too, and soon at the other servers."""
@@ -179,12 +180,6 @@ class Conversations:
         )
         self._store.create(fork)
         return fork
-
-
-async def _soon(held: asyncio.Future[Located]) -> Located | None:
-    with suppress(TimeoutError):
-        return await asyncio.wait_for(asyncio.shield(held), _LOOK_SECONDS)
-    return None
 
 
 def _added(conversation: Conversation, items: Sequence[Item], parent: Turn | None = None) -> Append:

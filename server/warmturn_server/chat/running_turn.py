@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
 
-from ..engine_api import Finish, Lookback, TokenDelta
+from ..engine_api import Finish, TokenDelta
 from ..engine_api.engine import Generating
 from .context import TurnContext
 from .lookback.view import Json, Tokens, lookback_object
@@ -47,7 +46,6 @@ class RunningTurn:
         self._text = ""
         self._result: Turn | None = None
         self._committing: asyncio.Task[None] | None = None
-        self._looking: Future[Lookback | None] | None = None
         self._closed = False
 
     @property
@@ -68,13 +66,12 @@ class RunningTurn:
         turn = self._turn(finish)
         if finish.reason != "cancelled":
             await self._commit_turn(turn)
-        self._looking = finish.lookback
         self._result = turn
 
     async def lookback(self, tokenizer: TextTokenizer) -> Json | None:
         """What the reply looked at, once it is in the log; None where that was not asked for or cannot be told."""
         outline, transcript = self._context.outline, self._context.transcript
-        looked = await asyncio.wrap_future(self._looking) if self._looking else None
+        looked = await self._generation.lookback() if outline else None
         if looked is None or outline is None:
             return None
         prompt = Tokens.of(transcript.token_ids, self._context.text, transcript.ends)

@@ -86,7 +86,7 @@ class ChatService:
                 rewrite=context.rewrite,
                 continues=context.continues,
                 lookback=context.outline.request() if context.outline else None,
-                arrived=arrived,
+                waited_seconds=time.perf_counter() - arrived,
             )
         )
         turn_id = new_turn_id()

@@ -7,7 +7,9 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable
 
+from ..engine_api.lookback import Lookback
 from ..engine_api.report import TokenDelta
+from .sequence import Sequence
 
 Said = TokenDelta | BaseException
 _Queue = asyncio.Queue[Said]
@@ -42,10 +44,11 @@ class Generation:
         self._outbox = outbox
         self._deltas: _Queue = asyncio.Queue()
         self._ended = False
+        self._sequence: Sequence | None = None
         self._on_cancel: Callable[[], None] = lambda: None
 
-    def on_cancel(self, call: Callable[[], None]) -> None:
-        self._on_cancel = call
+    def follow(self, sequence: Sequence, on_cancel: Callable[[], None]) -> None:
+        self._sequence, self._on_cancel = sequence, on_cancel
 
     def push(self, said: Said) -> None:
         """From the engine's thread; arrives when the courier next delivers."""
@@ -54,6 +57,11 @@ class Generation:
     def cancel(self) -> None:
         """Stop at the next step; the iterator then ends with the reason "cancelled". Harmless when over."""
         self._on_cancel()
+
+    async def lookback(self) -> Lookback | None:
+        """What the output looked at, once all is said; None where that was not asked for or cannot be told."""
+        made = self._sequence.lookback if self._sequence else None
+        return await asyncio.wrap_future(made) if made else None
 
     def __aiter__(self) -> Generation:
         return self

@@ -8,7 +8,6 @@ import queue
 import threading
 from collections.abc import Callable
 from collections.abc import Sequence as Ids
-from concurrent.futures import Future
 from functools import partial
 
 from tokenizers import Tokenizer
@@ -110,13 +109,13 @@ class Engine:
         """
         generation = Generation(asyncio.get_running_loop(), self._outbox)
         sequence = self._accept(request, generation.push)
-        generation.on_cancel(partial(self._inbox.put, partial(self._loop.cancel, sequence)))
+        generation.follow(sequence, partial(self._inbox.put, partial(self._loop.cancel, sequence)))
         return generation
 
     def generate(self, request: GenerationRequest) -> Generated:
         """Run a turn to its end; for callers without an event loop."""
         deltas: queue.SimpleQueue[TokenDelta | BaseException] = queue.SimpleQueue()
-        self._accept(request, deltas.put)
+        sequence = self._accept(request, deltas.put)
         text, token_ids, logprobs = "", list[int](), list[TokenLogprobs]()
         while True:
             delta = deltas.get()
@@ -127,7 +126,7 @@ class Engine:
             logprobs += delta.logprobs
             if delta.finish is not None:
                 finish = delta.finish
-                lookback = finish.lookback.result() if finish.lookback else None
+                lookback = sequence.lookback.result() if sequence.lookback else None
                 return Generated(tuple(token_ids), text, finish.reason, finish.report, tuple(logprobs), lookback)
 
     def forget(self, tenant: str, token_ids: Ids[int], keep_tokens: int = 0) -> None:
@@ -141,12 +140,16 @@ class Engine:
         if not done.wait(_FORGETTING_SECONDS):
             _log.warning("state of %d tokens was not removed within %.0f s", len(token_ids), _FORGETTING_SECONDS)
 
-    def prefetch(self, tenant: str, token_ids: Ids[int]) -> Future[Located] | None:
-        """Bring the saved state of these tokens nearer, in the background; returns at once.
+    async def prefetch(self, tenant: str, token_ids: Ids[int]) -> Located | None:
+        """Bring the saved state of these tokens here, in the background; waits no longer than to say where it was.
 
-        The future tells where it was; None when too much is being brought already.
+        None when too much is being brought already.
         """
-        return self._prefetcher.prefetch(tenant, token_ids)
+        asked = self._prefetcher.prefetch(tenant, token_ids)
+        if asked is None:
+            return None
+        located: asyncio.Future[Located] = asyncio.wrap_future(asked)
+        return await located
 
     def evict_idle(self) -> None:
         """Drop every idle buffer; what was saved of them stays in the tiers."""

@@ -282,8 +282,8 @@ class EngineLoop:
         report = sequence.report(self._cost_model, control)
         if not sequence.request.recomputes_reply:
             self._count(sequence, report, reason)
-        lookback = self._lookbacks.begin(sequence) if reason != "cancelled" else None
-        sequence.sink(TokenDelta(delta.text, delta.token_ids, delta.logprobs, Finish(reason, report, lookback)))
+        sequence.lookback = self._lookbacks.begin(sequence) if reason != "cancelled" else None
+        sequence.sink(TokenDelta(delta.text, delta.token_ids, delta.logprobs, Finish(reason, report)))
         self._scheduler.remove(sequence)
         if sequence.buffer is not None:
             self._admission.release(sequence)

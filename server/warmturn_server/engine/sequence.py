@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from ..engine_api.lookback import Lookback
 from ..engine_api.report import (
     ControlMode,
     ControlReport,
@@ -79,7 +81,9 @@ class Sequence:
         self.restoring = False
         self.cancelled = False
         self.control: Control | None = None
-        self.timeline = Timeline(request.arrived)
+        self.timeline = Timeline(now() - request.waited_seconds)
+        self.lookback: Future[Lookback | None] | None = None
+        """Being made, when the sequence is over and if it was asked for."""
         self.last_scheduled = 0.0
         self._detokenizer = detokenizer
         self._eos_token_ids = eos_token_ids

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import Future
 from typing import Protocol
 
+from .lookback import Lookback
 from .report import Located, TokenDelta
 from .request import GenerationRequest
 
@@ -16,6 +16,9 @@ class Generating(Protocol):
     def __aiter__(self) -> AsyncIterator[TokenDelta]: ...
 
     def cancel(self) -> None: ...
+
+    async def lookback(self) -> Lookback | None:
+        """What its output looked at, once it is over; None where that was not asked for or cannot be told."""
 
 
 class TurnEngine(Protocol):
@@ -29,6 +32,7 @@ class TurnEngine(Protocol):
 
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None: ...
 
-    def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Future[Located] | None: ...
+    async def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Located | None:
+        """Begin to bring saved state here; what the tiers hold of it, None where too much is asked for already."""
 
     def stats(self) -> dict[str, object]: ...

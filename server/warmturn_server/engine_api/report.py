@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -103,11 +102,10 @@ class TokenLogprobs:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Why a generation ended, and its account. `lookback` is still being made, if it was asked for."""
+    """Why a generation ended, and its account."""
 
     reason: FinishReason
     report: TurnReport
-    lookback: Future[Lookback | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

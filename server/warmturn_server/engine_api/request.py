@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from .lookback import LookbackRequest
@@ -84,8 +83,8 @@ class GenerationRequest:
     `tenant` separates saved state and is derived on the server. `known_tokens` is how many leading tokens an earlier
     turn had computed, `rewrite` where the template changed this conversation's history; `continues`: an earlier turn of
     this very conversation was had, here or on another server. They explain misses, and tell whether the turn came to a
-    server that holds it. `lookback` asks what the output looked at. `arrived` is on the clock of
-    `time.perf_counter`.
+    server that holds it. `lookback` asks what the output looked at. `waited_seconds`: how long
+    ago the turn was asked for when it is handed over.
     """
 
     token_ids: tuple[int, ...]
@@ -96,7 +95,7 @@ class GenerationRequest:
     rewrite: Rewrite | None = None
     continues: bool = False
     lookback: LookbackRequest | None = None
-    arrived: float = field(default_factory=time.perf_counter)
+    waited_seconds: float = 0.0
 
     @property
     def recomputes_reply(self) -> bool:

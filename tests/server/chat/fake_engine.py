@@ -55,6 +55,9 @@ class FakeGeneration:
         self.cancelled = True
         self._gate.set()
 
+    async def lookback(self) -> None:
+        return None
+
 
 class FakeEngine:
     model_name = "fake"
@@ -86,10 +89,13 @@ class FakeEngine:
         del tenant, keep_tokens
         self.forgotten.append(tuple(token_ids))
 
-    def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Future[Located] | None:
+    async def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Located | None:
         del tenant
         self.warmed.append(tuple(token_ids))
-        return self.warming
+        if self.warming is None:
+            return None
+        located: asyncio.Future[Located] = asyncio.wrap_future(self.warming)
+        return await located
 
     def stats(self) -> dict[str, object]:
         return {}

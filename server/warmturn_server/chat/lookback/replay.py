@@ -58,12 +58,11 @@ class LookingBack:
     async def _replay(self, request: GenerationRequest) -> Lookback | None:
         generation = self._engine.submit(request)
         try:
-            async for delta in generation:
-                if delta.finish and delta.finish.lookback:
-                    return await asyncio.wrap_future(delta.finish.lookback)
+            async for _ in generation:
+                pass
+            return await generation.lookback()
         finally:
             generation.cancel()
-        return None
 
     def _past(self, turn: Turn) -> _Past | None:
         record = self._finder.of_turn(turn.tenant, turn.id).record

@@ -14,8 +14,9 @@ from tests.support.engines import collect, greedy, running_engine
 from tests.support.models import TinyModels
 from tests.support.reference import Reference, random_ids
 from tests.support.state import contents
+from tests.support.waiting import wait_until
 
-from warmturn_server.engine import Engine
+from warmturn_server.engine import Engine, Generation
 from warmturn_server.engine.kv_pool import IdleBuffer
 from warmturn_server.engine.lookback import weights as weighing
 from warmturn_server.engine.lookback import worker as beside
@@ -55,20 +56,21 @@ def shares(lookback: Lookback) -> list[float]:
     return [share for row in tables for share in row]
 
 
-async def last_delta(engine: Engine, request: GenerationRequest) -> TokenDelta:
-    return [delta async for delta in engine.submit(request)][-1]
+async def finished(engine: Engine, request: GenerationRequest) -> Generation:
+    generation = engine.submit(request)
+    assert [delta async for delta in generation][-1].finish
+    return generation
 
 
 def test_others_do_not_wait_for_a_look_back(engine: Engine, held: threading.Event) -> None:
     async def scenario() -> Lookback | None:
-        finish = (await last_delta(engine, looking())).finish
-        assert finish and finish.lookback
+        asked = asyncio.create_task((await finished(engine, looking())).lookback())
         others = [greedy(random_ids(random.Random(number), 20), 5) for number in range(3)]
         replies = await asyncio.gather(*(collect(engine, other) for other in others))
         assert [len(reply.token_ids) for reply in replies] == [5, 5, 5]
-        assert not finish.lookback.done()
+        assert not asked.done()
         held.set()
-        return await asyncio.wrap_future(finish.lookback)
+        return await asked
 
     assert asyncio.run(asyncio.wait_for(scenario(), SECONDS)) is not None
 
@@ -79,7 +81,8 @@ def test_the_conversation_goes_on_before_it_is_made(
     """In the very same buffer: what the look-back reads of it does not change any more."""
 
     async def scenario() -> tuple[Generated, Lookback | None]:
-        deltas = [delta async for delta in engine.submit(looking())]
+        generation = engine.submit(looking())
+        deltas = [delta async for delta in generation]
         output = tuple(token for delta in deltas for token in delta.token_ids)
         history = PROMPT + output
         for _ in range(3):
@@ -88,8 +91,8 @@ def test_the_conversation_goes_on_before_it_is_made(
             history += (50, 51, *more.token_ids)
         held.set()
         finish = deltas[-1].finish
-        assert finish and finish.lookback
-        return Generated(output, "", "length", finish.report), await asyncio.wrap_future(finish.lookback)
+        assert finish
+        return Generated(output, "", "length", finish.report), await generation.lookback()
 
     said, lookback = asyncio.run(asyncio.wait_for(scenario(), SECONDS))
     assert lookback is not None
@@ -108,27 +111,42 @@ def test_one_that_fails_takes_no_answer_with_it(engine: Engine, monkeypatch: pyt
 
 def test_no_more_wait_than_memory_is_meant_for(engine: Engine, held: threading.Event) -> None:
     async def scenario() -> list[bool]:
-        finishes = [(await last_delta(engine, looking(tokens=1))).finish for _ in range(beside.MAX_WAITING + 3)]
+        turns = [await finished(engine, looking(tokens=1)) for _ in range(beside.MAX_WAITING + 3)]
         held.set()
-        made = [finish.lookback for finish in finishes if finish]
-        for one in made:
-            assert one is None or await asyncio.wrap_future(one) is not None
-        return [one is not None for one in made]
+        return [await turn.lookback() is not None for turn in turns]
 
     taken = asyncio.run(asyncio.wait_for(scenario(), SECONDS))
     assert taken == [True] * beside.MAX_WAITING + [False] * 3
     assert engine.generate(looking()).lookback is not None
 
 
+def test_those_that_nobody_asks_for_take_no_places(engine: Engine) -> None:
+    async def scenario() -> None:
+        for _ in range(beside.MAX_WAITING + 3):
+            await finished(engine, looking(tokens=1))
+
+    asyncio.run(asyncio.wait_for(scenario(), SECONDS))
+    wait_until(lambda: engine.generate(looking(tokens=1)).lookback, "their places are taken for ever")
+
+
+def test_it_may_be_asked_for_again(engine: Engine) -> None:
+    async def scenario() -> list[Lookback | None]:
+        generation = await finished(engine, looking())
+        return [await generation.lookback() for _ in range(2)]
+
+    first, second = asyncio.run(asyncio.wait_for(scenario(), SECONDS))
+    assert first is not None and first is second
+
+
 def test_who_cancels_gets_none(engine: Engine) -> None:
-    async def scenario() -> TokenDelta:
+    async def scenario() -> tuple[TokenDelta, Lookback | None]:
         generation = engine.submit(looking(tokens=500))
         await anext(generation)
         generation.cancel()
-        return [delta async for delta in generation][-1]
+        return [delta async for delta in generation][-1], await generation.lookback()
 
-    finish = asyncio.run(asyncio.wait_for(scenario(), SECONDS)).finish
-    assert finish and (finish.reason, finish.lookback) == ("cancelled", None)
+    delta, lookback = asyncio.run(asyncio.wait_for(scenario(), SECONDS))
+    assert delta.finish and (delta.finish.reason, lookback) == ("cancelled", None)
 
 
 def replay_of(said: Generated) -> GenerationRequest:
