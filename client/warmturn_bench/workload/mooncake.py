@@ -69,7 +69,7 @@ def mooncake_conversations(path: Path, found: Sequence[tuple[int, dict[str, Any]
     by_blocks: dict[tuple[int, ...], list[_Chain]] = {}
     for line, entry in found:
         request = _request(path, line, entry)
-        chain = _goes_on(by_blocks, request)
+        chain = _continued(by_blocks, request)
         if chain is None:
             chains.append(chain := _Chain(request))
             chain.turns.append(request.turn_from(0))
@@ -81,7 +81,7 @@ def mooncake_conversations(path: Path, found: Sequence[tuple[int, dict[str, Any]
     return [TracedConversation(tuple(chain.turns)) for chain in chains]
 
 
-def _goes_on(by_blocks: dict[tuple[int, ...], list[_Chain]], request: _Request) -> _Chain | None:
+def _continued(by_blocks: dict[tuple[int, ...], list[_Chain]], request: _Request) -> _Chain | None:
     """The conversation that shares the most blocks; it is taken from the list, for it goes on only once."""
     for length in range(len(request.whole_blocks), 0, -1):
         waiting = by_blocks.get(request.whole_blocks[:length], [])
