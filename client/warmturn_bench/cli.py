@@ -19,7 +19,7 @@ from warmturn_bench.options import LoadOptions, Options, ServerOptions, Workload
 from warmturn_bench.report import folder
 from warmturn_bench.result import BenchResult
 from warmturn_bench.run import Bench
-from warmturn_bench.table import show
+from warmturn_bench.summary import show
 from warmturn_bench.view import View
 from warmturn_bench.workload.scenario import ScenarioName
 

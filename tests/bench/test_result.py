@@ -13,7 +13,7 @@ from warmturn_bench.report.tables import headline
 from warmturn_bench.result import BenchResult, compare_answers
 from warmturn_bench.sample import Recording, Sample
 from warmturn_bench.stats import mode_figures
-from warmturn_bench.table import show
+from warmturn_bench.summary import show
 
 
 def shown(found: BenchResult) -> str:

@@ -5,7 +5,7 @@ from html import escape
 
 from warmturn_bench.result import BenchResult
 from warmturn_bench.stats import LEAST_CONVERSATIONS
-from warmturn_bench.table import findings
+from warmturn_bench.summary import findings
 
 
 def method(result: BenchResult) -> str:

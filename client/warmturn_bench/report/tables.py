@@ -6,7 +6,7 @@ from html import escape
 from warmturn.format import milliseconds, times
 from warmturn_bench.result import BenchResult
 from warmturn_bench.stats import ModeFigures, percentile
-from warmturn_bench.table import rows
+from warmturn_bench.summary import rows
 
 _CLEARLY = 1.05
 """A difference below this is called none."""
