@@ -52,6 +52,16 @@ class Settings(BaseSettings):
     def url_of_log(self) -> SecretStr | None:
         return self.log_redis or self.redis
 
+    @property
+    def redis_secret_bytes(self) -> bytes:
+        """Empty without a secret."""
+        return self.redis_secret.get_secret_value().encode() if self.redis_secret else b""
+
+    @property
+    def lossless(self) -> bool:
+        """Whether what comes back from the tiers is what was saved, to the last bit."""
+        return not (self.redis and self.kv_codec == "int8")
+
     @model_validator(mode="after")
     def _a_shared_log_has_an_address(self) -> Self:
         if self.log == "redis" and self.url_of_log is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ import transformers
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from ...errors import ModelRefused, StartRefused
 from ...kvcache import LayerShape
@@ -86,7 +85,9 @@ def load_model(model: str, *, device: str, dtype: str, max_context: int | None, 
 
 
 def _from_pretrained(folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[str, set[str]]]:
-    """The model, and what transformers noted while loading it."""
+    """The model, and what transformers noted while loading it, instead of printing it."""
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return AutoModelForCausalLM.from_pretrained(  # type: ignore[return-value]
         folder, dtype=dtype, attn_implementation="eager", output_loading_info=True
     )
@@ -128,23 +129,6 @@ def _device(device: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise StartRefused(f"device {device} is not usable here: {first_line(error)}") from error
     return chosen
-
-
-def hash_config(model: PreTrainedModel) -> tuple[str, str]:
-    """Hashes of the configuration in force, and of its rope part alone."""
-    config = model.config.to_dict()
-    text = model.config.get_text_config(decoder=True)
-    for volatile in ("_name_or_path", "transformers_version", "_attn_implementation"):
-        config.pop(volatile, None)
-    return _hash_json(config), _hash_json(getattr(text, "rope_parameters", None))
-
-
-def runtime_name(device: torch.device) -> str:
-    return f"torch {torch.__version__}, transformers {transformers.__version__}, {device.type}"
-
-
-def _hash_json(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _probe(model: PreTrainedModel, device: torch.device) -> list[_Call]:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ...errors import StartRefused
 from ..fingerprint import FingerprintDigest
 from ..keys import BlockKey
 from .lru import LRUIndex
@@ -132,6 +133,14 @@ class DiskTier:
                 self.has_foreign_blocks |= path.parent.parent != self._folder
                 self._paths[key] = path
                 self._drop(self._index.add(key, found.st_size))
+
+
+def open_disk_tier(data_dir: Path, fingerprint: FingerprintDigest, budget_bytes: int) -> DiskTier:
+    """The one in a server's data folder. Raises `StartRefused` with what to do."""
+    try:
+        return DiskTier(data_dir / "kv", fingerprint, budget_bytes)
+    except TierUnavailable as error:
+        raise StartRefused(f"cannot use {data_dir} for saved state: {error}; set --data-dir") from error
 
 
 def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
