@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 from safetensors.torch import load_file, save_file
 from tests.support.launch import Launch, forked
@@ -21,6 +22,9 @@ MAX_WORKERS = 4
 
 # Run in the background of a script, tests inherit that Ctrl-C is ignored, and so would the programs they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Models are tiny here: helpers take longer to wake than to compute, and burn what other tests need while they wait.
+torch.set_num_threads(1)
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("warmturn", deadline=None)

@@ -5,11 +5,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 from tests.deploy.conftest import DEPLOY, Yaml
 from tests.support.balancer import Balancer
+from tests.support.http import local_get
 from tests.support.programs import program
 from tests.support.promql import complaints, exposed
 from tests.support.server import ServerProcess
@@ -25,7 +25,7 @@ def figures(shared_server: ServerProcess, tmp_path_factory: pytest.TempPathFacto
     with Balancer(servers, tmp_path_factory.mktemp("balancer")) as balancer, balancer.client() as client:
         Talk.begin(client).say("who?")
         assert client.get("/v1/conversations/conv_none").status_code == 404
-        yield httpx.get(f"{shared_server.base_url}/metrics").text + balancer.figures()
+        yield local_get(f"{shared_server.base_url}/metrics").text + balancer.figures()
 
 
 def test_every_metric_label_and_value_is_exported(expressions: Expressions, figures: str) -> None:

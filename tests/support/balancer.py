@@ -10,6 +10,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 import httpx
+from tests.support.http import local_client, local_get
 from tests.support.programs import program
 from tests.support.redis_server import free_port
 
@@ -34,16 +35,16 @@ class Balancer:
         }
 
     def client(self, timeout_seconds: float = 60) -> httpx.Client:
-        return httpx.Client(base_url=self.base_url, timeout=timeout_seconds, trust_env=False)
+        return local_client(self.base_url, timeout_seconds)
 
     def figures(self) -> str:
-        return httpx.get(f"{self.figures_url}/metrics", trust_env=False).text
+        return local_get(f"{self.figures_url}/metrics").text
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{self.base_url}/ready", trust_env=False).status_code == 200:
+                if local_get(f"{self.base_url}/ready").status_code == 200:
                     return
             except httpx.TransportError:
                 pass

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import yaml
+from tests.support.http import local_get
 from tests.support.programs import program
 from tests.support.redis_server import free_port
 
@@ -36,7 +37,7 @@ class Prometheus:
     def ask(self, expression: str) -> list[dict[str, Any]]:
         """The series that the expression gives now; fails where Prometheus does not accept it."""
         url = f"http://{self._listen}/api/v1/query"
-        answer = httpx.get(url, params={"query": expression}, trust_env=False, timeout=30).json()
+        answer = local_get(url, query=expression).json()
         assert answer["status"] == "success", f"{expression}: {answer}"
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found

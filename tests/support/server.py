@@ -11,6 +11,7 @@ from typing import Self
 
 import httpx
 from tests.support.device import DEVICE
+from tests.support.http import local_client
 from tests.support.launch import IMPORTED_WITH, Launch, Process, forked
 
 _READY = re.compile(r"Warmturn ready on (http://\S+)")
@@ -101,7 +102,7 @@ class ServerProcess:
             raise AssertionError(f"the server did not end within {timeout_seconds} s:\n{self.stderr()}") from None
 
     def client(self, timeout_seconds: float = 60) -> httpx.Client:
-        return httpx.Client(base_url=self.base_url, timeout=timeout_seconds, trust_env=False)
+        return local_client(self.base_url, timeout_seconds)
 
     def stdout(self) -> str:
         return self._stdout.read_text(errors="replace") if self._stdout.exists() else ""
