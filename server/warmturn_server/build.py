@@ -22,7 +22,17 @@ from .engine.model.device import refuse_more_than_fits
 from .engine.model.fingerprint import fingerprint_of
 from .engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
 from .engine_api import ControlMode
-from .kvcache import BlockCodec, Envelope, FingerprintDigest, GuardedTier, Prefetcher, PrefixCache, RamTier, Saver
+from .kvcache import (
+    BlockCodec,
+    Envelope,
+    FingerprintDigest,
+    GuardedTier,
+    Prefetcher,
+    PrefixCache,
+    RamTier,
+    RestorePolicy,
+    Saver,
+)
 from .kvcache.tiers.disk import open_disk_tier
 from .kvcache.tiers.redis.open import compressions_of, open_redis_tier
 from .metrics import Metrics
@@ -144,4 +154,5 @@ def _prefix_cache(
             wait_seconds=wait_seconds,
         )
         tiers.append(redis)
-    return PrefixCache(codec, settings.block_size, tiers, foreign_blocks=foreign, wait_seconds=wait_seconds)
+    policy = RestorePolicy(runner.layout, [tier.name for tier in tiers], wait_seconds)
+    return PrefixCache(codec, settings.block_size, tiers, policy, foreign_blocks=foreign)

@@ -22,7 +22,7 @@ from warmturn_mini.data import Turn
 from warmturn_server.build import build_engine
 from warmturn_server.engine import Engine
 from warmturn_server.engine_api import ReuseMode
-from warmturn_server.kvcache import PrefixCache
+from warmturn_server.kvcache import RestorePolicy
 from warmturn_server.settings import Settings
 
 COUNTED = ("turns", "tokens", "tokens from redis", "turns that differ", "recalls", "right exactly", "right in int8")
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dialogues", type=int, default=20)
     dialogues = parser.parse_args().dialogues
-    PrefixCache.restore_seconds = lambda *_: 0.0  # type: ignore[method-assign]  # the question is not what is faster
+    RestorePolicy.restore_seconds = lambda *_: 0.0  # type: ignore[method-assign]  # the question is not what is faster
     figures = {dtype: compare(dtype, dialogues) for dtype in ("float32", "bfloat16")}
     print_counts(figures, COUNTED)
     print(json.dumps(figures))

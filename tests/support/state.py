@@ -25,6 +25,7 @@ from warmturn_server.kvcache import (
     PrefixCache,
     RamTier,
     RedisTier,
+    RestorePolicy,
     Tier,
     Zstd,
 )
@@ -117,7 +118,8 @@ def cache_over(*tiers: Tier, digest: FingerprintDigest = DIGEST, tally: Tally | 
     tally = tally or Tally()
     foreign = any(isinstance(tier, DiskTier) and tier.has_foreign_blocks for tier in tiers)
     guarded = [GuardedTier(tier, tally) for tier in tiers]
-    return PrefixCache(codec_of(digest), BLOCK_SIZE, guarded, foreign_blocks=foreign)
+    policy = RestorePolicy(LAYOUT, [tier.name for tier in tiers])
+    return PrefixCache(codec_of(digest), BLOCK_SIZE, guarded, policy, foreign_blocks=foreign)
 
 
 def ram(budget_bytes: int = 2**20) -> RamTier:

@@ -124,7 +124,7 @@ class Admission:
             sequence.control = None
             return
         rest = self._cost_model.seconds(prompt - foregone, foregone)
-        restore = self._cache.restore_seconds(match.beyond(source.num_tokens))
+        restore = self._cache.policy.restore_seconds(match.beyond(source.num_tokens))
         control.reuse_seconds = None if rest is None else restore + rest
         control.recompute_seconds = self._cost_model.seconds(prompt)
 
@@ -160,8 +160,10 @@ class Admission:
         beyond = match.beyond(have)
         if beyond.num_tokens <= have:
             return PrefixMatch()
-        if passed := self._cache.passed_over(beyond, have, self._cost_model.seconds):
-            sequence.prefix.block_miss, sequence.prefix.restore_seconds = passed.block_miss, passed.expected_seconds
+        verdict = self._cache.policy.worth_it(beyond, have, self._cost_model.seconds)
+        if verdict.refusal:
+            self._cache.policy.passed_over(beyond)
+            sequence.prefix.block_miss, sequence.prefix.restore_seconds = verdict.refusal, verdict.expected_seconds
             return PrefixMatch()
         return beyond
 
@@ -175,7 +177,7 @@ class Admission:
         if covered >= most or (block_miss and block_miss.reason is MissReason.RECOMPUTE_FASTER):
             return None
         if covered < min(request.known_tokens, most) or (not request.known_tokens and self._slow(covered, most)):
-            return self._cache.deadline(sequence.kv.length, self._cost_model.seconds)
+            return self._cache.policy.deadline(sequence.kv.length, self._cost_model.seconds)
         return None
 
     def _slow(self, covered: int, most: int) -> bool:

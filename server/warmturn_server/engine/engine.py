@@ -198,7 +198,7 @@ class Engine:
                 "budget_bytes": tier.budget_bytes,
                 "blocks": tier.num_blocks,
                 "available": tier.available,
-                "bytes_per_second": self._cache.bandwidth[tier.name].bytes_per_second,
+                "bytes_per_second": self._cache.policy.bandwidth[tier.name].bytes_per_second,
                 **tier.facts,
             }
         return {

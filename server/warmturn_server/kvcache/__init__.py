@@ -1,5 +1,6 @@
 """Saved K and V: their names, their bytes, the places they are kept, and how they come back."""
 
+from .bandwidth import Bandwidth
 from .buffer import KVBuffer, KVSnapshot, round_up
 from .codec import BlockCodec, CorruptBlock, ForeignBlock
 from .fingerprint import Fingerprint, FingerprintDigest
@@ -9,7 +10,7 @@ from .match import PrefixMatch, Restored
 from .miss import BlockMiss
 from .prefetcher import Prefetcher
 from .prefix_cache import PrefixCache
-from .restore_policy import Bandwidth
+from .restore_policy import Deadline, PrefillSeconds, RestorePolicy, RestoreVerdict
 from .saver import Saver
 from .state import SequenceState, StateLayout, StateSnapshot
 from .tiers.disk import DiskTier
@@ -19,7 +20,7 @@ from .tiers.redis.compression import Compression, Plain, Zstd
 from .tiers.redis.envelope import Envelope
 from .tiers.redis.int8 import Int8
 from .tiers.redis.tier import RedisTier
-from .tiers.remote import Deadline, PrefillSeconds, RemoteTier
+from .tiers.remote import RemoteTier
 from .tiers.tier import Block, Tier, TierFull, TierUnavailable
 
 __all__ = [
@@ -51,6 +52,8 @@ __all__ = [
     "RamTier",
     "RedisTier",
     "RemoteTier",
+    "RestorePolicy",
+    "RestoreVerdict",
     "Restored",
     "Saver",
     "SequenceState",

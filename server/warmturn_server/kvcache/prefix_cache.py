@@ -17,15 +17,11 @@ from .match import Holders, PrefixMatch, Restored, find_prefix
 from .miss import BlockMiss
 from .quarantine import Quarantine
 from .reader import BlockReader, Piece
-from .restore_policy import Bandwidth
+from .restore_policy import Deadline, RestorePolicy
 from .state import SequenceState, StateSnapshot
 from .tiers.guard import GuardedTier
-from .tiers.remote import Deadline, DeadlineExceeded, PrefillSeconds, RemoteTier
+from .tiers.remote import DeadlineExceeded, RemoteTier
 from .tiers.tier import Block
-
-WAIT_SECONDS = 0.075
-"""How much later than by recomputing a turn may be answered because a tier over the network lets it wait."""
-_LOOKUP_SHARE = 2 / 3
 
 
 class PrefixCache:
@@ -39,19 +35,18 @@ class PrefixCache:
         codec: BlockCodec,
         block_size: int,
         tiers: Sequence[GuardedTier],
+        policy: RestorePolicy,
         *,
         foreign_blocks: bool = False,
-        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self.fingerprint: FingerprintDigest = codec.fingerprint
         self.block_size = block_size
         self.tiers = tuple(tiers)
         self.local = tuple(tier for tier in tiers if tier.medium != "network")
         self.remote = tuple(tier for tier in tiers if tier.medium == "network")
-        self.bandwidth = {tier.name: Bandwidth() for tier in tiers}
+        self.policy = policy
         self._codec = codec
         self._foreign_blocks = foreign_blocks
-        self._wait_seconds = wait_seconds
         self._remote = {tier.name: RemoteTier(tier) for tier in self.remote}
         self._reader = BlockReader(codec, block_size, self._remote)
         self._moving = threading.Lock()
@@ -76,30 +71,6 @@ class PrefixCache:
 
         return self._find(tenant, token_ids, holders)
 
-    def deadline(self, num_tokens: int, compute_seconds: PrefillSeconds) -> Deadline:
-        """How long a turn that has `num_tokens` now may wait for more; the clock runs."""
-        return Deadline(num_tokens, self._wait_seconds, _LOOKUP_SHARE * self._wait_seconds, compute_seconds)
-
-    def restore_seconds(self, match: PrefixMatch) -> float:
-        """How long bringing the match back is expected to take."""
-        tokens, bytes_for = match.tokens_by_tier, self._codec.layout.bytes_for
-        return sum(self.bandwidth[name].seconds(bytes_for(count)) for name, count in tokens.items())
-
-    def passed_over(self, match: PrefixMatch, num_tokens: int, compute_seconds: PrefillSeconds) -> Restored | None:
-        """What to say of a match that is slower to restore than to compute; None for one that is worth it.
-
-        A turn that has `num_tokens` asks, and leaves the match alone if told so.
-        """
-        if not match.spans:
-            return None
-        expected, compute = self.restore_seconds(match), compute_seconds(match.num_tokens - num_tokens, num_tokens)
-        if compute is None or expected <= compute:
-            return None
-        for name in match.tokens_by_tier:
-            self.bandwidth[name].doubt()
-        block_miss = BlockMiss(MissReason.RECOMPUTE_FASTER, match.spans[0].key, match.tiers[0].name)
-        return Restored(block_miss=block_miss, expected_seconds=expected)
-
     def restore(
         self, match: PrefixMatch, token_ids: Sequence[int], state: SequenceState, deadline: Deadline | None = None
     ) -> Restored:
@@ -117,7 +88,7 @@ class PrefixCache:
             restored.add(tier.name, tokens, seconds)
             if restored.block_miss is not None:  # waiting for what never came says nothing about speed
                 break
-            self.bandwidth[tier.name].observe(self._codec.layout.bytes_for(tokens), seconds)
+            self.policy.restored(tier.name, tokens, seconds)
         return restored
 
     def restore_from_remote(
@@ -126,8 +97,10 @@ class PrefixCache:
         """Look beyond `state` over the network too, and append what is there and worth waiting for."""
         match = self.match_everywhere(tenant, token_ids, lambda: deadline.left_for_lookup(state.length))
         beyond = match.beyond(state.length)
-        if passed := self.passed_over(beyond, state.length, deadline.compute_seconds):
-            return passed
+        verdict = self.policy.worth_it(beyond, state.length, deadline.compute_seconds)
+        if verdict.refusal:
+            self.policy.passed_over(beyond)
+            return Restored(block_miss=verdict.refusal, expected_seconds=verdict.expected_seconds)
         restored = self.restore(beyond, token_ids, state, deadline)
         if restored.block_miss is None and state.length < len(token_ids):
             restored.block_miss = self.why_missing(match.stopped_by)
@@ -283,7 +256,7 @@ class PrefixCache:
             following = next(span for span in spans if span.stop > state.length)
             num_tokens = spans[-1].stop - state.length
             compute = deadline.compute_seconds(num_tokens, state.length) or 0.0
-            self.bandwidth[tier.name].cut_off(self._codec.layout.bytes_for(num_tokens), compute)
+            self.policy.cut_off(tier.name, num_tokens, compute)
             return BlockMiss(MissReason.RECOMPUTE_FASTER, following.key, tier.name)
         return None
 

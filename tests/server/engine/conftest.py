@@ -10,7 +10,7 @@ from tests.support.models import TinyModels
 from tests.support.reference import Reference
 
 from warmturn_server.engine import Engine
-from warmturn_server.kvcache import PrefixCache
+from warmturn_server.kvcache import RestorePolicy
 
 StartEngine = Callable[..., Engine]
 
@@ -41,4 +41,4 @@ def start_engine(tiny_models: TinyModels, tmp_path: Path) -> Iterator[StartEngin
 @pytest.fixture
 def restoring_always_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny models recompute faster than any clock can tell; what is tested here is what restoring brings."""
-    monkeypatch.setattr(PrefixCache, "restore_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(RestorePolicy, "restore_seconds", lambda *_: 0.0)

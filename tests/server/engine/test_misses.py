@@ -111,11 +111,13 @@ def test_recompute_faster(start_engine: StartEngine, monkeypatch: pytest.MonkeyP
     """A tier that proved to be slow: its bandwidth, not the decision, is what the test sets."""
     monkeypatch.undo()
     engine = start_engine(ram_cache=0)
-    engine._cache.bandwidth["disk"].observe(2**20, 3600.0)
+    bandwidth = engine._cache.policy.bandwidth["disk"]
+    bandwidth.observe(2**20, 3600.0)
     miss = explained(next_turn(engine), MissReason.RECOMPUTE_FASTER, "disk")
     assert miss.restore_ms is not None and miss.cost_ms is not None
     assert miss.restore_ms > miss.cost_ms
     assert miss.block is not None
+    assert bandwidth.seconds(2**20) == pytest.approx(0.9 * 3600.0), "doubted once, for the one turn that left it alone"
 
 
 def rewritten(at_token: int) -> Rewrite:

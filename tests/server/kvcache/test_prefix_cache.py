@@ -255,9 +255,9 @@ def test_a_restore_that_ended_early_says_nothing_about_speed() -> None:
     match = cache.match("", ids)
     tier.remove_many([match.spans[1].key])
     assert cache.restore(match, ids, KVBuffer(LAYOUT, DEVICE, LONGEST)).tokens_by_tier == {"ram": BLOCK_SIZE}
-    assert cache.bandwidth["ram"].bytes_per_second is None
+    assert cache.policy.bandwidth["ram"].bytes_per_second is None
     restore(cache, ids)
-    assert cache.bandwidth["ram"].bytes_per_second is not None
+    assert cache.policy.bandwidth["ram"].bytes_per_second is not None
 
 
 def test_reading_a_block_does_not_change_it(tier: Tier) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
@@ -20,34 +18,9 @@ _READ_AHEAD = 2
 
 _T = TypeVar("_T")
 
-PrefillSeconds = Callable[[int, int], float | None]
-"""Expected time to compute so many tokens after so many others."""
-
 
 class DeadlineExceeded(Exception):
     """There was no answer in the time that it was worth waiting for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """How long a turn may still wait: no longer than `wait_seconds` more than computing what it got would have taken.
-
-    So whatever a store does, the turn is late by `wait_seconds` at most. A look-up alone gets `lookup_seconds`.
-    """
-
-    start: int
-    wait_seconds: float
-    lookup_seconds: float
-    compute_seconds: PrefillSeconds
-    began: float = field(default_factory=time.perf_counter)
-
-    def left(self, length: int) -> float:
-        """Seconds that are left when tokens `[start, length)` are here."""
-        computed = self.compute_seconds(length - self.start, self.start) or 0.0
-        return self.began + computed + self.wait_seconds - time.perf_counter()
-
-    def left_for_lookup(self, length: int) -> float:
-        return min(self.left(length), self.lookup_seconds)
 
 
 class RemoteTier:

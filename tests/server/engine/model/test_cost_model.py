@@ -9,7 +9,7 @@ from tests.support.reference import Reference, random_ids
 
 from warmturn_server.engine import CostModel
 from warmturn_server.engine_api import MissReason
-from warmturn_server.kvcache import PrefixCache
+from warmturn_server.kvcache import RestorePolicy
 
 FIXED, LINEAR, QUADRATIC = 0.004, 0.0005, 1e-7
 
@@ -83,7 +83,7 @@ def test_restoring_is_skipped_where_computing_is_faster_and_told(
     engine.flush()
     engine.evict_idle()
     with monkeypatch.context() as slow:
-        slow.setattr(PrefixCache, "restore_seconds", lambda *_: 1e6)
+        slow.setattr(RestorePolicy, "restore_seconds", lambda *_: 1e6)
         answer = engine.generate(greedy(second.prompt, 8, known_tokens=len(first.token_ids) - 1))
     assert answer.token_ids == second.reply
     assert (answer.report.cached_tokens, answer.report.prefilled_tokens) == (0, len(second.prompt))

@@ -22,9 +22,9 @@ from redis.exceptions import (
 
 from ....errors import StartRefused
 from ....redis_link import RedisClient
+from ...bandwidth import Bandwidth
 from ...codec import CorruptBlock
 from ...keys import BlockKey
-from ...restore_policy import Bandwidth
 from ..tier import Block, Medium, TierFull, TierUnavailable
 from .compression import Compression, Plain
 from .envelope import OVERHEAD_BYTES, Envelope
