@@ -1,4 +1,4 @@
-"""Digests of the prefix_digests of texts, by which a conversation is found again when a client resends all of it."""
+"""Digests of the beginnings of texts, by which a conversation is found again when a client resends all of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, NewType
 TextDigest = NewType("TextDigest", bytes)
 
 CHUNK_CHARS: Final = 64
-_DIGEST_BYTES: Final = 16
+DIGEST_BYTES: Final = 16
 
 
 def prefix_digests(text: str, tenant: str, vocabulary: str) -> list[TextDigest]:
@@ -25,7 +25,7 @@ def prefix_digests(text: str, tenant: str, vocabulary: str) -> list[TextDigest]:
 
 
 def _digest(content: bytes) -> TextDigest:
-    return TextDigest(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest())
+    return TextDigest(hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest())
 
 
 def own_prefix_digests(chain: list[TextDigest], inherited_chars: int) -> list[TextDigest]:

@@ -16,9 +16,10 @@ from redis import exceptions
 
 from ....redis_link import RedisClient
 from ..store import StoreFailed
+from .compose import compose
 from .durability import Durability, ask
 
-PATIENCE_SECONDS: Final = 1.5
+DEADLINE_SECONDS: Final = 1.5
 SOCKET_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.05
 _REST_SECONDS: Final = 0.5
@@ -43,11 +44,10 @@ Reply = Any
 
 
 class Script:
-    """Lua from the folder `lua`, put together from `parts`."""
+    """The command of that name in the folder `lua`, with what it includes. Raises `BadScript`."""
 
-    def __init__(self, *parts: str) -> None:
-        folder = files(__package__) / "lua"
-        self.source = "\n".join((folder / f"{part}.lua").read_text() for part in ("keys", *parts))
+    def __init__(self, command: str) -> None:
+        self.source = compose(files(__package__) / "lua", command)
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -61,12 +61,12 @@ class ScriptRunner:
     After a failure other readers are refused at once for a moment, so that nobody queues for a Redis that is away.
     """
 
-    def __init__(self, client: RedisClient, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, client: RedisClient, deadline_seconds: float = DEADLINE_SECONDS) -> None:
         """`client`: with socket timeouts well below the time that a request may take."""
         self.client = client
         self.waits_for_disk = False
         """Whether Redis can tell (WAITAOF, from 7.2 on) when a write is on disk."""
-        self._patience_seconds = patience_seconds
+        self._deadline_seconds = deadline_seconds
         self._clock = _RedisClock()
         self._resting_until = 0.0
         self._lock = threading.Lock()
@@ -101,7 +101,7 @@ class ScriptRunner:
         self._resting_until = 0.0
         return durability
 
-    def told_time(self, milliseconds: int) -> None:
+    def set_clock(self, milliseconds: int) -> None:
         self._clock.set(milliseconds)
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ class ScriptRunner:
 
     def _persist(self, send: Any, verb: str) -> Reply:
         """The same again until there is an answer: only that tells whether an earlier try was carried out."""
-        give_up = time.monotonic() + self._patience_seconds
+        give_up = time.monotonic() + self._deadline_seconds
         while True:
             try:
                 reply = send(give_up)

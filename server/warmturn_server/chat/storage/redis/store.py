@@ -31,37 +31,37 @@ from .values import ConversationValues, Signer, record_content, record_of, turn_
 _DIGESTS_A_QUERY: Final = 500
 _log = logging.getLogger(__name__)
 
-_CREATE: Final = Script("late", "removing", "appending", "create")
-_APPEND: Final = Script("late", "removing", "appending", "append")
-_HIDE: Final = Script("late", "hide")
-_DESCRIBE: Final = Script("late", "describe")
-_DELETE: Final = Script("late", "asked", "removing", "delete")
-_WITHDRAW: Final = Script("late", "asked", "removing", "withdraw")
+_CREATE: Final = Script("create")
+_APPEND: Final = Script("append")
+_HIDE: Final = Script("hide")
+_DESCRIBE: Final = Script("describe")
+_DELETE: Final = Script("delete")
+_WITHDRAW: Final = Script("withdraw")
 _GET: Final = Script("get")
 _PAGE: Final = Script("page")
-_OPEN: Final = Script("reading", "open")
+_OPEN: Final = Script("open")
 _TURN: Final = Script("turn")
-_TURNS: Final = Script("reading", "turns")
-_RECORDS: Final = Script("reading", "records")
+_TURNS: Final = Script("turns")
+_RECORDS: Final = Script("records")
 _FIND: Final = Script("find")
 _BASED: Final = Script("based")
 
 
 class RedisStore:
-    def __init__(self, log: ScriptRunner, signer: Signer, *, max_unnamed_records: int = 10_000) -> None:
+    def __init__(self, scripts: ScriptRunner, signer: Signer, *, max_unnamed_records: int = 10_000) -> None:
         """`max_unnamed_records`: how many turns of stateless clients are remembered; the oldest go first."""
-        self._log = log
+        self._scripts = scripts
         self._signer = signer
         self._values = ConversationValues(signer)
         self._max_unnamed_records = max_unnamed_records
 
     def close(self) -> None:
-        self._log.close()
+        self._scripts.close()
 
     def status(self) -> LogStatus:
         """What Redis promises is asked anew each time: it may be another one by now, or have another configuration."""
         try:
-            durability = self._log.durability()
+            durability = self._scripts.durability()
         except redis.RedisError as error:
             return LogStatus("redis", False, None, f"Redis does not answer: {error}")
         durable, why = durability.verdict
@@ -77,17 +77,17 @@ class RedisStore:
         ]
         turn = self._append_arguments(tenant, append) if append else []
         created = [name, conversation.version, conversation.head or "", *fields, int(bool(append)), *turn]
-        _check(self._log.write(_CREATE, tenant, *created))
+        _check(self._scripts.write(_CREATE, tenant, *created))
 
     def conversation(self, tenant: str, conversation_id: ConversationId) -> Conversation | None:
-        return self._values.read(tenant, conversation_id, self._log.read(_GET, tenant, conversation_id))
+        return self._values.read(tenant, conversation_id, self._scripts.read(_GET, tenant, conversation_id))
 
     def conversations(self, tenant: str, page: Page) -> list[Conversation]:
         found: list[Conversation] = []
         after = page.after or ""
         while len(found) < page.limit:
             wanted = page.limit - len(found)
-            rows = self._log.read(_PAGE, tenant, after, int(page.order == "desc"), wanted)
+            rows = self._scripts.read(_PAGE, tenant, after, int(page.order == "desc"), wanted)
             if rows is None:
                 raise PageNotFound(after)
             found += self._readable(tenant, rows)
@@ -111,29 +111,29 @@ class RedisStore:
         self, tenant: str, conversation_id: ConversationId, metadata: Mapping[str, str]
     ) -> Conversation | None:
         value = self._values.metadata(tenant, conversation_id, metadata, int(time.time()))
-        _, fields = self._log.write(_DESCRIBE, tenant, conversation_id, value)
+        _, fields = self._scripts.write(_DESCRIBE, tenant, conversation_id, value)
         return self._values.read(tenant, conversation_id, fields)
 
     def hide_item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int) -> None:
         conversation = self.conversation(tenant, conversation_id)
         hidden = sorted({*conversation.hidden, item_id}) if conversation else []
         value = self._values.hidden(tenant, conversation_id, hidden, expected_version + 1, int(time.time()))
-        _check(self._log.write(_HIDE, tenant, conversation_id, expected_version, value))
+        _check(self._scripts.write(_HIDE, tenant, conversation_id, expected_version, value))
 
     def append(self, append: Append) -> None:
         named = append.turn or append.record
         if named:
-            _check(self._log.write(_APPEND, named.tenant, *self._append_arguments(named.tenant, append)))
+            _check(self._scripts.write(_APPEND, named.tenant, *self._append_arguments(named.tenant, append)))
 
     def turn(self, tenant: str, turn_id: TurnId) -> Turn | None:
-        found = self._log.read(_TURN, tenant, turn_id)
+        found = self._scripts.read(_TURN, tenant, turn_id)
         return self._turn(tenant, [turn_id.encode(), *found]) if found[0] is not None else None
 
     def turns(self, tenant: str, turn_id: TurnId) -> list[Turn]:
-        return self._line_of_turns(tenant, turn_id, self._log.read(_TURNS, tenant, turn_id))
+        return self._line_of_turns(tenant, turn_id, self._scripts.read(_TURNS, tenant, turn_id))
 
     def open_conversation(self, tenant: str, conversation_id: ConversationId) -> Opened | None:
-        fields, rows, parts = self._log.read(_OPEN, tenant, conversation_id)
+        fields, rows, parts = self._scripts.read(_OPEN, tenant, conversation_id)
         conversation = self._values.read(tenant, conversation_id, fields)
         if conversation is None:
             return None
@@ -149,24 +149,24 @@ class RedisStore:
     def record_lines(self, tenant: str, turn_ids: Sequence[TurnId]) -> list[list[RecordPart]]:
         if not turn_ids:
             return []
-        known = self._parts(tenant, self._log.read(_RECORDS, tenant, *turn_ids))
+        known = self._parts(tenant, self._scripts.read(_RECORDS, tenant, *turn_ids))
         return [_line(known, turn_id) for turn_id in turn_ids]
 
     def records_beginning(self, tenant: str, chain: Sequence[TextDigest], limit: int) -> list[TurnId]:
         for end in range(len(chain), 0, -_DIGESTS_A_QUERY):
             asked = b"".join(chain[max(0, end - _DIGESTS_A_QUERY) : end])
-            if found := self._log.read(_FIND, tenant, limit, asked):
+            if found := self._scripts.read(_FIND, tenant, limit, asked):
                 return [TurnId(name.decode()) for name in found]
         return []
 
     def records_based_on(self, tenant: str, turn_id: TurnId, limit: int) -> list[RecordPart]:
-        return list(self._parts(tenant, self._log.read(_BASED, tenant, turn_id, limit)).values())
+        return list(self._parts(tenant, self._scripts.read(_BASED, tenant, turn_id, limit)).values())
 
     def delete_conversation(self, tenant: str, conversation_id: ConversationId) -> list[Forgotten]:
-        return self._removed(tenant, self._log.write(_DELETE, tenant, secrets.token_hex(8), conversation_id))
+        return self._removed(tenant, self._scripts.write(_DELETE, tenant, secrets.token_hex(8), conversation_id))
 
     def withdraw(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:
-        return self._removed(tenant, self._log.write(_WITHDRAW, tenant, secrets.token_hex(8), turn_id))
+        return self._removed(tenant, self._scripts.write(_WITHDRAW, tenant, secrets.token_hex(8), turn_id))
 
     def _append_arguments(self, tenant: str, append: Append) -> list[Argument]:
         """In the order of `read_append`."""

@@ -10,7 +10,7 @@ import redis
 from tests.server.chat.making import append, conversation, turn
 from tests.support.redis_server import RedisServer
 
-from warmturn_server.chat import ConversationId, Storage, StoreFailed, VersionConflict, open_shared_log
+from warmturn_server.chat import ConversationId, Storage, StoreFailed, VersionConflict, open_shared_storage
 from warmturn_server.chat.storage.locks import holding
 from warmturn_server.chat.storage.redis.locks import RedisLocks
 from warmturn_server.chat.storage.redis.scripts import ScriptRunner
@@ -21,7 +21,7 @@ C = ConversationId("conv_1")
 
 @pytest.fixture
 def servers(log_redis: RedisServer) -> Iterator[list[Storage]]:
-    servers = [open_shared_log(log_redis.url) for _ in range(2)]
+    servers = [open_shared_storage(log_redis.url) for _ in range(2)]
     servers[0].store.create(conversation(C))
     yield servers
     for server in servers:
@@ -148,7 +148,7 @@ async def test_a_redis_that_is_away_refuses_and_blocks_nobody(servers: list[Stor
             time.sleep(0.1)
             raise redis.ConnectionError("away")
 
-    away = RedisLocks(Away(servers[0].store._log.client))  # type: ignore[attr-defined]
+    away = RedisLocks(Away(servers[0].store._scripts.client))  # type: ignore[attr-defined]
     ticking = asyncio.ensure_future(tick())
     with pytest.raises(StoreFailed):
         await away.acquire("", C)

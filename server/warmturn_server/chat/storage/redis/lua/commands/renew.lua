@@ -1,3 +1,4 @@
+--- @include keys
 -- ARGV: conversation, token, fence, milliseconds. A lease that ran out is taken again if nobody had one since; one that
 -- was let go is not, though its renewal may have been on its way.
 local lease, conversation = key('lease', ARGV[1]), key('conversation', ARGV[1])

@@ -1,3 +1,5 @@
+--- @include deadline
+--- @include appending
 local append = read_append(2)
 if not is_known(append) then
   local refused = refusal(append)

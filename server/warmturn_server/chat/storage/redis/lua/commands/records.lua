@@ -1,2 +1,3 @@
+--- @include reading
 -- ARGV: records
 return parts_of(ARGV)

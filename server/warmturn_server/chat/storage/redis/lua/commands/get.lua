@@ -1,2 +1,3 @@
+--- @include keys
 -- ARGV: conversation
 return conversation(ARGV[1])

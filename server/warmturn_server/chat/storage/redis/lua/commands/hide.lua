@@ -1,3 +1,4 @@
+--- @include deadline
 -- ARGV: deadline, id, expected version, hidden
 local conversation = key('conversation', ARGV[2])
 local version, hidden = unpack(redis.call('HMGET', conversation, 'version', 'hidden'))

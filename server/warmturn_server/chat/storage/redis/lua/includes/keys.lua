@@ -1,3 +1,6 @@
+-- Of each digest of a text's beginning; the same number stands in `prefix_digests.py`.
+local DIGEST_BYTES = 16
+
 -- Every key begins with KEYS[1], which holds the tenant's hash tag: all of a tenant's log is in one slot of a cluster.
 local function key(kind, id) return KEYS[1] .. kind .. ':' .. id end
 local function exists(kind, id) return redis.call('EXISTS', key(kind, id)) == 1 end

@@ -1,3 +1,4 @@
+--- @include keys
 local function turns_to(id)
   local line = {}
   climb('turn', 'parent', id, function(turn)

@@ -1,5 +1,4 @@
-local DIGEST_BYTES = 16
-
+--- @include keys
 -- Unnamed records belong to no turn. Those without children, by age, are the first to go when there are too many.
 local function leave_unnamed(id)
   if redis.call('HGET', key('record', id), 'named') == '0' and not exists('based', id) then

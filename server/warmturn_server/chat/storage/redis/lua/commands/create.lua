@@ -1,3 +1,5 @@
+--- @include deadline
+--- @include appending
 -- ARGV: deadline, id, version, head's turn, born, head, hidden, metadata, whether a turn follows, the turn
 local id, version, at = ARGV[2], ARGV[3], ARGV[4]
 if exists('conversation', id) then

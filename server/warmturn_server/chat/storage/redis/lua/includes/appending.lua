@@ -1,3 +1,4 @@
+--- @include removing
 -- One turn, from ARGV[first] on; '' is none. Names as in `Append`.
 local function read_append(first)
   local names = {'conversation', 'expected', 'head', 'token', 'fence', 'turn', 'turn_value', 'parent', 'own', 'stored',

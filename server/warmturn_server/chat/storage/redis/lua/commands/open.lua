@@ -1,3 +1,4 @@
+--- @include reading
 -- ARGV: conversation. All that a turn on it needs: the conversation, its turns, and the last of their records.
 local turns = turns_to(redis.call('HGET', key('conversation', ARGV[1]), 'at'))
 local parts = {}

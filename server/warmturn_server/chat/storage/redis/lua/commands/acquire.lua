@@ -1,3 +1,4 @@
+--- @include keys
 -- ARGV: conversation, token, a token that its owner has given up, milliseconds
 local lease, conversation = key('lease', ARGV[1]), key('conversation', ARGV[1])
 if not exists('conversation', ARGV[1]) then return {'missing'} end

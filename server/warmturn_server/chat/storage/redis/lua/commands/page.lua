@@ -1,3 +1,4 @@
+--- @include keys
 -- ARGV: the one before or '', whether newest first, how many
 local all = KEYS[1] .. 'conversations'
 local newest_first, edge = ARGV[2] == '1', false

@@ -1,3 +1,6 @@
+--- @include deadline
+--- @include once
+--- @include removing
 -- ARGV: deadline, request, id
 local id = ARGV[3]
 local at = redis.call('HGET', key('conversation', id), 'at')

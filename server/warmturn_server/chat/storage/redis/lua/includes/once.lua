@@ -1,3 +1,4 @@
+--- @include keys
 -- What is removed can be told only once, so the reply is kept for a while, for the caller who asks again.
 -- ARGV[2] names the request. An oversized reply is not kept: then the state of what was deleted stays until evicted.
 local function answered() return redis.call('GET', key('answer', ARGV[2])) end

@@ -1,6 +1,0 @@
--- ARGV: how many, digests. Those that own the last of them that anybody owns, newest first.
-for start = #ARGV[2] - 15, 1, -16 do
-  local found = redis.call('ZREVRANGE', key('beginning', ARGV[2]:sub(start, start + 15)), 0, ARGV[1] - 1)
-  if #found > 0 then return found end
-end
-return {}
