@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from . import bundled
 from .api import create_app
-from .chat import Storage, build_service, open_local_log, open_shared_log
+from .chat import Storage, build_service, open_local_storage, open_shared_storage
 from .data_dir import FileHashes, lock_data_dir
 from .engine import Controls, CostModel, Engine, KVPool, LoadedModel, LogitSketch, ModelRunner, calibrate, load_model
 from .engine.model.device import refuse_more_than_fits
@@ -74,10 +74,10 @@ def build_app(settings: Settings) -> FastAPI:
 def _open_storage(settings: Settings) -> Storage:
     """Before the model is loaded: whoever mistypes an address should not wait for that."""
     if settings.log == "sqlite":
-        return open_local_log(settings.data_dir)
+        return open_local_storage(settings.data_dir)
     url = settings.url_of_log
     assert url is not None, "such settings are refused"
-    return open_shared_log(url.get_secret_value(), settings.redis_secret_bytes)
+    return open_shared_storage(url.get_secret_value(), settings.redis_secret_bytes)
 
 
 def _load(settings: Settings, metrics: Metrics) -> tuple[Engine, PreTrainedTokenizerBase]:

@@ -14,7 +14,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.server import ServerProcess
 from tests.support.talk import Json, Talk
 
-from warmturn_server.chat import ConversationId, open_shared_log
+from warmturn_server.chat import ConversationId, open_shared_storage
 
 Outcome = Literal["acknowledged", "refused", "unknown"]
 _ENDINGS = ("response.completed", "response.incomplete")
@@ -121,7 +121,7 @@ class Load:
 
 def assert_log_is_true(redis: RedisServer, secret: str, conversations: Sequence[str], history: History) -> None:
     """Every acknowledged turn exactly once and as it was told, no refused one, and no gap in the versions."""
-    log = open_shared_log(redis.url, secret.encode())
+    log = open_shared_storage(redis.url, secret.encode())
     try:
         for conversation in conversations:
             opened = log.store.open_conversation("", ConversationId(conversation))

@@ -9,8 +9,8 @@ from .conversations import Conversations, Warming
 from .model import Conversation, ConversationId, Item, ItemId, Reply, Role, Turn, TurnId, TurnRequest, new_item_id
 from .running_turn import RunningTurn
 from .service import ChatService
-from .storage.backend import Storage, open_local_log
-from .storage.redis.open import open_shared_log
+from .storage.backend import Storage, open_local_storage
+from .storage.redis.open import open_shared_storage
 from .storage.sqlite.store import SqliteStore
 from .storage.store import (
     Append,
@@ -55,11 +55,12 @@ __all__ = [
     "Warming",
     "build_service",
     "new_item_id",
-    "open_local_log",
-    "open_shared_log",
+    "open_local_storage",
+    "open_shared_storage",
 ]
 
 
-def build_service(log: Storage, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase) -> ChatService:
-    """The chat layer over an open log; closing it closes the log."""
-    return ChatService(log.store, engine, Transcriber(TextTokenizer(tokenizer)), log.locks, log.invalidations)
+def build_service(storage: Storage, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase) -> ChatService:
+    """The chat layer over an open storage; closing it closes the storage."""
+    transcriber = Transcriber(TextTokenizer(tokenizer))
+    return ChatService(storage.store, engine, transcriber, storage.locks, storage.invalidations)

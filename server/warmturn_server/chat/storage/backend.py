@@ -1,4 +1,4 @@
-"""The log of a server: its store, what keeps two turns off one conversation, and what others are told."""
+"""What a server keeps its conversations with: their store, their locks, and what its peers are told."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class Storage:
     invalidations: Invalidations = field(default_factory=NoPeers)
 
 
-def open_local_log(data_dir: Path) -> Storage:
+def open_local_storage(data_dir: Path) -> Storage:
     """One server's own, in a file. Raises StartRefused with what to do."""
     return Storage(SqliteStore(data_dir / "conversations.sqlite3"), LocalLocks())

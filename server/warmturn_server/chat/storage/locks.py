@@ -27,7 +27,7 @@ class Lease:
 
 
 class ConversationLocks(Protocol):
-    """Located for the whole of a turn. Nobody waits: who comes second is told so at once."""
+    """Held for the whole of a turn. Nobody waits: who comes second is told so at once."""
 
     async def acquire(self, tenant: str, conversation_id: ConversationId) -> Lease:
         """Raises Conflict while another holds it."""

@@ -16,7 +16,7 @@ from warmturn_server.chat import (
     SqliteStore,
     TurnId,
     VersionConflict,
-    open_shared_log,
+    open_shared_storage,
 )
 from warmturn_server.chat.transcript.prefix_digests import CHUNK_CHARS, prefix_digests
 from warmturn_server.chat.transcript.records import assemble
@@ -25,8 +25,8 @@ from warmturn_server.errors import InvalidRequest
 OpenStore = Callable[[], ConversationStore]
 STORES: dict[str, Callable[[pytest.FixtureRequest], ConversationStore]] = {
     "sqlite": lambda having: SqliteStore(having.getfixturevalue("tmp_path") / "log.sqlite3"),
-    "redis": lambda having: open_shared_log(having.getfixturevalue("log_redis").url, b"secret").store,
-    "redis cluster": lambda having: open_shared_log(having.getfixturevalue("log_cluster").url, b"secret").store,
+    "redis": lambda having: open_shared_storage(having.getfixturevalue("log_redis").url, b"secret").store,
+    "redis cluster": lambda having: open_shared_storage(having.getfixturevalue("log_cluster").url, b"secret").store,
 }
 
 C = ConversationId("conv_1")

@@ -29,9 +29,9 @@ class RedisLocks:
     """A server that dies leaves its leases to run out. One that only slept finds its fence too low when it commits."""
 
     def __init__(
-        self, log: ScriptRunner, lease_seconds: float = LEASE_SECONDS, renew_seconds: float = RENEW_SECONDS
+        self, scripts: ScriptRunner, lease_seconds: float = LEASE_SECONDS, renew_seconds: float = RENEW_SECONDS
     ) -> None:
-        self._log = log
+        self._scripts = scripts
         self._lease_ms = int(lease_seconds * 1000)
         self._renew_seconds = renew_seconds
         self._held: dict[tuple[str, ConversationId], Lease] = {}
@@ -86,7 +86,7 @@ class RedisLocks:
     def _take(self, lease: Lease) -> Lease:
         """Raises Conflict and StoreFailed."""
         before = self._given_up.get((lease.tenant, lease.conversation_id))
-        answer, *values = self._log.read(
+        answer, *values = self._scripts.read(
             _ACQUIRE,
             lease.tenant,
             lease.conversation_id,
@@ -99,7 +99,7 @@ class RedisLocks:
         if answer == b"missing":
             return lease
         fence, now_ms = values
-        self._log.told_time(now_ms)
+        self._scripts.set_clock(now_ms)
         taken = Lease(lease.tenant, lease.conversation_id, lease.token, int(fence))
         self._renewed[lease.token] = taken
         self._given_up.pop((lease.tenant, lease.conversation_id), None)
@@ -123,7 +123,7 @@ class RedisLocks:
     def _release(self, lease: Lease) -> None:
         """Tried once: what stays behind runs out by itself."""
         try:
-            self._log.try_once(_RELEASE, lease.tenant, lease.conversation_id, lease.token)
+            self._scripts.try_once(_RELEASE, lease.tenant, lease.conversation_id, lease.token)
         except redis.RedisError as error:
             _log.warning("a lease was not released and runs out by itself: %s", error)
 
@@ -136,7 +136,7 @@ class RedisLocks:
     def _renew_all(self) -> None:
         for lease in list(self._renewed.values()):
             try:
-                (answer,) = self._log.try_once(
+                (answer,) = self._scripts.try_once(
                     _RENEW, lease.tenant, lease.conversation_id, lease.token, lease.fence, self._lease_ms
                 )
             except redis.RedisError as error:

@@ -25,7 +25,7 @@ _CONNECTIONS: Final = 80
 _log = logging.getLogger(__name__)
 
 
-def open_shared_log(url: str, secret: bytes = b"") -> Storage:
+def open_shared_storage(url: str, secret: bytes = b"") -> Storage:
     """One that several servers share. Raises StartRefused with what to do."""
     link = RedisLink.parse(url)
     signer = Signer(secret)
@@ -38,10 +38,10 @@ def open_shared_log(url: str, secret: bytes = b"") -> Storage:
             f"the conversation log in {link} cannot be used: {str(error).rstrip('.')}; start that Redis, or correct "
             "--redis, or keep the log here with --log sqlite"
         ) from error
-    log = ScriptRunner(client)
-    store = RedisStore(log, signer)
+    scripts = ScriptRunner(client)
+    store = RedisStore(scripts, signer)
     _warn(store.status(), str(link))
-    return Storage(store, RedisLocks(log), RedisInvalidations(client, signer))
+    return Storage(store, RedisLocks(scripts), RedisInvalidations(client, signer))
 
 
 def _await_loaded(client: RedisClient) -> None:

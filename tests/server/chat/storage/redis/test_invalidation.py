@@ -7,7 +7,7 @@ import pytest
 from tests.server.chat.making import append, record, turn
 from tests.support.redis_server import RedisServer
 
-from warmturn_server.chat import Storage, TurnId, open_shared_log
+from warmturn_server.chat import Storage, TurnId, open_shared_storage
 from warmturn_server.chat.storage.invalidation import longest
 from warmturn_server.chat.storage.redis.invalidation import RedisInvalidations
 from warmturn_server.chat.storage.redis.values import Signer
@@ -37,7 +37,7 @@ class Listener:
 
 @pytest.fixture
 def servers(log_redis: RedisServer) -> Iterator[list[Storage]]:
-    servers = [open_shared_log(log_redis.url, b"secret") for _ in range(2)]
+    servers = [open_shared_storage(log_redis.url, b"secret") for _ in range(2)]
     yield servers
     for server in servers:
         server.invalidations.close()

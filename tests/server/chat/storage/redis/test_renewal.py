@@ -6,7 +6,7 @@ import pytest
 from tests.server.chat.making import append, conversation, turn
 from tests.support.redis_server import RedisServer
 
-from warmturn_server.chat import ConversationId, open_shared_log
+from warmturn_server.chat import ConversationId, open_shared_storage
 from warmturn_server.chat.storage.redis.scripts import Script, ScriptRunner
 
 C = ConversationId("conv_1")
@@ -14,7 +14,7 @@ C = ConversationId("conv_1")
 
 @pytest.mark.parametrize("let_go", ["committed", "released"])
 async def test_a_late_renewal_takes_nothing(log_redis: RedisServer, let_go: str) -> None:
-    servers = [open_shared_log(log_redis.url) for _ in range(2)]
+    servers = [open_shared_storage(log_redis.url) for _ in range(2)]
     servers[0].store.create(conversation(C))
     lease = await servers[0].locks.acquire("", C)
     with log_redis.client() as client:
@@ -33,7 +33,7 @@ async def test_a_late_renewal_takes_nothing(log_redis: RedisServer, let_go: str)
 
 
 async def test_a_lease_that_ran_out_while_its_server_slept_is_taken_again(log_redis: RedisServer) -> None:
-    server = open_shared_log(log_redis.url)
+    server = open_shared_storage(log_redis.url)
     server.store.create(conversation(C))
     lease = await server.locks.acquire("", C)
     with log_redis.client() as client:

@@ -11,7 +11,7 @@ import redis
 from tests.server.chat.making import append, conversation, record, stateless, turn
 from tests.support.redis_server import DURABLE, RedisServer
 
-from warmturn_server.chat import ConversationId, Page, Storage, StoreCorrupt, StoreFailed, TurnId, open_shared_log
+from warmturn_server.chat import ConversationId, Page, Storage, StoreCorrupt, StoreFailed, TurnId, open_shared_storage
 from warmturn_server.chat.storage.redis.durability import Durability
 from warmturn_server.chat.storage.redis.scripts import ScriptRunner, prefix
 from warmturn_server.chat.storage.redis.store import RedisStore
@@ -23,7 +23,7 @@ C = ConversationId("conv_1")
 
 @pytest.fixture
 def log(log_redis: RedisServer) -> Iterator[Storage]:
-    log = open_shared_log(log_redis.url, b"secret")
+    log = open_shared_storage(log_redis.url, b"secret")
     yield log
     log.locks.close()
     log.store.close()
@@ -103,7 +103,7 @@ def test_what_was_given_up_is_not_written_afterwards(raw: redis.Redis) -> None:
 
     awake = RedisStore(ScriptRunner(raw), Signer())
     awake.append(append(turn("before")))
-    store = RedisStore(Sleeps(raw, patience_seconds=0.2), Signer())
+    store = RedisStore(Sleeps(raw, deadline_seconds=0.2), Signer())
     with pytest.raises(StoreFailed) as failure:
         store.append(append(turn("a")))
     assert failure.value.status == 503
@@ -217,13 +217,13 @@ def test_a_full_redis_takes_nothing_or_all_and_lets_go_of_what_is_deleted(log: S
 def test_servers_with_different_secrets_do_not_start_on_one_log(log: Storage, log_redis: RedisServer) -> None:
     del log
     with pytest.raises(StartRefused, match="WARMTURN_REDIS_SECRET"):
-        open_shared_log(log_redis.url, b"another")
+        open_shared_storage(log_redis.url, b"another")
 
 
 def test_a_redis_that_is_not_there_is_refused_at_start(tmp_path: Path) -> None:
     server = RedisServer(tmp_path)
     with pytest.raises(StartRefused, match=r"--redis.*--log sqlite"):
-        open_shared_log(server.url)
+        open_shared_storage(server.url)
 
 
 RIGHTS = (
@@ -237,7 +237,7 @@ RIGHTS = (
 def test_few_rights_are_enough(log_redis: RedisServer, raw: redis.Redis) -> None:
     raw.execute_command("ACL", "SETUSER", "few", "reset", "on", ">word", *RIGHTS.split())  # type: ignore[no-untyped-call]
     try:
-        log = open_shared_log(log_redis.url.replace("://", "://few:word@"))
+        log = open_shared_storage(log_redis.url.replace("://", "://few:word@"))
         assert log.store.status().durable is True
         log.store.create(conversation(C))
         lease = asyncio.run(log.locks.acquire("", C))
@@ -261,7 +261,7 @@ def test_few_rights_are_enough(log_redis: RedisServer, raw: redis.Redis) -> None
 def test_a_log_of_another_format_is_refused(log_redis: RedisServer, raw: redis.Redis) -> None:
     raw.set("warmturn:log:about", Signer().sign("about", "", "", {"format": 99}))
     with pytest.raises(StartRefused, match="format 99"):
-        open_shared_log(log_redis.url)
+        open_shared_storage(log_redis.url)
 
 
 class TestDurability:
@@ -290,7 +290,7 @@ class TestDurability:
         self, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
     ) -> None:
         with caplog.at_level(logging.WARNING):
-            log = open_shared_log(redis_server.url)
+            log = open_shared_storage(redis_server.url)
         assert "may lose acknowledged turns: appendonly is off" in caplog.text
         status = log.store.status()
         assert (status.reachable, status.durable, status.settings["appendonly"]) == (True, False, "no")
@@ -301,7 +301,7 @@ class TestDurability:
 
     def test_one_that_hides_its_settings_is_unknown(self, tmp_path: Path) -> None:
         with RedisServer(tmp_path, *DURABLE, "--rename-command", "CONFIG", "") as server:
-            log = open_shared_log(server.url)
+            log = open_shared_storage(server.url)
             status = log.store.status()
             assert status.reachable and status.durable is None
             assert status.settings["appendonly"] is None and status.settings["maxmemory"] is None
@@ -317,7 +317,7 @@ class TestWaitingForTheDisk:
             yield server
 
     def test_a_turn_is_acknowledged_once_it_is_on_disk(self, server: RedisServer) -> None:
-        log = open_shared_log(server.url)
+        log = open_shared_storage(server.url)
         assert log.store.status().settings["waitaof"] is True
         with server.client() as client:
             with pytest.raises(StoreFailed, match="not on disk"):
