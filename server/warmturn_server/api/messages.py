@@ -7,9 +7,9 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from ..chat import Item, Role, new_item_id
+from ..chat import Item, Role, Text, new_item_id
 from .json import Json
-from .wire import MAX_ITEMS, ShortText, Text
+from .wire import MAX_ITEMS, LongText, ShortText
 
 _TEXT_PARTS: Final = frozenset({"input_text", "output_text", "text", "refusal"})
 _SKIPPED_ITEMS: Final = frozenset({"reasoning"})
@@ -20,8 +20,8 @@ class InputPart(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: ShortText
-    text: Text | None = None
-    refusal: Text | None = None
+    text: LongText | None = None
+    refusal: LongText | None = None
 
     @model_validator(mode="after")
     def _is_text(self) -> Self:
@@ -36,7 +36,7 @@ class InputPart(BaseModel):
         return self.text if self.text is not None else self.refusal or ""
 
 
-Content = Text | Annotated[list[InputPart], MAX_ITEMS]
+Content = LongText | Annotated[list[InputPart], MAX_ITEMS]
 
 
 class InputMessage(BaseModel):
@@ -68,9 +68,9 @@ class InputMessage(BaseModel):
         return self.type in _SKIPPED_ITEMS
 
     def as_item(self) -> Item:
-        parts = (self.content,) if isinstance(self.content, str) else tuple(part.said for part in self.content or ())
+        said = [self.content] if isinstance(self.content, str) else [part.said for part in self.content or ()]
         role: Role = self.role  # type: ignore[assignment]  # the validator has seen to it
-        return Item(new_item_id(), role, parts)
+        return Item(new_item_id(), role, tuple(Text(text) for text in said))
 
 
 Messages = Annotated[list[InputMessage], MAX_ITEMS]
@@ -78,7 +78,7 @@ Messages = Annotated[list[InputMessage], MAX_ITEMS]
 
 def as_items(given: str | Sequence[InputMessage]) -> tuple[Item, ...]:
     if isinstance(given, str):
-        return (Item(new_item_id(), "user", (given,)),)
+        return (Item(new_item_id(), "user", (Text(given),)),)
     return tuple(message.as_item() for message in given if not message.is_skipped)
 
 
@@ -90,7 +90,7 @@ def item_object(item: Item, status: Literal["in_progress"] | None = None) -> Jso
         "type": "message",
         "role": item.role,
         "status": status or ("completed" if item.complete else "incomplete"),
-        "content": [] if status else [part(text) for text in item.parts],
+        "content": [] if status else [part(said.text) for said in item.content if isinstance(said, Text)],
     }
 
 

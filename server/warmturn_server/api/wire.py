@@ -27,7 +27,7 @@ def _encodable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(max_length=_MAX_TEXT_CHARS), AfterValidator(_encodable)]
+LongText = Annotated[str, Field(max_length=_MAX_TEXT_CHARS), AfterValidator(_encodable)]
 ShortText = Annotated[str, Field(max_length=512), AfterValidator(_encodable)]
 Name = Annotated[str, Field(max_length=64), AfterValidator(_encodable)]
 Metadata = Annotated[dict[Name, ShortText], Field(max_length=16)]

@@ -6,8 +6,10 @@ from transformers import PreTrainedTokenizerBase
 
 from ..engine_api.engine import Generating, TurnEngine
 from .conversations import Conversations, Warming
-from .model import Conversation, ConversationId, Item, ItemId, Reply, Role, Turn, TurnId, TurnRequest, new_item_id
-from .running_turn import RunningTurn
+from .model import Conversation, ConversationId, Item, ItemId, Reply, Role, Tool, Turn, TurnId, TurnRequest, new_item_id
+from .parts import Part, PartDelta, Reasoning, Text, ToolCall, ToolResult
+from .reply_parser import NewReplyParser, ReplyParser, TextOnly
+from .running_turn import ReplyDelta, RunningTurn
 from .service import ChatService
 from .storage.backend import Storage, open_local_storage
 from .storage.redis.open import open_shared_storage
@@ -37,15 +39,26 @@ __all__ = [
     "Item",
     "ItemId",
     "LogStatus",
+    "NewReplyParser",
     "Page",
+    "Part",
+    "PartDelta",
+    "Reasoning",
     "Reply",
+    "ReplyDelta",
+    "ReplyParser",
     "Role",
     "RunningTurn",
     "SqliteStore",
     "Storage",
     "StoreCorrupt",
     "StoreFailed",
+    "Text",
+    "TextOnly",
     "TextTokenizer",
+    "Tool",
+    "ToolCall",
+    "ToolResult",
     "Transcriber",
     "Turn",
     "TurnEngine",

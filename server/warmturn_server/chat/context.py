@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
 from ..engine_api import Rewrite
 from ..errors import InvalidRequest, NotFound
@@ -64,12 +65,13 @@ class ContextReader:
         items = [*visible_items(before, hidden), *request.input]
         if not items:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
-        text = self._transcriber.render(as_messages(request.instructions, items))
+        render = partial(self._transcriber.render, tools=request.tools)
+        text = render(as_messages(request.instructions, items))
         base, own = self._base(request.tenant, before, text, opened.parts if opened else [])
         transcript = self._transcriber.transcribe(text, base.record)
         outline = None
         if request.lookback:
-            outline = Outline.of(text, transcript.ends, request.instructions, items, self._transcriber.render)
+            outline = Outline.of(text, transcript.ends, request.instructions, items, render)
         edited = own is None or _edited(request, own, base, turns, hidden)
         return TurnContext(
             parent_id=before[-1].id if before else None,

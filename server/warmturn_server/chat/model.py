@@ -5,12 +5,14 @@ Conversations are a tree of turns, like commits: turns never change, conversatio
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NewType
+from typing import Any, Literal, NewType, NotRequired, TypedDict
 
 from ..engine_api import FinishReason, ReuseMode, SamplingParams
+from .parts import Part, Reasoning, ToolCall, ToolResult, part_content, part_of, text_of
 
 ConversationId = NewType("ConversationId", str)
 TurnId = NewType("TurnId", str)
@@ -30,34 +32,66 @@ def new_item_id() -> ItemId:
     return ItemId(f"msg_{secrets.token_hex(24)}")
 
 
-Role = Literal["system", "developer", "user", "assistant"]
-ChatMessage = dict[str, str]
-"""What chat templates take: `{"role": ..., "content": ...}`."""
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+Tool = Mapping[str, Any]
+"""What a model may call, as chat templates take it: a JSON schema with a name."""
+
+
+class ChatMessage(TypedDict):
+    """What chat templates take."""
+
+    role: str
+    content: str
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[dict[str, object]]]
+    tool_call_id: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     id: ItemId
     role: Role
-    parts: tuple[str, ...]
+    content: tuple[Part, ...]
     complete: bool = True
 
     @property
     def text(self) -> str:
-        return "\n".join(self.parts)
+        return text_of(self.content)
 
     def as_message(self) -> ChatMessage:
         """Templates know no `developer`; it is the newer name of `system`."""
-        return {"role": "system" if self.role == "developer" else self.role, "content": self.text}
+        message = ChatMessage(role="system" if self.role == "developer" else self.role, content=self.text)
+        for part in self.content:
+            if isinstance(part, Reasoning):
+                message["reasoning_content"] = message.get("reasoning_content", "") + part.text
+            elif isinstance(part, ToolCall):
+                message.setdefault("tool_calls", []).append(_call(part))
+            elif isinstance(part, ToolResult):
+                message["tool_call_id"], message["content"] = part.call_id, part.output
+        return message
+
+
+def _call(call: ToolCall) -> dict[str, object]:
+    function = {"name": call.name, "arguments": json.loads(call.arguments)}
+    return {"id": call.call_id, "type": "function", "function": function}
+
+
+def item_content(item: Item) -> dict[str, object]:
+    """Ready for JSON."""
+    parts = [part_content(part) for part in item.content]
+    return {"id": item.id, "role": item.role, "parts": parts, "complete": item.complete}
 
 
 def items_from(contents: Iterable[Mapping[str, Any]]) -> tuple[Item, ...]:
-    """From what `dataclasses.asdict` made of them, by way of JSON."""
-    return tuple(Item(ItemId(item["id"]), item["role"], tuple(item["parts"]), item["complete"]) for item in contents)
+    """From what `item_content` made of them, by way of JSON."""
+    return tuple(
+        Item(ItemId(item["id"]), item["role"], tuple(part_of(part) for part in item["parts"]), item["complete"])
+        for item in contents
+    )
 
 
 def as_messages(instructions: str | None, items: Iterable[Item]) -> list[ChatMessage]:
-    leading = [{"role": "system", "content": instructions}] if instructions else []
+    leading = [ChatMessage(role="system", content=instructions)] if instructions else []
     return leading + [item.as_message() for item in items]
 
 
@@ -135,6 +169,7 @@ class TurnRequest:
     conversation_id: ConversationId | None = None
     previous_response_id: TurnId | None = None
     instructions: str | None = None
+    tools: tuple[Tool, ...] = ()
     sampling: SamplingParams = SamplingParams()
     reuse: ReuseMode = ReuseMode.STATE
     stored: bool = False

@@ -5,15 +5,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
-from ..engine_api import Finish, TokenDelta
+from ..engine_api import Finish, TokenLogprobs
 from ..engine_api.engine import Generating
 from .context import TurnContext
 from .lookback.view import Json, Tokens, lookback_object
 from .model import Item, Reply, Turn, TurnId, TurnRequest, new_item_id
+from .parts import Part, PartDelta, Text, joined
+from .reply_parser import ReplyParser
 from .transcript.tokenizer import TextTokenizer
 
 Commit = Callable[[Turn, tuple[int, ...]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDelta:
+    """What a reply says next, and the tokens chosen for it; either may come without the other."""
+
+    parts: tuple[PartDelta, ...] = ()
+    logprobs: tuple[TokenLogprobs, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
 class RunningTurn:
@@ -29,6 +44,7 @@ class RunningTurn:
         context: TurnContext,
         model_name: str,
         generation: Generating,
+        parser: ReplyParser,
         commit: Commit,
         on_close: Callable[[], None],
     ) -> None:
@@ -41,9 +57,10 @@ class RunningTurn:
         self.output_token_ids: list[int] = []
         self._context = context
         self._generation = generation
+        self._parser = parser
         self._commit = commit
         self._on_close = on_close
-        self._text = ""
+        self._said: list[PartDelta] = []
         self._result: Turn | None = None
         self._committing: asyncio.Task[None] | None = None
         self._closed = False
@@ -54,13 +71,14 @@ class RunningTurn:
             raise RuntimeError("the turn is not over")
         return self._result
 
-    async def deltas(self) -> AsyncIterator[TokenDelta]:
+    async def deltas(self) -> AsyncIterator[ReplyDelta]:
         finish: Finish | None = None
         async for delta in self._generation:
-            self._text += delta.text
-            self.output_token_ids += delta.token_ids
             finish = delta.finish
-            yield delta
+            parts = self._parser.feed(delta.text) + (self._parser.finish() if finish else [])
+            self._said += parts
+            self.output_token_ids += delta.token_ids
+            yield ReplyDelta(tuple(parts), delta.logprobs)
         if finish is None:
             raise RuntimeError("the engine ended a turn without saying why")
         turn = self._turn(finish)
@@ -98,8 +116,13 @@ class RunningTurn:
         self._committing = asyncio.create_task(asyncio.to_thread(self._commit, turn, tuple(self.output_token_ids)))
         await asyncio.shield(self._committing)
 
+    def _content(self) -> tuple[Part, ...]:
+        """There is always a text, be it empty: clients expect one."""
+        parts = joined(self._said)
+        return parts if any(isinstance(part, Text) for part in parts) else (*parts, Text(""))
+
     def _turn(self, finish: Finish) -> Turn:
-        answer = Item(self.item_id, "assistant", (self._text,), complete=finish.reason == "stop")
+        answer = Item(self.item_id, "assistant", self._content(), complete=finish.reason == "stop")
         reply = Reply(
             model=self.model_name,
             finish_reason=finish.reason,

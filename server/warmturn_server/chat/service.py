@@ -15,6 +15,7 @@ from .lookback.replay import LookingBack
 from .lookback.view import Json
 from .model import Turn, TurnId, TurnRequest, new_turn_id
 from .recent_misses import RecentMisses
+from .reply_parser import NewReplyParser, TextOnly
 from .running_turn import RunningTurn
 from .storage.invalidation import Invalidations, NoPeers
 from .storage.locks import ConversationLocks, Lease, LocalLocks
@@ -32,12 +33,14 @@ class ChatService:
         transcriber: Transcriber,
         locks: ConversationLocks | None = None,
         invalidations: Invalidations | None = None,
+        new_parser: NewReplyParser = TextOnly,
     ) -> None:
         """`locks` and `invalidations`: of all servers that share the store; None where this one has it to itself."""
         self.engine = engine
         self.misses = RecentMisses()
         self._store = store
         self._transcriber = transcriber
+        self._new_parser = new_parser
         self._reader = ContextReader(store, transcriber)
         self._locks = locks or LocalLocks()
         self._invalidations = invalidations or NoPeers()
@@ -96,6 +99,7 @@ class ChatService:
             context,
             self.engine.model_name,
             generation,
+            self._new_parser(),
             commit=partial(self._commit, context, lease),
             on_close=partial(self._ended, request.tenant, turn_id, lease),
         )

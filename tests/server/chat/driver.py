@@ -10,7 +10,10 @@ from warmturn_server.chat import (
     ChatService,
     Conversation,
     Item,
+    NewReplyParser,
     SqliteStore,
+    Text,
+    TextOnly,
     TextTokenizer,
     Transcriber,
     Turn,
@@ -22,10 +25,12 @@ TOKENIZER = TextTokenizer(chat_tokenizer(CHATML))
 
 
 class Chat:
-    def __init__(self, folder: Path, tokenizer: TextTokenizer = TOKENIZER) -> None:
+    def __init__(
+        self, folder: Path, tokenizer: TextTokenizer = TOKENIZER, new_parser: NewReplyParser = TextOnly
+    ) -> None:
         self.engine = FakeEngine(tokenizer)
         self.store = SqliteStore(folder / "log.sqlite3")
-        self.service = ChatService(self.store, self.engine, Transcriber(tokenizer))
+        self.service = ChatService(self.store, self.engine, Transcriber(tokenizer), new_parser=new_parser)
         self.tokenizer = tokenizer
 
     async def new(self) -> Conversation:
@@ -59,7 +64,7 @@ class Chat:
 
 
 def message(role: str, text: str) -> Item:
-    return Item(new_item_id(), role, (text,))  # type: ignore[arg-type]
+    return Item(new_item_id(), role, (Text(text),))  # type: ignore[arg-type]
 
 
 def user(text: str) -> Item:

@@ -2,7 +2,7 @@
 
 from itertools import count
 
-from warmturn_server.chat import Append, Conversation, ConversationId, Item, ItemId, Reply, Turn, TurnId
+from warmturn_server.chat import Append, Conversation, ConversationId, Item, ItemId, Reply, Text, Turn, TurnId
 from warmturn_server.chat.transcript.prefix_digests import own_prefix_digests, prefix_digests
 from warmturn_server.chat.transcript.records import RecordPart
 
@@ -11,7 +11,7 @@ _numbers = count()
 
 
 def item(role: str, text: str) -> Item:
-    return Item(ItemId(f"msg_{next(_numbers)}"), role, (text,))  # type: ignore[arg-type]
+    return Item(ItemId(f"msg_{next(_numbers)}"), role, (Text(text),))  # type: ignore[arg-type]
 
 
 def conversation(name: str, tenant: str = "", metadata: dict[str, str] | None = None) -> Conversation:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from ...chat import Item, RunningTurn, Turn
 from ..json import Json
 from ..messages import Messages, item_object
-from ..wire import AnyList, AnyObject, Count, FieldRefused, Metadata, SamplingFields, ShortText, Text
+from ..wire import AnyList, AnyObject, Count, FieldRefused, LongText, Metadata, SamplingFields, ShortText
 
 _LOGPROBS: Final = "message.output_text.logprobs"
 
@@ -26,8 +26,8 @@ class CreateResponse(SamplingFields):
     (structured output, background work, prompt templates) is refused."""
 
     model: ShortText | None = None
-    input: Text | Messages = Field(default_factory=list)
-    instructions: Text | None = None
+    input: LongText | Messages = Field(default_factory=list)
+    instructions: LongText | None = None
     conversation: ShortText | ConversationReference | None = None
     previous_response_id: ShortText | None = None
     store: bool | None = None

@@ -104,10 +104,10 @@ def _marked(text: str, messages: Sequence[ChatMessage]) -> tuple[list[ChatMessag
     """The messages with marks for contents, and the character, used nowhere else, that marks begin and end with."""
     used = set(text).union(*(message["content"] for message in messages))
     mark = next(chr(code) for code in _PRIVATE_USE if chr(code) not in used)
-    marked = []
-    for number, message in enumerate(messages):
-        content = f"{mark}{number}{mark}" if message["content"].strip() else message["content"]
-        marked.append({**message, "content": content})
+    marked = [message.copy() for message in messages]
+    for number, message in enumerate(marked):
+        if message["content"].strip():
+            message["content"] = f"{mark}{number}{mark}"
     return marked, mark
 
 

@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import jinja2
 from tokenizers import Tokenizer
@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ...engine_api import TokenStream
 from ...errors import InvalidRequest, ModelRefused
-from ..model import ChatMessage
+from ..model import ChatMessage, Tool
 from .token_bytes import TokenBytes
 
 _DECODE_CONTEXT: Final = 16
@@ -53,10 +53,12 @@ class TextTokenizer:
         self.splits_freely = self.exact and self._encodes_pieces_alike()
         """Whether a text that starts in the middle of another is tokenised the same, as no space is put before it."""
 
-    def render(self, messages: list[ChatMessage]) -> str:
+    def render(self, messages: list[ChatMessage], tools: Sequence[Tool] = ()) -> str:
         """The whole prompt as text; a template that refuses the messages makes this the caller's mistake."""
+        said = cast(list[dict[str, str]], messages)
+        offered: Any = [dict(tool) for tool in tools] or None
         try:
-            rendered = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            rendered = self._tokenizer.apply_chat_template(said, offered, tokenize=False, add_generation_prompt=True)
         except jinja2.TemplateError as error:
             raise InvalidRequest(
                 f"The model's chat template does not take these messages: {error}", code="chat_template", param="input"

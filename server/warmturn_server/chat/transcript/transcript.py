@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..model import ChatMessage, TurnId
+from ..model import ChatMessage, Tool, TurnId
 from .records import Record, RecordPart, agreement
 from .tokenizer import Encoded, TextTokenizer
 
@@ -43,8 +43,8 @@ class Transcriber:
     def __init__(self, tokenizer: TextTokenizer) -> None:
         self.tokenizer = tokenizer
 
-    def render(self, messages: list[ChatMessage]) -> str:
-        return self.tokenizer.render(messages)
+    def render(self, messages: list[ChatMessage], tools: Sequence[Tool] = ()) -> str:
+        return self.tokenizer.render(messages, tools)
 
     def transcribe(self, text: str, record: Record) -> Transcript:
         """Ids for the rendered `text`, as many of them as possible from `record`."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from ...model import Conversation, ConversationId, ItemId, Reply, Turn, TurnId, items_from
+from ...model import Conversation, ConversationId, ItemId, Reply, Turn, TurnId, item_content, items_from
 from ...transcript.records import RecordPart
 from ..store import StoreCorrupt, StoreFailed
 
@@ -61,8 +61,8 @@ def turn_content(turn: Turn) -> dict[str, object]:
         "parent": turn.parent_id,
         "conversation": turn.conversation_id,
         "created_at": turn.created_at,
-        "input": [asdict(item) for item in turn.input],
-        "output": [asdict(item) for item in turn.output],
+        "input": [item_content(item) for item in turn.input],
+        "output": [item_content(item) for item in turn.output],
         "reply": asdict(turn.reply) if turn.reply else None,
     }
 

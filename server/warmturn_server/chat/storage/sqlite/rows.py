@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from sqlite3 import Row
 
-from ...model import Conversation, ConversationId, Item, ItemId, Reply, Turn, TurnId, items_from
+from ...model import Conversation, ConversationId, Item, ItemId, Reply, Turn, TurnId, item_content, items_from
 from ...transcript.records import RecordPart
 
 
@@ -95,7 +95,7 @@ def conversation_from(row: Row) -> Conversation:
 
 
 def _dump_items(items: Iterable[Item]) -> str:
-    return json.dumps([asdict(item) for item in items])
+    return json.dumps([item_content(item) for item in items])
 
 
 def _pack(numbers: Iterable[int]) -> bytes:
