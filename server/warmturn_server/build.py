@@ -17,7 +17,20 @@ from . import bundled
 from .api import create_app
 from .chat import Storage, build_service, open_local_storage, open_shared_storage
 from .data_dir import FileHashes, lock_data_dir
-from .engine import Controls, CostModel, Engine, KVPool, LoadedModel, LogitSketch, ModelRunner, calibrate, load_model
+from .engine import (
+    Controls,
+    CostModel,
+    Engine,
+    KVPool,
+    Limits,
+    LoadedModel,
+    LogitSketch,
+    Memory,
+    ModelRunner,
+    Vocabulary,
+    calibrate,
+    load_model,
+)
 from .engine.model.device import refuse_more_than_fits
 from .engine.model.fingerprint import fingerprint_of
 from .engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
@@ -95,19 +108,15 @@ def _load(settings: Settings, metrics: Metrics) -> tuple[Engine, PreTrainedToken
     cache = _prefix_cache(settings, fingerprint.digest(), runner, link, metrics)
     cost_model = CostModel(settings.prefill_budget)
     calibrate(runner, cost_model, settings.prefill_budget)
+    pool = KVPool(runner.layout, runner.device, settings.kv_memory)
     engine = Engine(
         runner,
-        backend_of(tokenizer),
-        eos_token_ids(loaded, tokenizer),
-        cache,
-        Saver(cache, metrics),
-        Prefetcher(cache, metrics),
-        KVPool(settings.kv_memory),
+        Vocabulary(backend_of(tokenizer), eos_token_ids(loaded, tokenizer)),
+        Memory(pool, cache, Saver(cache, metrics), Prefetcher(cache, metrics)),
         cost_model,
         metrics,
         _controls(settings, runner, metrics),
-        prefill_budget=settings.prefill_budget,
-        max_waiting=settings.max_waiting,
+        Limits(settings.prefill_budget, settings.max_waiting),
     )
     metrics.watch(engine)
     return engine, tokenizer

@@ -124,7 +124,7 @@ def spoilt(
 
 
 def plant(engine: Engine, fault: Fault, chance: Random) -> None:
-    latest = next(reversed(engine._pool._idle.values()))
+    latest = next(reversed(engine._memory.pool._idle.values()))
     fault(engine, chance, latest.token_ids.tolist(), latest.buffer)
 
 
@@ -191,7 +191,7 @@ def other_weights(scale: float) -> Fault:
 
     def fault(engine: Engine, chance: Random, token_ids: list[int], buffer: KVBuffer) -> None:
         generator = torch.Generator().manual_seed(chance.randrange(2**31))
-        parameters = list(engine._runner._model.parameters())
+        parameters = list(engine._runner.generic._model.parameters())
         kept = [parameter.detach().clone() for parameter in parameters]
         with torch.no_grad():
             for parameter in parameters:
@@ -221,7 +221,7 @@ def flipped(bit: int) -> Fault:
 def recomputed(engine: Engine, token_ids: list[int], shift: int = 0) -> KVBuffer:
     buffer = engine._runner.buffer(len(token_ids))
     positions = range(shift, shift + len(token_ids))
-    engine._runner._run([Chunk(buffer, 0, 0, len(token_ids))], token_ids, list(positions), [])
+    engine._runner.generic.run([Chunk(buffer, 0, 0, len(token_ids))], token_ids, list(positions), [])
     buffer.length = len(token_ids)
     return buffer
 

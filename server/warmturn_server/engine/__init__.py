@@ -1,17 +1,20 @@
 """Runs the model: sequences, batching, attention on saved state, sampling."""
 
+from .accounting import EngineObserver
 from .audit.control import ControlObserver, Controls, ControlTurn
 from .audit.logit_sketch import LogitSketch
 from .audit.savings import ControlledSavings, Interval
 from .audit.verdict import Result, Verdict
 from .delivery import Generation
-from .engine import Engine
+from .engine import Engine, Limits
 from .kv_pool import KVPool
-from .loop import EngineObserver
+from .memory import Memory
 from .model.calibration import calibrate
 from .model.cost_model import CostModel
+from .model.executor import Executor, Work
 from .model.loader import LoadedModel, load_model
-from .model.runner import ModelRunner, Work
+from .model.runner import ModelRunner
+from .sequence import Vocabulary
 
 __all__ = [
     "ControlObserver",
@@ -21,14 +24,18 @@ __all__ = [
     "CostModel",
     "Engine",
     "EngineObserver",
+    "Executor",
     "Generation",
     "Interval",
     "KVPool",
+    "Limits",
     "LoadedModel",
     "LogitSketch",
+    "Memory",
     "ModelRunner",
     "Result",
     "Verdict",
+    "Vocabulary",
     "Work",
     "calibrate",
     "load_model",

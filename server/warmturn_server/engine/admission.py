@@ -10,11 +10,10 @@ import numpy as np
 from ..engine_api import MissReason
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..errors import ContextLengthExceeded
-from ..kvcache import Deadline, KVBuffer, PrefixCache, PrefixMatch, reusable_tokens, round_up
-from .kv_pool import IdleBuffer, KVPool, TokenArray, common_prefix
+from ..kvcache import Deadline, KVBuffer, PrefixCache, PrefixMatch, reusable_tokens
+from .kv_pool import IdleBuffer, KVPool, Reservation, TokenArray, common_prefix
 from .model.cost_model import CostModel
-from .model.runner import ModelRunner
-from .sequence import Prefix, Sequence
+from .sequence import Prefix, Sequence, Withheld
 
 RESIDENT = "resident"
 UNASKED_OUTPUT_TOKENS = 4096
@@ -48,10 +47,10 @@ class Plan:
 
 
 class Admission:
-    """Decides what a sequence starts from and takes its memory from the budget."""
+    """Decides what a sequence starts from and takes its memory from the pool."""
 
-    def __init__(self, runner: ModelRunner, cache: PrefixCache, pool: KVPool, cost_model: CostModel) -> None:
-        self._runner = runner
+    def __init__(self, context_length: int, cache: PrefixCache, pool: KVPool, cost_model: CostModel) -> None:
+        self._context_length = context_length
         self._cache = cache
         self._pool = pool
         self._cost_model = cost_model
@@ -59,14 +58,13 @@ class Admission:
     @property
     def max_tokens(self) -> int:
         """The longest sequence that context and K/V budget allow."""
-        by_memory = self._pool.budget_bytes // self._runner.layout.bytes_per_token
-        return min(self._runner.context_length, by_memory - by_memory % round_up(1))
+        return min(self._context_length, self._pool.max_tokens)
 
     def max_new_tokens(self, request: GenerationRequest) -> int:
         """How many output tokens to plan for; raises `ContextLengthExceeded` when that can never fit."""
         prompt, asked, limit = len(request.token_ids), request.sampling.max_tokens, self.max_tokens
         if prompt + (asked or 1) > limit:
-            why = "the model's context" if limit == self._runner.context_length else "the K/V memory (--kv-memory)"
+            why = "the model's context" if limit == self._context_length else "the K/V memory (--kv-memory)"
             raise ContextLengthExceeded(
                 f"{prompt} prompt tokens and {asked or 1} output tokens exceed {limit} tokens, the limit of {why}; "
                 "shorten the conversation or ask for fewer output tokens"
@@ -78,55 +76,53 @@ class Admission:
 
         None when there is no memory for it now.
         """
-        reserved = self.reserved_bytes(sequence)
-        source, match = Source(), PrefixMatch()
         prefix = sequence.request.token_ids[: _reusable(sequence)]
-        if sequence.request.reuse is ReuseMode.STATE:
-            ids = np.asarray(prefix, dtype=np.int64)
-            source = self._in_memory(sequence.request.tenant, ids, running)
-            match = self._cache.match(sequence.request.tenant, prefix)
-        if sequence.replaced:
-            self._withhold(sequence, source, match)
-            source, match = (Source(), PrefixMatch()) if sequence.replaced else (source, match)
-        taken_over = _taken_over(source, sequence)
-        more = reserved - (taken_over.buffer.num_bytes if taken_over else 0)
-        if not self._pool.make_room(more, keep=source.idle):
-            source = Source()
-            if not self._pool.make_room(reserved):
-                return None
-        sequence.buffer = self._begin(source, sequence)
+        source, match = self._find(sequence, prefix, running)
+        if sequence.from_scratch and (source.num_tokens or match.num_tokens):
+            sequence.withheld = self._withhold(sequence, source, match)
+            source, match = Source(), PrefixMatch()
+        reservation, source = self._reserve(sequence, source)
+        if reservation is None:
+            return None
+        try:
+            sequence.buffer = self._begin(source, sequence)
+        except Exception:
+            reservation.release()
+            raise
+        sequence.reservation = reservation
         tokens_by_tier = {RESIDENT: source.num_tokens} | {tier.name: 0 for tier in self._cache.tiers}
         sequence.prefix = Prefix(tokens_by_tier, block_size=self._cache.block_size)
         worthwhile = self._worthwhile(sequence, match, len(prefix))
-        self._pool.reserved_bytes += reserved
         covered = max(sequence.kv.length, worthwhile.num_tokens)
         return Plan(worthwhile, self._deadline(sequence, covered, len(prefix)), len(prefix))
 
-    def release(self, sequence: Sequence) -> None:
-        """Give back what `admit` took."""
-        self._pool.reserved_bytes -= self.reserved_bytes(sequence)
-
     def fits(self, sequence: Sequence) -> bool:
         """Whether nothing has to go for it."""
-        pool = self._pool
-        used = pool.reserved_bytes + pool.idle_bytes
-        return used + self.reserved_bytes(sequence) <= pool.budget_bytes
+        return self._pool.fits(self._pool.bytes_for(sequence.max_tokens))
 
-    def reserved_bytes(self, sequence: Sequence) -> int:
-        return round_up(sequence.max_tokens) * self._runner.layout.bytes_per_token
+    def _find(
+        self, sequence: Sequence, prefix: tuple[int, ...], running: Iterable[Sequence]
+    ) -> tuple[Source, PrefixMatch]:
+        """What there is of the prefix in memory, and in the tiers of this machine."""
+        request = sequence.request
+        if request.reuse is not ReuseMode.STATE:
+            return Source(), PrefixMatch()
+        in_memory = self._in_memory(request.tenant, np.asarray(prefix, dtype=np.int64), running)
+        return in_memory, self._cache.match(request.tenant, prefix)
 
-    def _withhold(self, sequence: Sequence, source: Source, match: PrefixMatch) -> None:
-        """Note what a control turn does not use; one that could not use anything is none."""
-        control, prompt = sequence.control, sequence.num_prompt_tokens
-        assert control is not None, "only a control turn foregoes its state"
-        control.foregone_tokens = foregone = max(source.num_tokens, match.num_tokens)
-        if not foregone:
-            sequence.control = None
-            return
-        rest = self._cost_model.seconds(prompt - foregone, foregone)
+    def _withhold(self, sequence: Sequence, source: Source, match: PrefixMatch) -> Withheld:
+        prompt, num_tokens = sequence.num_prompt_tokens, max(source.num_tokens, match.num_tokens)
+        rest = self._cost_model.seconds(prompt - num_tokens, num_tokens)
         restore = self._cache.policy.restore_seconds(match.beyond(source.num_tokens))
-        control.reuse_seconds = None if rest is None else restore + rest
-        control.recompute_seconds = self._cost_model.seconds(prompt)
+        return Withheld(num_tokens, None if rest is None else restore + rest, self._cost_model.seconds(prompt))
+
+    def _reserve(self, sequence: Sequence, source: Source) -> tuple[Reservation | None, Source]:
+        """Memory for all that it may ever need; where that leaves no room for the source, it begins from nothing."""
+        num_bytes = self._pool.bytes_for(sequence.max_tokens)
+        reservation = self._pool.reserve(num_bytes, keep=source.idle, takes=_taken_over(source, sequence))
+        if reservation is not None:
+            return reservation, source
+        return self._pool.reserve(num_bytes), Source()
 
     def _in_memory(self, tenant: str, ids: TokenArray, running: Iterable[Sequence]) -> Source:
         idle, longest = self._pool.best(tenant, ids)
@@ -142,10 +138,12 @@ class Admission:
 
     def _begin(self, source: Source, sequence: Sequence) -> KVBuffer:
         """The idle buffer itself if the sequence only goes on from it, else a copy of the common part."""
+        if source.idle is not None:
+            self._pool.used(source.idle)
         if (taken_over := _taken_over(source, sequence)) is not None:
             buffer = self._pool.take(taken_over)
         else:
-            buffer = self._runner.buffer()
+            buffer = self._pool.buffer()
             if source.buffer is not None:
                 buffer.reserve(sequence.num_prompt_tokens + 1, limit=sequence.max_tokens)
                 buffer.copy_prefix(source.buffer, source.num_tokens)
@@ -170,7 +168,7 @@ class Admission:
     def _deadline(self, sequence: Sequence, covered: int, most: int) -> Deadline | None:
         """How long to wait for other machines; None if there is nothing to expect from them."""
         request, block_miss = sequence.request, sequence.prefix.block_miss
-        if request.reuse is not ReuseMode.STATE or sequence.replaced:
+        if request.reuse is not ReuseMode.STATE or sequence.withheld:
             return None
         if not any(tier.available for tier in self._cache.remote):
             return None

@@ -11,8 +11,9 @@ from ..engine_api.lookback import Lookback
 from ..engine_api.report import TokenDelta
 from .sequence import Sequence
 
-Said = TokenDelta | BaseException
-_Queue = asyncio.Queue[Said]
+Event = TokenDelta | BaseException
+"""What a turn says: a delta, or why it failed."""
+_Queue = asyncio.Queue[Event]
 
 
 class Outbox:
@@ -22,18 +23,18 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._sent: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Queue, Said]]] = defaultdict(list)
+        self._sent: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Queue, Event]]] = defaultdict(list)
 
-    def send(self, loop: asyncio.AbstractEventLoop, mailbox: _Queue, said: Said) -> None:
+    def send(self, loop: asyncio.AbstractEventLoop, queue: _Queue, event: Event) -> None:
         """Take something along for the next `deliver`."""
-        self._sent[loop].append((mailbox, said))
+        self._sent[loop].append((queue, event))
 
     def deliver(self) -> None:
         """Hand over what was sent since last time. A loop that is gone wants nothing."""
         while self._sent:
-            loop, letters = self._sent.popitem()
+            loop, events = self._sent.popitem()
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_hand_over, letters)
+                loop.call_soon_threadsafe(_hand_over, events)
 
 
 class Generation:
@@ -50,9 +51,9 @@ class Generation:
     def follow(self, sequence: Sequence, on_cancel: Callable[[], None]) -> None:
         self._sequence, self._on_cancel = sequence, on_cancel
 
-    def push(self, said: Said) -> None:
-        """From the engine's thread; arrives when the courier next delivers."""
-        self._outbox.send(self._loop, self._deltas, said)
+    def push(self, event: Event) -> None:
+        """From the engine's thread; arrives when the outbox is next delivered."""
+        self._outbox.send(self._loop, self._deltas, event)
 
     def cancel(self) -> None:
         """Stop at the next step; the iterator then ends with the reason "cancelled". Harmless when over."""
@@ -77,6 +78,6 @@ class Generation:
         return delta
 
 
-def _hand_over(letters: list[tuple[_Queue, Said]]) -> None:
-    for mailbox, said in letters:
-        mailbox.put_nowait(said)
+def _hand_over(events: list[tuple[_Queue, Event]]) -> None:
+    for queue, event in events:
+        queue.put_nowait(event)

@@ -6,32 +6,42 @@ import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Callable
-from collections.abc import Sequence as Ids
+from dataclasses import dataclass
 from functools import partial
 
-from tokenizers import Tokenizer
-
-from ..engine_api import Located
-from ..engine_api.report import Generated, TokenDelta, TokenLogprobs
-from ..engine_api.request import GenerationRequest, ReuseMode, SamplingParams
+from ..engine_api.report import Generated, Located, TokenDelta, TokenLogprobs
+from ..engine_api.request import GenerationRequest, TokenIds
 from ..errors import InvalidRequest, Overloaded
-from ..kvcache import Prefetcher, PrefixCache, Saver
 from ..threads import compute_with
+from .accounting import Accounts, EngineObserver
 from .admission import RESIDENT, Admission
-from .audit.control import Controls, ControlTurn
+from .audit.control import Controls
+from .audit.hook import AuditHook
+from .audit.replays import IdleReplays
 from .delivery import Generation, Outbox
-from .detokenizer import Detokenizer
-from .kv_pool import KVPool
-from .loop import EngineLoop, EngineObserver
+from .hooks import Hooks
+from .inbox import Inbox
+from .lookback.hook import LookbackHook
+from .lookback.worker import Lookbacks
+from .loop import EngineLoop
+from .memory import Memory
 from .model.cost_model import CostModel
 from .model.runner import ModelRunner
+from .restorer import Restorer
 from .scheduler import Scheduler
-from .sequence import Sequence, Sink
+from .sequence import Sequence, Sink, Vocabulary
 
 _FORGETTING_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`prefill_tokens`: at most so many of prompts in one step; `waiting_turns`: one more is refused."""
+
+    prefill_tokens: int
+    waiting_turns: int
 
 
 class Engine:
@@ -43,48 +53,31 @@ class Engine:
     def __init__(
         self,
         runner: ModelRunner,
-        tokenizer: Tokenizer,
-        eos_token_ids: frozenset[int],
-        cache: PrefixCache,
-        saver: Saver,
-        prefetcher: Prefetcher,
-        pool: KVPool,
+        vocabulary: Vocabulary,
+        memory: Memory,
         cost_model: CostModel,
         observer: EngineObserver,
         controls: Controls,
-        *,
-        prefill_budget: int,
-        max_waiting: int,
+        limits: Limits,
     ) -> None:
         self.model_name = runner.name
         self.context_length = runner.context_length
-        self.eos_token_ids = eos_token_ids
-        self.tokenizer_backend = tokenizer
+        self.vocabulary = vocabulary
         self.cost_model = cost_model
         self._runner = runner
-        self._cache = cache
-        self._saver = saver
-        self._prefetcher = prefetcher
-        self._pool = pool
-        self._admission = Admission(runner, cache, pool, cost_model)
-        self._scheduler = Scheduler(prefill_budget)
+        self._memory = memory
         self._controls = controls
-        self._max_waiting = max_waiting
-        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._limits = limits
+        self._inbox = Inbox()
         self._outbox = Outbox()
-        self._loop = EngineLoop(
-            runner,
-            self._admission,
-            self._scheduler,
-            cache,
-            saver,
-            pool,
-            cost_model,
-            observer,
-            controls,
-            self._replay,
-            self._inbox.put,
-        )
+        self._scheduler = Scheduler(limits.prefill_tokens)
+        self._admission = Admission(runner.context_length, memory.cache, memory.pool, cost_model)
+        self._lookbacks = Lookbacks()
+        restorer = Restorer(memory.cache, self._inbox, observer)
+        replays = IdleReplays(runner, self._admission, restorer, memory, controls, vocabulary, limits.prefill_tokens)
+        hook = Hooks(AuditHook(controls, replays, cost_model), LookbackHook(self._lookbacks))
+        accounts = Accounts(cost_model, observer)
+        self._loop = EngineLoop(runner, self._scheduler, self._admission, restorer, memory, accounts, hook)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="warmturn-engine", daemon=True)
 
@@ -98,9 +91,8 @@ class Engine:
             self._inbox.put(self._stop)
             self._thread.join()
         self._loop.shutdown()
-        self._prefetcher.close()
-        self._saver.close()
-        self._cache.close()
+        self._lookbacks.shutdown()
+        self._memory.close()
 
     def submit(self, request: GenerationRequest) -> Generation:
         """Queue a turn, from a running event loop.
@@ -129,23 +121,22 @@ class Engine:
                 lookback = sequence.lookback.result() if sequence.lookback else None
                 return Generated(tuple(token_ids), text, finish.reason, finish.report, tuple(logprobs), lookback)
 
-    def forget(self, tenant: str, token_ids: Ids[int], keep_tokens: int = 0) -> None:
+    def forget(self, tenant: str, token_ids: TokenIds, keep_tokens: int = 0) -> None:
         """Drop the saved state of these tokens and of every beginning of them longer than `keep_tokens`.
 
         Waits until memory and every tier are rid of it. It goes through the inbox, behind the turn that computed it.
         """
         done = threading.Event()
-        self._inbox.put(partial(self._loop.forget, tenant, token_ids, keep_tokens))
-        self._inbox.put(partial(self._saver.forget, tenant, tuple(token_ids), keep_tokens, done.set))
+        self._inbox.put(partial(self._loop.forget, tenant, token_ids, keep_tokens, done.set))
         if not done.wait(_FORGETTING_SECONDS):
             _log.warning("state of %d tokens was not removed within %.0f s", len(token_ids), _FORGETTING_SECONDS)
 
-    async def prefetch(self, tenant: str, token_ids: Ids[int]) -> Located | None:
+    async def prefetch(self, tenant: str, token_ids: TokenIds) -> Located | None:
         """Bring the saved state of these tokens here, in the background; waits no longer than to say where it was.
 
         None when too much is being brought already.
         """
-        asked = self._prefetcher.prefetch(tenant, token_ids)
+        asked = self._memory.prefetcher.prefetch(tenant, token_ids)
         if asked is None:
             return None
         located: asyncio.Future[Located] = asyncio.wrap_future(asked)
@@ -154,7 +145,7 @@ class Engine:
     def evict_idle(self) -> None:
         """Drop every idle buffer; what was saved of them stays in the tiers."""
         done = threading.Event()
-        self._inbox.put(self._pool.clear)
+        self._inbox.put(self._memory.pool.clear)
         self._inbox.put(done.set)
         done.wait()
 
@@ -163,12 +154,12 @@ class Engine:
         done = threading.Event()
         self._inbox.put(done.set)
         done.wait()
-        self._saver.flush()
+        self._memory.saver.flush()
 
     @property
     def tier_names(self) -> tuple[str, ...]:
         """Where state can be, nearest first."""
-        return (RESIDENT, *(tier.name for tier in self._cache.tiers))
+        return (RESIDENT, *(tier.name for tier in self._memory.cache.tiers))
 
     @property
     def num_running(self) -> int:
@@ -184,7 +175,7 @@ class Engine:
 
     def stats(self) -> dict[str, object]:
         """What memory and tiers hold now, and what the engine knows about its own speed."""
-        pool = self._pool
+        pool = self._memory.pool
         tiers: dict[str, object] = {
             "resident": {
                 "bytes": pool.reserved_bytes + pool.idle_bytes,
@@ -192,13 +183,13 @@ class Engine:
                 "conversations": len(pool),
             }
         }
-        for tier in self._cache.tiers:
+        for tier in self._memory.cache.tiers:
             tiers[tier.name] = {
                 "bytes": tier.num_bytes,
                 "budget_bytes": tier.budget_bytes,
                 "blocks": tier.num_blocks,
                 "available": tier.available,
-                "bytes_per_second": self._cache.policy.bandwidth[tier.name].bytes_per_second,
+                "bytes_per_second": self._memory.cache.policy.bandwidth[tier.name].bytes_per_second,
                 **tier.facts,
             }
         return {
@@ -206,7 +197,7 @@ class Engine:
             "dtype": str(self._runner.dtype).removeprefix("torch."),
             "threads": self._runner.num_threads,
             "context_length": self.context_length,
-            "kv_bytes_per_token": self._runner.layout.bytes_per_token,
+            "kv_bytes_per_token": self._runner.layout.bytes_for(1),
             "running": self.num_running,
             "waiting": self.num_waiting,
             "tiers": tiers,
@@ -220,20 +211,11 @@ class Engine:
         if max(request.token_ids) >= self._runner.vocab_size or min(request.token_ids) < 0:
             raise InvalidRequest(f"token ids must be below {self._runner.vocab_size}")
         max_new_tokens = self._admission.max_new_tokens(request)
-        if self.num_waiting >= self._max_waiting:
+        if self.num_waiting >= self._limits.waiting_turns:
             raise Overloaded(f"{self.num_waiting} requests are waiting already; try again later")
-        detokenizer = Detokenizer(self.tokenizer_backend, request.sampling.stop)
-        sequence = Sequence(request, max_new_tokens, detokenizer, self.eos_token_ids, sink)
+        sequence = Sequence(request, max_new_tokens, self.vocabulary, sink)
         self._inbox.put(partial(self._loop.enqueue, sequence))
         return sequence
-
-    def _replay(self, turn: ControlTurn, reuse: ReuseMode) -> Sequence:
-        """A control turn's tokens as a sequence that is only computed, and tells nobody."""
-        request = GenerationRequest(turn.token_ids, SamplingParams(), reuse, turn.request.tenant)
-        detokenizer = Detokenizer(self.tokenizer_backend, ())
-        replay = Sequence(request, 0, detokenizer, self.eos_token_ids, lambda _: None)
-        replay.reuse_limit = turn.cached_tokens
-        return replay
 
     def _run(self) -> None:
         compute_with(self._runner.num_threads)
@@ -248,21 +230,10 @@ class Engine:
         """Do what others asked for; wait for it when there is nothing to run."""
         if not self._loop.has_work:
             self._loop.rest()
-            while self._inbox.empty() and self._loop.prepare():
+            while self._inbox.empty and self._loop.prepare():
                 pass
-            try:
-                self._do(self._inbox.get(timeout=self._loop.background_due_in()))
-            except queue.Empty:
-                return
-        while not self._inbox.empty():
-            self._do(self._inbox.get())
-
-    def _do(self, call: Callable[[], None]) -> None:
-        """One call that goes wrong must not end the thread that serves everybody."""
-        try:
-            call()
-        except Exception:
-            _log.exception("a call to the engine failed")
+            self._inbox.wait(self._loop.idle_in())
+        self._inbox.run_all()
 
     def _stop(self) -> None:
         self._stopping = True

@@ -1,4 +1,4 @@
-"""Buffers of finished turns, kept where the model can go on with them at once; the tier `resident`."""
+"""Memory for K and V: what running sequences reserve of it, and the buffers of finished turns; the tier `resident`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from ..kvcache import KVBuffer, round_up
+from ..kvcache import KVBuffer, KVLayout, round_up
 
 TokenArray = npt.NDArray[np.int64]
 
@@ -26,29 +27,79 @@ class IdleBuffer:
     buffer: KVBuffer
 
 
-class KVPool:
-    """Idle buffers by last use, within what the budget leaves beside the running sequences."""
+@dataclass(slots=True, eq=False)
+class Reservation:
+    """A part of the budget that a sequence may use, until it is released; an empty one holds nothing."""
 
-    def __init__(self, budget_bytes: int) -> None:
+    num_bytes: int = 0
+
+    def release(self) -> None:
+        """Give it back; harmless when that was done before."""
+        self.num_bytes = 0
+
+
+class KVPool:
+    """Reservations of running sequences, and idle buffers by last use within what the budget leaves beside them.
+
+    Belongs to the engine's thread; `reserved_bytes`, `idle_bytes` and `len` may be asked from any.
+    """
+
+    def __init__(self, layout: KVLayout, device: torch.device, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
-        self.reserved_bytes = 0
+        self._layout = layout
+        self._device = device
+        self._reservations: list[Reservation] = []
         self._idle: OrderedDict[int, IdleBuffer] = OrderedDict()
 
     @property
+    def reserved_bytes(self) -> int:
+        return sum(reservation.num_bytes for reservation in list(self._reservations))
+
+    @property
     def idle_bytes(self) -> int:
-        """May be asked from any thread, while the engine's changes what is kept."""
-        return sum(resident.buffer.num_bytes for resident in list(self._idle.values()))
+        return sum(idle.buffer.num_bytes for idle in list(self._idle.values()))
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest sequence that the budget allows."""
+        by_memory = self.budget_bytes // self._layout.bytes_for(1)
+        return by_memory - by_memory % round_up(1)
+
+    def bytes_for(self, num_tokens: int) -> int:
+        """What a buffer for so many tokens takes."""
+        return self._layout.bytes_for(round_up(num_tokens))
+
+    def buffer(self) -> KVBuffer:
+        """An empty one for a new sequence; what it may grow to is reserved apart."""
+        return KVBuffer(self._layout, self._device)
+
+    def fits(self, num_bytes: int) -> bool:
+        """Whether so much can be reserved without dropping anything."""
+        return self.reserved_bytes + self.idle_bytes + num_bytes <= self.budget_bytes
+
+    def reserve(
+        self, num_bytes: int, keep: IdleBuffer | None = None, takes: IdleBuffer | None = None
+    ) -> Reservation | None:
+        """Take so much from the budget, dropping what was used longest ago but not `keep`; None if that is not enough.
+
+        `takes` is the idle buffer that is to become the sequence's own: its bytes are part of `num_bytes`.
+        """
+        if not self.make_room(num_bytes - (takes.buffer.num_bytes if takes else 0), keep):
+            return None
+        reservation = Reservation(num_bytes)
+        self._reservations = [*(held for held in self._reservations if held.num_bytes), reservation]
+        return reservation
 
     def __len__(self) -> int:
         return len(self._idle)
 
-    def keep(self, resident: IdleBuffer) -> None:
+    def keep(self, idle: IdleBuffer) -> None:
         """Keep a finished turn's buffer, and drop older ones that it holds all of."""
         for key, other in list(self._idle.items()):
-            common = common_prefix(other.token_ids, resident.token_ids)
-            if other.tenant == resident.tenant and common == len(other.token_ids):
+            common = common_prefix(other.token_ids, idle.token_ids)
+            if other.tenant == idle.tenant and common == len(other.token_ids):
                 del self._idle[key]
-        self._idle[id(resident)] = resident
+        self._idle[id(idle)] = idle
         self.make_room(0)
 
     def best(self, tenant: str, token_ids: TokenArray) -> tuple[IdleBuffer | None, int]:
@@ -57,41 +108,43 @@ class KVPool:
         Among equals the shortest: one that is nothing but the prefix can be gone on with instead of copied.
         """
         candidates = [
-            (common, -len(resident.token_ids), key)
-            for key, resident in self._idle.items()
-            if resident.tenant == tenant and (common := common_prefix(resident.token_ids, token_ids))
+            (common, -len(idle.token_ids), key)
+            for key, idle in self._idle.items()
+            if idle.tenant == tenant and (common := common_prefix(idle.token_ids, token_ids))
         ]
         if not candidates:
             return None, 0
         longest, _, key = max(candidates)
-        self._idle.move_to_end(key)
         return self._idle[key], longest
 
-    def take(self, resident: IdleBuffer) -> KVBuffer:
+    def used(self, idle: IdleBuffer) -> None:
+        """It was of use: it is the last to leave."""
+        self._idle.move_to_end(id(idle))
+
+    def take(self, idle: IdleBuffer) -> KVBuffer:
         """Give a buffer away to the sequence that goes on with it."""
-        return self._idle.pop(id(resident)).buffer
+        return self._idle.pop(id(idle)).buffer
 
     def make_room(self, num_bytes: int, keep: IdleBuffer | None = None) -> bool:
         """Drop the least recently used until `num_bytes` more can be reserved; False if that is not enough."""
-        for key, resident in list(self._idle.items()):
-            if self.reserved_bytes + self.idle_bytes + num_bytes <= self.budget_bytes:
+        for key, idle in list(self._idle.items()):
+            if self.fits(num_bytes):
                 break
-            if resident is not keep:
+            if idle is not keep:
                 del self._idle[key]
-        return self.reserved_bytes + self.idle_bytes + num_bytes <= self.budget_bytes
+        return self.fits(num_bytes)
 
     def make_room_ahead(self) -> bool:
         """Let one buffer grow before its next turn needs it, the last used first; False if none has to or may.
 
         Growing copies all of it, which would be part of that turn's time to first token. Nothing is dropped for it.
         """
-        for resident in reversed(self._idle.values()):
-            buffer = resident.buffer
+        for idle in reversed(self._idle.values()):
+            buffer = idle.buffer
             ahead = min(_MOST_AHEAD, buffer.length // _SHARE_AHEAD)
             if buffer.capacity - buffer.length < ahead // 2:
                 wanted = round_up(buffer.length + ahead)
-                more = (wanted - buffer.capacity) * buffer.layout.bytes_per_token
-                if self.reserved_bytes + self.idle_bytes + more > self.budget_bytes:
+                if not self.fits(self._layout.bytes_for(wanted) - buffer.num_bytes):
                     return False
                 buffer.reserve(wanted, limit=wanted)
                 return True
@@ -103,18 +156,18 @@ class KVPool:
         One that holds only some of the first `keep_tokens` stays.
         """
         ids = np.asarray(token_ids, dtype=np.int64)
-        for key, resident in list(self._idle.items()):
-            shorter = min(len(resident.token_ids), len(ids))
-            if resident.tenant == tenant and common_prefix(resident.token_ids, ids) == shorter > keep_tokens:
+        for key, idle in list(self._idle.items()):
+            shorter = min(len(idle.token_ids), len(ids))
+            if idle.tenant == tenant and common_prefix(idle.token_ids, ids) == shorter > keep_tokens:
                 del self._idle[key]
 
     def drop_related(self, tenant: str, token_ids: Sequence[int]) -> list[TokenArray]:
         """Drop every buffer of this tenant that begins as these tokens do; returns what they held."""
         ids = np.asarray(token_ids, dtype=np.int64)
         related = [
-            (key, resident.token_ids)
-            for key, resident in self._idle.items()
-            if resident.tenant == tenant and common_prefix(resident.token_ids, ids)
+            (key, idle.token_ids)
+            for key, idle in self._idle.items()
+            if idle.tenant == tenant and common_prefix(idle.token_ids, ids)
         ]
         for key, _ in related:
             del self._idle[key]

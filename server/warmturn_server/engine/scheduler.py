@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 
 from .sequence import Sequence
+
+
+class WaitingLines:
+    """One line for each tenant, first come first served; the lines take turns, so that nobody's hold up the others."""
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, deque[Sequence]] = OrderedDict()
+
+    def __iter__(self) -> Iterator[Sequence]:
+        for line in list(self._lines.values()):
+            yield from list(line)
+
+    def __len__(self) -> int:
+        return sum(len(line) for line in list(self._lines.values()))
+
+    @property
+    def first(self) -> Sequence | None:
+        """Whose turn it is."""
+        return next(iter(self), None)
+
+    def add(self, sequence: Sequence) -> None:
+        self._lines.setdefault(sequence.request.tenant, deque()).append(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """One that was served or gave up; its line is the last to be served again."""
+        tenant = sequence.request.tenant
+        self._lines[tenant].remove(sequence)
+        if self._lines[tenant]:
+            self._lines.move_to_end(tenant)
+        else:
+            del self._lines[tenant]
 
 
 class Scheduler:
@@ -13,12 +44,31 @@ class Scheduler:
 
     def __init__(self, prefill_budget: int) -> None:
         self.prefill_budget = prefill_budget
-        self.waiting: deque[Sequence] = deque()
+        self.waiting = WaitingLines()
         self.running: list[Sequence] = []
 
     def __iter__(self) -> Iterator[Sequence]:
         yield from self.running
         yield from self.waiting
+
+    def __contains__(self, sequence: Sequence) -> bool:
+        return any(other is sequence for other in self)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.running) or len(self.waiting) > 0
+
+    @property
+    def next_waiting(self) -> Sequence | None:
+        return self.waiting.first
+
+    def add(self, sequence: Sequence) -> None:
+        self.waiting.add(sequence)
+
+    def start(self, sequence: Sequence) -> None:
+        """From waiting to running."""
+        self.waiting.remove(sequence)
+        self.running.append(sequence)
 
     def plan(self) -> list[tuple[Sequence, int]]:
         """The next step: sequences and how many pending tokens of each, at most the budget's worth of prefill.
@@ -37,7 +87,8 @@ class Scheduler:
         return step
 
     def remove(self, sequence: Sequence) -> None:
-        if sequence in self.running:
+        """One that is over, wherever it is."""
+        if any(other is sequence for other in self.running):
             self.running.remove(sequence)
-        elif sequence in self.waiting:
+        elif any(other is sequence for other in self.waiting):
             self.waiting.remove(sequence)

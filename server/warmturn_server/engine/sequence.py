@@ -7,27 +7,26 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from tokenizers import Tokenizer
+
 from ..engine_api.lookback import Lookback
-from ..engine_api.report import (
-    ControlMode,
-    ControlReport,
-    FinishReason,
-    Miss,
-    RecomputeSource,
-    TokenDelta,
-    TokenLogprobs,
-    TurnReport,
-)
+from ..engine_api.report import FinishReason, TokenDelta, TokenLogprobs
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..kvcache import BlockMiss, KVBuffer
-from .audit.control import Control
 from .detokenizer import Detokenizer
+from .kv_pool import Reservation
 from .lookback.capture import Queries
-from .miss import explain
-from .model.cost_model import CostModel
 from .sampling.sampler import Sampler
 
 Sink = Callable[[TokenDelta | BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """How a model's tokens become text, and which of them end a reply."""
+
+    tokenizer: Tokenizer
+    eos_token_ids: frozenset[int]
 
 
 @dataclass(slots=True)
@@ -57,36 +56,44 @@ class Prefix:
         return sum(self.tokens_by_tier.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """What a turn did not use that is computed from scratch on purpose.
+
+    `reuse_seconds`: expected for going on from it, `recompute_seconds`: for doing without.
+    """
+
+    num_tokens: int
+    reuse_seconds: float | None
+    recompute_seconds: float | None
+
+
 class Sequence:
     """Prompt and output ids, the K/V of those computed so far, and what is owed to whoever asked."""
 
-    def __init__(
-        self,
-        request: GenerationRequest,
-        max_new_tokens: int,
-        detokenizer: Detokenizer,
-        eos_token_ids: frozenset[int],
-        sink: Sink,
-    ) -> None:
+    def __init__(self, request: GenerationRequest, max_new_tokens: int, vocabulary: Vocabulary, sink: Sink) -> None:
         self.request = request
         self.token_ids: list[int] = list(request.token_ids)
         self.max_new_tokens = max_new_tokens
         self.sink = sink
-        self.sampler = Sampler(request.sampling, request.token_ids, eos_token_ids)
+        self.sampler = Sampler(request.sampling, request.token_ids, vocabulary.eos_token_ids)
         self.buffer: KVBuffer | None = None
+        self.reservation = Reservation()
         self.queries = Queries(request.lookback.first) if request.lookback else None
         self.reuse_limit = request.lookback.first if request.lookback and request.recomputes_reply else None
         """The most tokens that a replay may take over, as a copy."""
+        self.from_scratch = False
+        """Whether what it could go on from is to be withheld."""
+        self.withheld: Withheld | None = None
+        self.lookback: Future[Lookback | None] | None = None
+        """What the reply looked at, if it was asked for: made when the turn is over."""
         self.prefix = Prefix()
         self.restoring = False
         self.cancelled = False
-        self.control: Control | None = None
         self.timeline = Timeline(now() - request.waited_seconds)
-        self.lookback: Future[Lookback | None] | None = None
-        """Being made, when the sequence is over and if it was asked for."""
-        self.last_scheduled = 0.0
-        self._detokenizer = detokenizer
-        self._eos_token_ids = eos_token_ids
+        self.last_scheduled = self.timeline.arrived
+        self._detokenizer = Detokenizer(vocabulary.tokenizer, request.sampling.stop)
+        self._eos_token_ids = vocabulary.eos_token_ids
 
     @property
     def kv(self) -> KVBuffer:
@@ -104,11 +111,6 @@ class Sequence:
     @property
     def max_tokens(self) -> int:
         return self.num_prompt_tokens + self.max_new_tokens
-
-    @property
-    def replaced(self) -> bool:
-        """Whether it is computed from scratch although it might go on from state."""
-        return self.control is not None and self.control.mode is ControlMode.REPLACE
 
     @property
     def prefill_seconds(self) -> float:
@@ -145,64 +147,6 @@ class Sequence:
         if self.request.reuse is ReuseMode.NOTHING:
             self.kv.length = 0
         return TokenDelta(text, (token_id,), () if logprobs is None else (logprobs,)), reason
-
-    def report(self, cost_model: CostModel, control: ControlReport | None = None) -> TurnReport:
-        """The turn's account."""
-        line, prefix = self.timeline, self.prefix
-        estimate = cost_model.seconds(self.num_prompt_tokens)
-        restore_ms = _ms(line.ready - line.admitted)
-        prefill_ms = None if line.first_token is None else _ms(line.first_token - line.ready)
-        reused = self.request.reuse is ReuseMode.STATE
-        estimated = reused and prefix.num_tokens > 0
-        recompute_ms = prefill_ms if not estimated else None if estimate is None else _ms(estimate)
-        source: RecomputeSource = "estimated" if estimated else "measured"
-        saved_ms = None if recompute_ms is None or prefill_ms is None else recompute_ms - restore_ms - prefill_ms
-        return TurnReport(
-            reuse=ReuseMode.PROMPT if self.replaced else self.request.reuse,
-            prompt_tokens=self.num_prompt_tokens,
-            cached_tokens=prefix.num_tokens,
-            prefilled_tokens=self._num_prefilled(),
-            cached_by_tier=dict(prefix.tokens_by_tier),
-            queue_ms=_ms(line.admitted - line.arrived),
-            restore_ms=restore_ms,
-            prefill_ms=prefill_ms,
-            ttft_ms=None if line.first_token is None else _ms(line.first_token - line.arrived),
-            decode_ms_per_token=self._decode_ms_per_token(),
-            recompute_ms=recompute_ms,
-            recompute_source=source if recompute_ms is not None else None,
-            saved_ms=saved_ms,
-            miss=self._miss(cost_model),
-            control=control,
-        )
-
-    def _miss(self, cost_model: CostModel) -> Miss | None:
-        if self.replaced:
-            return None
-        prefix = self.prefix
-        return explain(
-            self.request,
-            prefix.num_tokens,
-            prefix.block_miss,
-            prefix.restore_seconds,
-            cost_model.seconds,
-            prefix.block_size,
-        )
-
-    def _num_prefilled(self) -> int:
-        """Prompt tokens computed for this turn; a cancelled one may not have come to all of them."""
-        if self.timeline.first_token is not None:
-            return self.num_prompt_tokens - self.prefix.num_tokens
-        return max(self.buffer.length - self.prefix.num_tokens, 0) if self.buffer else 0
-
-    def _decode_ms_per_token(self) -> float | None:
-        line = self.timeline
-        if line.first_token is None or self.num_output_tokens < 2:
-            return None
-        return _ms(line.last_token - line.first_token) / (self.num_output_tokens - 1)
-
-
-def _ms(seconds: float) -> float:
-    return seconds * 1000
 
 
 def now() -> float:

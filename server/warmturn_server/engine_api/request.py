@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from .lookback import LookbackRequest
+
+TokenIds = Sequence[int]
 
 
 class ReuseMode(StrEnum):

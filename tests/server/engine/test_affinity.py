@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from tests.server.chat.fake_engine import report_on
 
-from warmturn_server.engine.affinity import held_in
+from warmturn_server.engine.accounting import held_in
 from warmturn_server.engine_api import GenerationRequest, ReuseMode
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.support.tokenizer import TOKENIZER_SIZE, tiny_tokenizer
 
 from warmturn_server.engine.detokenizer import Detokenizer
-from warmturn_server.engine.sequence import Sequence
+from warmturn_server.engine.sequence import Sequence, Vocabulary
 from warmturn_server.engine_api import GenerationRequest, SamplingParams
 
 TOKENIZER = tiny_tokenizer()
@@ -63,7 +63,7 @@ def test_whole_characters_beside_an_unfinished_one_are_not_lost(tokens: tuple[st
 @pytest.mark.parametrize(("stop", "expected"), [("日", (" ", "stop")), ("日本", (" 日", "length"))])
 def test_a_reply_cut_at_its_limit_within_a_character(stop: str, expected: tuple[str, str]) -> None:
     request = GenerationRequest((1,), SamplingParams(stop=(stop,)))
-    sequence = Sequence(request, 1, Detokenizer(TOKENIZER, (stop,)), frozenset(), lambda _: None)
+    sequence = Sequence(request, 1, Vocabulary(TOKENIZER, frozenset()), lambda _: None)
     delta, reason = sequence.accept(id_of("ĠæĹ¥æ"), None, 0.0)
     assert (delta.text, reason) == expected
 

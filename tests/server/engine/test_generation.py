@@ -12,7 +12,7 @@ from tests.support.models import END_OF_TEXT, IM_END
 from tests.support.reference import Reference, random_ids
 from tests.support.steps import Steps
 
-from warmturn_server.engine import Engine, ModelRunner, Work
+from warmturn_server.engine import Engine, ModelRunner, Vocabulary, Work
 from warmturn_server.engine.admission import Admission
 from warmturn_server.engine_api import Generated, GenerationRequest, ReuseMode, SamplingParams, TokenDelta
 from warmturn_server.errors import EngineFailed
@@ -31,7 +31,7 @@ def answer(engine: Engine) -> Generated:
 
 
 def test_the_text_is_the_decoded_ids(engine: Engine, answer: Generated) -> None:
-    assert engine.tokenizer_backend.decode(list(answer.token_ids)).startswith(answer.text)
+    assert engine.vocabulary.tokenizer.decode(list(answer.token_ids)).startswith(answer.text)
     assert len(answer.text) > 10
 
 
@@ -47,19 +47,19 @@ def test_it_ends_with_an_end_token_which_is_told_but_not_shown(
     engine: Engine, answer: Generated, monkeypatch: pytest.MonkeyPatch, position: int
 ) -> None:
     ending = answer.token_ids[position]
-    monkeypatch.setattr(engine, "eos_token_ids", frozenset({ending}))
+    monkeypatch.setattr(engine, "vocabulary", Vocabulary(engine.vocabulary.tokenizer, frozenset({ending})))
     ended = ask(engine, ignore_eos=False)
     count = answer.token_ids.index(ending) + 1
     assert ended.token_ids == answer.token_ids[:count]
     assert ended.finish_reason == "stop"
-    assert ended.text == engine.tokenizer_backend.decode(list(answer.token_ids[: count - 1])).rstrip("�")
+    assert ended.text == engine.vocabulary.tokenizer.decode(list(answer.token_ids[: count - 1])).rstrip("�")
     ignored = ask(engine, ignore_eos=True).token_ids
     assert (ignored[: count - 1], len(ignored)) == (answer.token_ids[: count - 1], len(answer.token_ids))
     assert ending not in ignored, "it is never chosen: nothing could go on from a text that it stands in"
 
 
 def test_the_models_own_end_tokens_are_known(engine: Engine) -> None:
-    assert engine.eos_token_ids == {END_OF_TEXT, IM_END}
+    assert engine.vocabulary.eos_token_ids == {END_OF_TEXT, IM_END}
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5])
@@ -71,7 +71,7 @@ def test_it_ends_before_a_stop_string_wherever_that_lies(engine: Engine, answer:
         stopped = ask(engine, stop=(stop,))
         assert stopped.text == text[: text.index(stop)]
         assert stopped.finish_reason == "stop"
-        shown = engine.tokenizer_backend.decode(list(stopped.token_ids))
+        shown = engine.vocabulary.tokenizer.decode(list(stopped.token_ids))
         assert stop in shown
         assert stopped.token_ids == answer.token_ids[: len(stopped.token_ids)]
 

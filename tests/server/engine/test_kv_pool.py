@@ -16,7 +16,7 @@ from warmturn_server.kvcache import KVBuffer, PrefixCache, Restored
 
 def test_the_bytes_can_be_asked_for_while_buffers_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `/metrics` does; here the change comes at the worst moment, in the middle of the sum."""
-    pool = KVPool(2**30)
+    pool = KVPool(LAYOUT, DEVICE, 2**30)
     for number in range(3):
         ids = np.asarray([number], dtype=np.int64)
         pool.keep(IdleBuffer("", ids, KVBuffer(LAYOUT, DEVICE, 64)))
@@ -37,7 +37,7 @@ HELD = (("b", (1, 2, 3, 4)), ("a", (1, 2, 3, 4, 5)), ("a", (1, 2, 8)), ("a", (1,
 @pytest.fixture
 def pool() -> KVPool:
     """The longer ones first: one that goes on from another takes its place."""
-    pool = KVPool(2**30)
+    pool = KVPool(LAYOUT, DEVICE, 2**30)
     for tenant, ids in HELD:
         pool.keep(IdleBuffer(tenant, np.asarray(ids, dtype=np.int64), KVBuffer(LAYOUT, DEVICE, 64)))
     return pool
@@ -66,7 +66,7 @@ def test_all_that_may_rest_on_bad_state_is_dropped_and_named(pool: KVPool) -> No
 def test_the_last_used_buffers_get_room_for_the_next_turn_as_far_as_the_budget_goes() -> None:
     """A full buffer of 128 tokens is to have 32 more, so 192 with what allocations are rounded up to."""
     bytes_per_token = LAYOUT.bytes_per_token
-    pool = KVPool(budget_bytes=(3 * 128 + 2 * 64) * bytes_per_token)
+    pool = KVPool(LAYOUT, DEVICE, budget_bytes=(3 * 128 + 2 * 64) * bytes_per_token)
     buffers = [KVBuffer(LAYOUT, DEVICE, 128) for _ in range(3)]
     for number, buffer in enumerate(buffers):
         buffer.length = 128
@@ -81,7 +81,7 @@ def test_the_last_used_buffers_get_room_for_the_next_turn_as_far_as_the_budget_g
 
 
 def test_a_buffer_with_room_stays_as_it_is() -> None:
-    pool = KVPool(2**30)
+    pool = KVPool(LAYOUT, DEVICE, 2**30)
     buffer = KVBuffer(LAYOUT, DEVICE, 192)
     buffer.length = 128
     pool.keep(IdleBuffer("", np.zeros(128, dtype=np.int64), buffer))
@@ -95,11 +95,11 @@ def test_a_turn_of_usual_length_copies_nothing(start_engine: StartEngine) -> Non
     prompt = tuple(5 + number % 100 for number in range(255))
     engine.generate(GenerationRequest(prompt, one_token))
     engine.flush()
-    (before,) = engine._pool._idle.values()
+    (before,) = engine._memory.pool._idle.values()
     place = before.buffer.layer(0)[0].data_ptr()
     engine.generate(GenerationRequest((*prompt, *range(5, 35)), one_token))
     engine.flush()
-    (after,) = engine._pool._idle.values()
+    (after,) = engine._memory.pool._idle.values()
     assert after.buffer.length == 285
     assert after.buffer.layer(0)[0].data_ptr() == place
 

@@ -111,7 +111,7 @@ def test_recompute_faster(start_engine: StartEngine, monkeypatch: pytest.MonkeyP
     """A tier that proved to be slow: its bandwidth, not the decision, is what the test sets."""
     monkeypatch.undo()
     engine = start_engine(ram_cache=0)
-    bandwidth = engine._cache.policy.bandwidth["disk"]
+    bandwidth = engine._memory.cache.policy.bandwidth["disk"]
     bandwidth.observe(2**20, 3600.0)
     miss = explained(next_turn(engine), MissReason.RECOMPUTE_FASTER, "disk")
     assert miss.restore_ms is not None and miss.cost_ms is not None

@@ -5,19 +5,15 @@ from __future__ import annotations
 import random
 import secrets
 from collections import deque
-from collections.abc import Sequence as Ids
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from ...engine_api.report import ControlMode, ControlReport
-from ...engine_api.request import GenerationRequest, ReuseMode
+from ...engine_api.report import ControlMode, ControlReport, TurnReport
+from ...engine_api.request import GenerationRequest, ReuseMode, TokenIds
 from ..model.cost_model import CostModel
+from ..sequence import Sequence
 from .logit_sketch import LogitSketch, WatchedLogits
 from .verdict import Verdict
-
-if TYPE_CHECKING:
-    from ...engine_api.report import TurnReport
-    from ..sequence import Sequence
 
 MAX_BACKLOG = 8
 _WATCHED_PROMPT = 8
@@ -55,7 +51,7 @@ class ControlTurn:
     def cached_tokens(self) -> int:
         return self.control.foregone_tokens or sum(self.cached_by_tier.values())
 
-    def shares(self, tenant: str, token_ids: Ids[int], keep_tokens: int) -> bool:
+    def shares(self, tenant: str, token_ids: TokenIds, keep_tokens: int) -> bool:
         """Whether it begins as these tokens do, for more than `keep_tokens`."""
         return self.request.tenant == tenant and self.token_ids[: keep_tokens + 1] == tuple(
             token_ids[: keep_tokens + 1]
@@ -116,29 +112,30 @@ class Controls:
         last = num_prompt_tokens - 1
         return WatchedLogits(self._sketch, max(last - _WATCHED_PROMPT, 0), last + _WATCHED_REPLY)
 
-    def settle(self, sequence: Sequence, cost_model: CostModel) -> ControlReport | None:
+    def settle(self, control: Control, sequence: Sequence, cost_model: CostModel) -> ControlReport | None:
         """What the reply says; a turn that reused nothing after all, or finds the backlog full, is no control turn."""
-        control = sequence.control
-        if control is None or sequence.timeline.first_token is None:
+        if sequence.timeline.first_token is None:
             return None
         if control.mode is ControlMode.SHADOW:
             if not sequence.prefix.num_tokens or not self._has_room():
-                sequence.control = None
                 return None
             control.recompute_seconds = cost_model.seconds(sequence.num_prompt_tokens)
             return ControlReport(control.id, control.mode)
+        if (withheld := sequence.withheld) is None:
+            return None
+        control.foregone_tokens = withheld.num_tokens
+        control.reuse_seconds, control.recompute_seconds = withheld.reuse_seconds, withheld.recompute_seconds
         cost = None if control.reuse_seconds is None else sequence.prefill_seconds - control.reuse_seconds
-        cost_ms = None if cost is None else cost * 1000
-        return ControlReport(control.id, control.mode, control.foregone_tokens, cost_ms)
+        return ControlReport(control.id, control.mode, control.foregone_tokens, None if cost is None else cost * 1000)
 
-    def finished(self, sequence: Sequence, report: TurnReport) -> bool:
-        """Take a finished turn's account; True if its state is not to be kept, for a replay will compute it."""
+    def reused(self, report: TurnReport) -> None:
+        """Count a turn that went on from state."""
         if report.reuse is ReuseMode.STATE and report.cached_tokens and report.saved_ms is not None:
             self.observer.turn_reused(report.saved_ms / 1000)
-        control = sequence.control
-        if control is None or report.control is None:
-            return False
-        if replaced := sequence.replaced:
+
+    def take(self, control: Control, sequence: Sequence, report: TurnReport) -> bool:
+        """Hold a finished control turn until it is computed again; False where that finds no room."""
+        if control.mode is ControlMode.REPLACE:
             seconds = sequence.prefill_seconds
             self.observer.turn_recomputed(control.mode, seconds, control.recompute_seconds, control.reuse_seconds)
             if not self._has_room():
@@ -147,9 +144,9 @@ class Controls:
         token_ids = tuple(sequence.token_ids[:-1])
         account = {name: value for name, value in report.as_dict().items() if name != "miss"}
         self.backlog.append(ControlTurn(control, sequence.request, token_ids, account, report.cached_by_tier, spent))
-        return replaced
+        return True
 
-    def forget(self, tenant: str, token_ids: Ids[int], reason: str, keep_tokens: int) -> None:
+    def forget(self, tenant: str, token_ids: TokenIds, reason: str, keep_tokens: int) -> None:
         """Drop the turns that share more than their first `keep_tokens` with these tokens."""
         kept = deque(turn for turn in self.backlog if not turn.shares(tenant, token_ids, keep_tokens))
         for _ in range(len(self.backlog) - len(kept)):

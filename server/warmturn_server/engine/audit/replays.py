@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
-from collections.abc import Callable
-from collections.abc import Sequence as Ids
 from dataclasses import dataclass
-from typing import Protocol
 
 from ...engine_api.report import ControlMode
-from ...engine_api.request import ReuseMode
+from ...engine_api.request import GenerationRequest, ReuseMode, SamplingParams, TokenIds
 from ..admission import Admission, Plan
-from ..kv_pool import KVPool
-from ..model.runner import ModelRunner, Work
-from ..sequence import Sequence, now
+from ..memory import Memory
+from ..model.executor import Work
+from ..model.runner import ModelRunner
+from ..restorer import Restorer
+from ..sequence import Sequence, Vocabulary, now
 from .control import Controls, ControlTurn
 from .logit_sketch import WatchedLogits
 from .noise_floor import NoiseFloor
@@ -26,18 +26,6 @@ _ROUND, _SINGLE = 32, 8
 _SHARE_OF_MEMORY = 4
 
 _log = logging.getLogger(__name__)
-
-NewReplay = Callable[[ControlTurn, ReuseMode], Sequence]
-
-
-class Keeper(Protocol):
-    """Who restores and keeps state; the engine's loop."""
-
-    def start_restore(self, sequence: Sequence, plan: Plan) -> None: ...
-
-    def keep(self, sequence: Sequence) -> None: ...
-
-    def breached(self, turn: ControlTurn, verdict: Verdict) -> None: ...
 
 
 @dataclass(slots=True)
@@ -63,20 +51,20 @@ class IdleReplays:
         self,
         runner: ModelRunner,
         admission: Admission,
-        pool: KVPool,
+        restorer: Restorer,
+        memory: Memory,
         controls: Controls,
+        vocabulary: Vocabulary,
         prefill_budget: int,
-        new_replay: NewReplay,
-        keeper: Keeper,
     ) -> None:
         self.floor = NoiseFloor(runner.dtype)
         self._runner = runner
         self._admission = admission
-        self._pool = pool
+        self._restorer = restorer
+        self._memory = memory
         self._controls = controls
+        self._vocabulary = vocabulary
         self._budget = prefill_budget
-        self._new_replay = new_replay
-        self._keeper = keeper
         self._running: Running | None = None
         self._audit: Audit | None = None
         self._last_busy = 0.0
@@ -111,10 +99,10 @@ class IdleReplays:
     def abandon(self) -> None:
         """Give the memory back at once; the replay begins anew when the machine is idle again."""
         if self._running is not None:
-            self._admission.release(self._running.sequence)
+            self._running.sequence.reservation.release()
             self._running = None
 
-    def forget(self, tenant: str, token_ids: Ids[int], reason: str, keep_tokens: int = 0) -> None:
+    def forget(self, tenant: str, token_ids: TokenIds, reason: str, keep_tokens: int = 0) -> None:
         """Drop control turns that share more than `keep_tokens` with these: deleted, or known to be bad."""
         first = self._controls.backlog[0] if self._controls.backlog else None
         self._controls.forget(tenant, token_ids, reason, keep_tokens)
@@ -127,7 +115,7 @@ class IdleReplays:
         self._audit = self._audit or self._audit_of(turn)
         replay = self._audit.next
         assert replay is not None, "an audit that needs no replay is over"
-        sequence = self._new_replay(turn, ReuseMode.STATE if replay is Replay.REUSED else ReuseMode.PROMPT)
+        sequence = self._replay(turn, ReuseMode.STATE if replay is Replay.REUSED else ReuseMode.PROMPT)
         plan = self._admit(sequence)
         if plan is None:
             self._drop("memory")
@@ -135,7 +123,14 @@ class IdleReplays:
         watch = self._controls.watch(len(turn.request.token_ids))
         self._running = Running(turn, self._audit, replay, sequence, watch)
         if plan:
-            self._keeper.start_restore(sequence, plan)
+            self._restorer.start(sequence, plan)
+
+    def _replay(self, turn: ControlTurn, reuse: ReuseMode) -> Sequence:
+        """A control turn's tokens as a sequence that is only computed, and tells nobody."""
+        request = GenerationRequest(turn.token_ids, SamplingParams(), reuse, turn.request.tenant)
+        replay = Sequence(request, 0, self._vocabulary, lambda _: None)
+        replay.reuse_limit = turn.cached_tokens
+        return replay
 
     def _audit_of(self, turn: ControlTurn) -> Audit:
         reused = turn.control.mode is ControlMode.SHADOW
@@ -143,7 +138,8 @@ class IdleReplays:
 
     def _admit(self, sequence: Sequence) -> Plan | None:
         """Idle buffers may have to go for it, the least recently used ones, but only few. No network is waited for."""
-        if self._admission.reserved_bytes(sequence) > self._pool.budget_bytes // _SHARE_OF_MEMORY:
+        pool = self._memory.pool
+        if pool.bytes_for(sequence.max_tokens) > pool.budget_bytes // _SHARE_OF_MEMORY:
             return None
         plan = self._admission.admit(sequence, ())
         return None if plan is None else dataclasses.replace(plan, deadline=None)
@@ -188,9 +184,19 @@ class IdleReplays:
         self._controls.backlog.popleft()
         self._audit = None
         if verdict.result is Result.BREACH:
-            self._keeper.breached(running.turn, verdict)
+            self._breached(running.turn, verdict)
         elif running.replay is Replay.REUSED:
-            self._keeper.keep(running.sequence)
+            self._memory.keep(running.sequence)
+
+    def _breached(self, turn: ControlTurn, verdict: Verdict) -> None:
+        """Saved state gave wrong logits: nothing of it, nor what was computed from it, is used or kept any more.
+
+        Audits run only while no turn does, so none has begun from it and still goes on.
+        """
+        num_blocks = self._memory.quarantine(turn.request.tenant, turn.token_ids)
+        self.forget(turn.request.tenant, turn.token_ids, "quarantined")
+        self._controls.observer.quarantined(turn, verdict, num_blocks)
+        _log.error("audit breach: %s; report: %s", verdict, json.dumps(turn.report))
 
     def _drop(self, reason: str) -> None:
         self._controls.observer.control_dropped(reason)

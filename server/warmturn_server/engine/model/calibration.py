@@ -8,7 +8,8 @@ import torch
 
 from .cost_model import CostModel
 from .device import finish
-from .runner import ModelRunner, Work
+from .executor import Work
+from .runner import ModelRunner
 
 _SIZES = (8, 32, 128, 512)
 _CONTEXTS = (0, 512)

@@ -39,6 +39,11 @@ class LoadedModel:
     layers: tuple[LayerShape, ...]
     windows: tuple[int | None, ...]
 
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the embedding: every id that the model can choose is below it."""
+        return int(self.model.config.get_text_config(decoder=True).vocab_size)
+
 
 @dataclass(slots=True)
 class _Call:

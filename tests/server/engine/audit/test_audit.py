@@ -16,9 +16,11 @@ from tests.support.models import TinyModels
 from tests.support.reference import random_ids
 
 from warmturn_server.data_dir import FileHashes
-from warmturn_server.engine import Engine, ModelRunner
+from warmturn_server.engine import Engine
 from warmturn_server.engine.audit import replays
+from warmturn_server.engine.model import runner
 from warmturn_server.engine.model.attention import Chunk
+from warmturn_server.engine.model.generic import GenericExecutor
 from warmturn_server.engine_api import Generated, MissReason
 
 FIRST, SECOND, THIRD = (random_ids(random.Random(seed), count) for seed, count in ((1, 60), (2, 10), (3, 10)))
@@ -58,19 +60,23 @@ def first_turn(model: Path, folder: Path, dtype: str) -> tuple[int, ...]:
 
 def shifted_positions(patch: pytest.MonkeyPatch) -> None:
     """K as if every token stood one place further on."""
-    run = ModelRunner._run
+    run = GenericExecutor.run
 
     def shifted(
-        self: ModelRunner, chunks: Sequence[Chunk], ids: Sequence[int], positions: Sequence[int], rows: Sequence[int]
+        self: GenericExecutor,
+        chunks: Sequence[Chunk],
+        ids: Sequence[int],
+        positions: Sequence[int],
+        rows: Sequence[int],
     ) -> torch.Tensor:
         return run(self, chunks, ids, [position + 1 for position in positions], rows)
 
-    patch.setattr(ModelRunner, "_run", shifted)
+    patch.setattr(GenericExecutor, "run", shifted)
 
 
 def wrong_position(models: TinyModels, folder: Path, dtype: str) -> tuple[int, ...]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ModelRunner, "_refuse_if_wrong", lambda *_: None)
+        patch.setattr(runner, "refuse_if_wrong", lambda *_: None)
         shifted_positions(patch)
         return first_turn(models(), folder, dtype)
 

@@ -97,7 +97,7 @@ def test_real_work_goes_first_and_never_shares_a_step_with_a_replay(
         two_turns(engine)
         steps = Steps(monkeypatch)
         steps.hold()
-        wait_until(lambda: engine._loop._background.sequences, "no control turn began")
+        wait_until(lambda: engine._loop._hook.sequences, "no control turn began")
         deltas = asked(engine, OTHER)
         steps.go_on()
         assert num_tokens(deltas) == REPLY
@@ -136,7 +136,7 @@ def test_a_replay_gives_its_memory_back_as_soon_as_a_turn_needs_it(
         two_turns(engine)
         steps = Steps(monkeypatch)
         steps.hold()
-        wait_until(lambda: engine._loop._background.sequences, "no control turn began")
+        wait_until(lambda: engine._loop._hook.sequences, "no control turn began")
         deltas = asked(engine, random_ids(random.Random(9), 250))
         steps.go_on()
         assert num_tokens(deltas) == REPLY
@@ -148,8 +148,8 @@ def test_a_replay_waits_until_the_machine_was_quiet_for_a_while(tiny_models: Tin
     with controlled(tiny_models(), tmp_path) as engine:
         two_turns(engine)
         engine.evict_idle()  # goes through the engine's inbox, and so behind the turn's end
-        assert engine._loop.background_due_in() == pytest.approx(replays.QUIET_SECONDS, abs=60)
-        assert engine._loop._background.sequences == []
+        assert engine._loop.idle_in() == pytest.approx(replays.QUIET_SECONDS, abs=60)
+        assert engine._loop._hook.sequences == []
 
 
 @pytest.mark.usefixtures("_never_idle")

@@ -165,12 +165,12 @@ def test_a_replay_says_the_same_and_leaves_every_buffer_as_it_was(engine: Engine
     assert shares(replayed.lookback) == pytest.approx(shares(said.lookback), abs=1e-5)
     after = [(resident.token_ids.tolist(), contents(resident.buffer)) for resident in pool(engine)]
     assert before == after and len(before) == 1
-    assert engine.num_running == 0 and engine._pool.reserved_bytes == 0
+    assert engine.num_running == 0 and engine._memory.pool.reserved_bytes == 0
 
 
 def test_a_replay_does_not_take_over_a_buffer_that_ends_where_it_begins(engine: Engine) -> None:
     said = engine.generate(looking())
-    engine._pool.clear()
+    engine._memory.pool.clear()
     engine.generate(greedy(PROMPT[:-1], 1))
     assert [len(resident.token_ids) for resident in pool(engine)] == [len(PROMPT) - 1]
     assert engine.generate(replay_of(said)).lookback is not None
@@ -178,7 +178,7 @@ def test_a_replay_does_not_take_over_a_buffer_that_ends_where_it_begins(engine: 
 
 
 def pool(engine: Engine) -> list[IdleBuffer]:
-    return list(engine._pool._idle.values())
+    return list(engine._memory.pool._idle.values())
 
 
 def test_long_contexts_are_weighed_in_pieces(tiny_models: TinyModels, tmp_path: Path) -> None:
