@@ -126,13 +126,13 @@ class Admission:
 
     def _in_memory(self, tenant: str, ids: TokenArray, running: Iterable[Sequence]) -> Source:
         idle, longest = self._pool.best(tenant, ids)
-        best = Source(longest, idle, idle.buffer) if idle else Source()
+        best = Source(idle.buffer.restore_points(longest), idle, idle.buffer) if idle else Source()
         for other in running:
             request = other.request
             usable = not (other.restoring or request.recomputes_reply)
             if request.tenant == tenant and request.reuse is ReuseMode.STATE and usable:
                 computed = np.asarray(other.token_ids[: other.kv.length], dtype=np.int64)
-                if (common := common_prefix(computed, ids)) > best.num_tokens:
+                if (common := other.kv.restore_points(common_prefix(computed, ids))) > best.num_tokens:
                     best = Source(common, None, other.kv)
         return best
 
