@@ -12,7 +12,6 @@ from ...codec import CorruptBlock
 from ..tier import Block
 
 _LEVEL = 1
-_TRY_AGAIN_EVERY = 64
 _WEIGHT_OF_NEWEST = 0.1
 
 
@@ -65,11 +64,9 @@ class Zstd:
         self._word = np.dtype(f"<u{itemsize}")
         self._unpack_seconds_per_byte = 0.0
         self._ratio = 0.0
-        self._asked = 0
 
     def worthwhile(self, wire_bytes_per_second: float | None) -> bool:
-        self._asked += 1
-        if wire_bytes_per_second is None or self._asked % _TRY_AGAIN_EVERY == 0:
+        if wire_bytes_per_second is None:
             return True
         return (1 - self._ratio) / wire_bytes_per_second > self._unpack_seconds_per_byte
 

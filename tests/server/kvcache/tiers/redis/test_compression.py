@@ -72,3 +72,9 @@ def test_compressing_pays_only_where_the_wire_is_slower_than_unpacking() -> None
         zstd.unpack(memoryview(bytes(zstd.pack(block))), len(block))
     assert zstd.worthwhile(1e6)
     assert not zstd.worthwhile(1e12)
+
+
+def test_to_ask_whether_it_pays_changes_nothing() -> None:
+    zstd = Zstd(2)
+    zstd.unpack(memoryview(bytes(zstd.pack(bytes(1000)))), 1000)
+    assert [zstd.worthwhile(1e15) for _ in range(200)] == [False] * 200

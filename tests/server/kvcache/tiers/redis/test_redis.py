@@ -19,7 +19,7 @@ from tests.support.state import Tally, redis_tier
 from tests.support.waiting import wait_until
 
 from warmturn_server.errors import StartRefused
-from warmturn_server.kvcache import Deadline, GuardedTier, RedisTier, RemoteTier, TierFull, TierUnavailable
+from warmturn_server.kvcache import Deadline, GuardedTier, Plain, RedisTier, RemoteTier, TierFull, TierUnavailable, Zstd
 from warmturn_server.kvcache.tiers.redis.tier import COMMANDS, COMMANDS_OF_A_CLUSTER
 from warmturn_server.kvcache.tiers.remote import DeadlineExceeded
 
@@ -65,6 +65,18 @@ def test_a_value_larger_than_any_block_is_not_even_transferred(redis_server: Red
         client.set(names(redis_server)[0], bytes(50 * 2**20))
         assert redis_tier(proxy.url).get_many([key(1)]) == {key(1): b""}
         assert proxy.replied_bytes < 20_000
+
+
+def test_what_does_not_pay_is_tried_again_with_every_64th_block(redis_server: RedisServer) -> None:
+    zstd = Zstd(4)
+    zstd.unpack(memoryview(bytes(zstd.pack(bytes(1000)))), 1000)
+    tier = redis_tier(redis_server.url, compressions=[zstd])
+    tier._wire.observe(2**40, 1e-3)
+    put(tier, *range(130))
+    with redis_server.client() as client:
+        codes = [bytes(client.get(name))[4] for name in names(redis_server)]
+    assert (codes.count(zstd.code), codes.count(Plain.code)) == (2, 128)
+    tier.close()
 
 
 def test_a_redis_that_is_full_says_so_and_still_gives_what_it_has(tmp_path: Path) -> None:
