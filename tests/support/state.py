@@ -66,8 +66,8 @@ class Tally:
         self.failures: list[str] = []
         self.saved_bytes = 0
         self.dropped = 0
-        self.warm_statuses: list[str] = []
-        self.warmed_tokens: dict[str, int] = {}
+        self.prefetch_statuses: list[str] = []
+        self.prefetched_tokens: dict[str, int] = {}
 
     def tier_failed(self, tier: str) -> None:
         self.failures.append(tier)
@@ -79,10 +79,10 @@ class Tally:
         self.dropped += 1
 
     def prefetch_asked(self, held: Located) -> None:
-        self.warm_statuses.append(held.status)
+        self.prefetch_statuses.append(held.status)
 
     def prefetched(self, tier: str, num_tokens: int) -> None:
-        self.warmed_tokens[tier] = self.warmed_tokens.get(tier, 0) + num_tokens
+        self.prefetched_tokens[tier] = self.prefetched_tokens.get(tier, 0) + num_tokens
 
     def prefetch_dropped(self) -> None:
         self.dropped += 1

@@ -170,7 +170,7 @@ class Admission:
         request, block_miss = sequence.request, sequence.prefix.block_miss
         if request.reuse is not ReuseMode.STATE or sequence.withheld:
             return None
-        if not any(tier.available for tier in self._cache.remote):
+        if not any(tier.available for tier in self._cache.tiers.remote):
             return None
         if covered >= most or (block_miss and block_miss.reason is MissReason.RECOMPUTE_FASTER):
             return None

@@ -69,6 +69,11 @@ def every_block(seed: BlockKey, token_ids: Sequence[int], block_size: int) -> It
             previous, start = span.key, span.stop
 
 
+def chain_root(seed: BlockKey, token_ids: Sequence[int], block_size: int) -> BlockKey | None:
+    """The key of the first whole block; what is shorter has none, and cannot be told from others by it."""
+    return next_key(seed, token_ids[:block_size]) if len(token_ids) >= block_size else None
+
+
 def reusable_tokens(num_tokens: int) -> int:
     """All but the last token: its logits begin the reply."""
     return max(num_tokens - 1, 0)

@@ -12,7 +12,7 @@ from .miss import BlockMiss
 from .tiers.guard import GuardedTier
 
 Holders = Callable[[Sequence[BlockKey]], "list[GuardedTier | None]"]
-"""For each key the nearest tier that has it."""
+"""For each key the fastest tier that has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,13 @@ class Restored:
     def add(self, tier: str, num_tokens: int, seconds: float) -> None:
         self.tokens_by_tier[tier] = self.tokens_by_tier.get(tier, 0) + num_tokens
         self.seconds_by_tier[tier] = self.seconds_by_tier.get(tier, 0.0) + seconds
+
+    def give_back(self, num_tokens: int) -> None:
+        """The last so many tokens turned out to be of no use."""
+        for tier, brought in reversed(list(self.tokens_by_tier.items())):
+            given = min(brought, num_tokens)
+            self.tokens_by_tier[tier] -= given
+            num_tokens -= given
 
     def followed_by(self, later: Restored) -> Restored:
         """Both together; the miss is the one where it really ended."""

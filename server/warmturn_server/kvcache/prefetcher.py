@@ -1,4 +1,4 @@
-"""Brings saved state nearer before it is needed, off everybody's path."""
+"""Copies saved state into faster tiers before it is needed, off everybody's path."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Protocol
 
 from ..engine_api.report import Located
 from ..threads import yield_to_others
+from .keys import BlockKey
 from .match import PrefixMatch
+from .miss import BlockMiss
 from .prefix_cache import PrefixCache
+from .reader import Piece
+from .tiers.guard import GuardedTier
+from .tiers.tier import Block
 
 MAX_WAITING = 16
 
@@ -22,7 +29,7 @@ _Prefix = tuple[str, tuple[int, ...]]
 
 
 class PrefetchObserver(Protocol):
-    """Who counts what was brought nearer, and what nobody had time for."""
+    """Who counts what was prefetched, and what nobody had time for."""
 
     def prefetch_asked(self, held: Located) -> None: ...
 
@@ -74,28 +81,60 @@ class Prefetcher:
         yield_to_others()
         while (prefix := self._jobs.get()) is not None and not self._closing.is_set():
             try:
-                self._warm(prefix)
+                self._prefetch(prefix)
             except Exception as error:
-                _log.exception("bringing state nearer failed; it is where it was")
+                _log.exception("a prefetch failed; it is where it was")
                 self._fail(prefix, error)
             finally:
                 with self._lock:
                     self._pending.pop(prefix, None)
 
-    def _warm(self, prefix: _Prefix) -> None:
+    def _prefetch(self, prefix: _Prefix) -> None:
         tenant, token_ids = prefix
         match = self._cache.match_everywhere(tenant, token_ids)
         held = self._held(match)
         self._observer.prefetch_asked(held)
         self._pending[prefix].set_result(held)
         self._last_rest = time.monotonic()
-        for name, num_tokens in self._cache.prefetch(match, token_ids, self._rest).items():
+        for name, num_tokens in self._copy(match, token_ids).items():
             self._observer.prefetched(name, num_tokens)
 
     def _held(self, match: PrefixMatch) -> Located:
         tokens = {tier.name: 0 for tier in self._cache.tiers} | match.tokens_by_tier
-        is_elsewhere = any(tier is not self._cache.tiers[0] for tier in match.tiers)
+        is_elsewhere = any(self._cache.tiers.faster_than(tier) for tier in match.tiers)
         return Located("started" if is_elsewhere else "warm" if match.spans else "nothing_saved", tokens)
+
+    def _copy(self, match: PrefixMatch, token_ids: Sequence[int]) -> Counter[str]:
+        """The tokens that only slower tiers held, by where they came from. Waits for a network where the match does.
+
+        Checked as a restore checks it. The chain's head goes in last, so that it is the last to be evicted.
+        """
+        copied: Counter[str] = Counter()
+        for tier, spans in reversed(list(self._at_most_half(match).runs())):
+            for piece in reversed(self._cache.reader.pieces(spans) if self._cache.tiers.faster_than(tier) else []):
+                if not self._rest():
+                    return copied
+                prove = partial(self._proved, tier, piece, token_ids)
+                keys = self._cache.tiers.prefetch(tier, [span.key for span in piece], prove)
+                copied[tier.name] += sum(span.num_tokens for span in piece if span.key in keys)
+        return copied
+
+    def _at_most_half(self, match: PrefixMatch) -> PrefixMatch:
+        """So much of the fastest tier may be spent on one prefix."""
+        limit = next((tier.budget_bytes or 0 for tier in self._cache.tiers), 0) // 2
+        count = sum(self._cache.layout.bytes_for(span.stop) <= limit for span in match.spans)
+        return PrefixMatch(match.spans[:count], match.tiers[:count])
+
+    def _proved(
+        self, tier: GuardedTier, piece: Piece, token_ids: Sequence[int], blocks: Mapping[BlockKey, Block]
+    ) -> dict[BlockKey, Block]:
+        proved: dict[BlockKey, Block] = {}
+        for span in (span for span in piece if span.key in blocks):
+            if isinstance(self._cache.reader.payload(tier, span, blocks[span.key], token_ids), BlockMiss):
+                self._cache.tiers.discard(tier, span.key)
+            else:
+                proved[span.key] = blocks[span.key]
+        return proved
 
     def _rest(self) -> bool:
         """As long as the piece before took."""

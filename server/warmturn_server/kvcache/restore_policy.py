@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from ..engine_api.report import MissReason
 from .bandwidth import Bandwidth
@@ -40,6 +42,9 @@ class Deadline:
 
     def left_for_lookup(self, length: int) -> float:
         return min(self.left(length), self.lookup_seconds)
+
+
+NO_DEADLINE: Final = Deadline(0, math.inf, math.inf, lambda *_: None)
 
 
 @dataclass(frozen=True, slots=True)

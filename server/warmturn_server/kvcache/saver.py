@@ -41,9 +41,9 @@ class Saver:
         self._cache = cache
         self._observer = observer
         self._abandoned = threading.Event()
-        local = _Lane("warmturn-saver", cache.local, MAX_WAITING)
+        local = _Lane("warmturn-saver", cache.tiers.local, MAX_WAITING)
         self._lanes = [
-            *(_Lane(f"warmturn-saver-{remote.name}", (remote,), MAX_WAITING_REMOTE) for remote in cache.remote),
+            *(_Lane(f"warmturn-saver-{remote.name}", (remote,), MAX_WAITING_REMOTE) for remote in cache.tiers.remote),
             local,
         ]
 
@@ -59,7 +59,7 @@ class Saver:
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int, done: Callable[[], None]) -> None:
         """Remove a sequence's blocks from every tier, after whatever is still queued for it was written.
 
-        One lane after the other, the farthest tier first: what is gone there cannot be brought back nearer.
+        One lane after the other, the slowest tier first: what is gone there cannot be prefetched again.
         """
         for lane in reversed(self._lanes):
             forget = partial(self._cache.forget, tenant, token_ids, keep_tokens, lane.tiers)

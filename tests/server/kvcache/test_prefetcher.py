@@ -49,7 +49,7 @@ class Gate(DiskTier):
         return found
 
 
-def warm(cache: PrefixCache, tally: Tally, tenant: str = "") -> str:
+def prefetch(cache: PrefixCache, tally: Tally, tenant: str = "") -> str:
     """Ask, and wait for the end of it."""
     prefetcher = Prefetcher(cache, tally)
     asked = prefetcher.prefetch(tenant, token_ids(NUM_TOKENS))
@@ -64,8 +64,8 @@ def warm(cache: PrefixCache, tally: Tally, tenant: str = "") -> str:
 def test_what_was_far_is_near_and_bit_for_bit(tmp_path: Path, saved: KVBuffer) -> None:
     near, tally = ram(), Tally()
     cache = cache_over(near, disk(tmp_path))
-    assert warm(cache, tally) == "started"
-    assert tally.warmed_tokens == {"disk": NUM_TOKENS}
+    assert prefetch(cache, tally) == "started"
+    assert tally.prefetched_tokens == {"disk": NUM_TOKENS}
     alone = cache_over(near)
     restored = KVBuffer(LAYOUT, DEVICE, NUM_TOKENS)
     alone.restore(alone.match("", token_ids(NUM_TOKENS)), token_ids(NUM_TOKENS), restored)
@@ -75,14 +75,14 @@ def test_what_was_far_is_near_and_bit_for_bit(tmp_path: Path, saved: KVBuffer) -
 @pytest.mark.usefixtures("saved")
 def test_asking_again_does_nothing(tmp_path: Path) -> None:
     cache, tally = cache_over(ram(), disk(tmp_path)), Tally()
-    assert [warm(cache, tally) for _ in range(3)] == ["started", "warm", "warm"]
-    assert tally.warmed_tokens == {"disk": NUM_TOKENS}
+    assert [prefetch(cache, tally) for _ in range(3)] == ["started", "warm", "warm"]
+    assert tally.prefetched_tokens == {"disk": NUM_TOKENS}
 
 
 @pytest.mark.usefixtures("saved")
 def test_another_tenants_state_stays_where_it_is(tmp_path: Path) -> None:
     near = ram()
-    assert warm(cache_over(near, disk(tmp_path)), Tally(), tenant="other") == "nothing_saved"
+    assert prefetch(cache_over(near, disk(tmp_path)), Tally(), tenant="other") == "nothing_saved"
     assert near.num_blocks == 0
 
 
@@ -91,7 +91,7 @@ def test_a_corrupt_block_is_not_brought_and_not_tried_twice(tmp_path: Path) -> N
     path = sorted(tmp_path.rglob("*.kv"))[0]
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     near = ram()
-    warm(cache_over(near, disk(tmp_path)), Tally())
+    prefetch(cache_over(near, disk(tmp_path)), Tally())
     assert near.num_blocks == 40
     assert not path.exists()
 
@@ -100,7 +100,7 @@ def test_a_corrupt_block_is_not_brought_and_not_tried_twice(tmp_path: Path) -> N
 def test_at_most_half_of_the_nearest_tier_and_the_head_of_the_chain(tmp_path: Path) -> None:
     near = ram(NUM_TOKENS * LAYOUT.bytes_per_token)
     cache = cache_over(near, disk(tmp_path))
-    warm(cache, Tally())
+    prefetch(cache, Tally())
     assert near.num_bytes < near.budget_bytes
     held = near.contains([span.key for span in cache.match("", token_ids(NUM_TOKENS)).spans])
     assert held == [True] * 20 + [False] * 21
@@ -110,7 +110,7 @@ def test_at_most_half_of_the_nearest_tier_and_the_head_of_the_chain(tmp_path: Pa
 def test_the_head_is_what_stays_longest(tmp_path: Path) -> None:
     near = ram()
     cache = cache_over(near, disk(tmp_path))
-    warm(cache, Tally())
+    prefetch(cache, Tally())
     first = cache.match("", token_ids(NUM_TOKENS)).spans[0].key
     assert next(reversed(near._index._sizes)) == first
 
@@ -118,8 +118,8 @@ def test_the_head_is_what_stays_longest(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("saved")
 def test_one_tier_alone_has_nowhere_nearer(tmp_path: Path) -> None:
     tally = Tally()
-    assert warm(cache_over(disk(tmp_path)), tally) == "warm"
-    assert tally.warmed_tokens == {}
+    assert prefetch(cache_over(disk(tmp_path)), tally) == "warm"
+    assert tally.prefetched_tokens == {}
 
 
 @pytest.mark.usefixtures("saved")

@@ -1,0 +1,37 @@
+"""Blocks come out of a tier in pieces, each of them proved; to prove one changes nothing."""
+
+import math
+
+from tests.support.state import BLOCK_SIZE, DIGEST, always, cache_over, filled_buffer, ram, token_ids
+
+from warmturn_server.engine_api import MissReason
+from warmturn_server.kvcache import BlockMiss
+from warmturn_server.kvcache.keys import blocks_of, chain_seed
+
+IDS = token_ids(40 * BLOCK_SIZE)
+SPANS = blocks_of(chain_seed("", DIGEST), IDS, BLOCK_SIZE)
+
+
+def test_what_is_asked_for_to_the_end_of_a_piece_stays_in_memory() -> None:
+    fast, slow = ram(), ram()
+    slow.name, slow.medium = "disk", "disk"
+    cache_over(slow).save("", IDS, filled_buffer(len(IDS)).snapshot(), always)
+    cache = cache_over(fast, slow)
+    _, tier = cache.tiers
+    for span, payload in cache.reader.payloads(tier, SPANS, IDS, lambda: math.inf):
+        assert isinstance(payload, memoryview)
+        if span is SPANS[20]:
+            break
+    assert fast.contains([span.key for span in SPANS]) == [True] * 16 + [False] * 24
+
+
+def test_a_corrupt_block_is_named_and_left_for_others_to_discard() -> None:
+    tier = ram()
+    cache = cache_over(tier)
+    tier.put_many({SPANS[0].key: b"rubbish"})
+    (guarded,) = cache.tiers
+    miss = cache.reader.payload(guarded, SPANS[0], b"rubbish", IDS)
+    assert miss == BlockMiss(MissReason.CORRUPT, SPANS[0].key, "ram")
+    assert tier.contains([SPANS[0].key]) == [True]
+    cache.tiers.discard(guarded, SPANS[0].key)
+    assert tier.contains([SPANS[0].key]) == [False]
