@@ -15,6 +15,8 @@ from typing import Final
 import pytest
 from tests.project.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 PACKAGES: Final = ("client/warmturn", "client/warmturn_bench", "server/warmturn_server")
 UPLOT: Final = "server/warmturn_server/api/page/static/vendor/uplot/LICENSE"
 CANONICAL_APACHE_2: Final = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"

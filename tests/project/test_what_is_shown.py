@@ -14,6 +14,8 @@ from tests.client.command import environment
 from tests.project.conftest import ROOT
 from tests.project.documents import DOCUMENTS, README, blocks, shell_lines
 
+pytestmark = pytest.mark.slow
+
 SERVE: Final = "warmturn serve"
 SHOWN_ADDRESS: Final = "http://127.0.0.1:8000"
 TYPED: Final = "My cat is called Mirelo.\nWhat is my cat called?\n"
@@ -23,10 +25,10 @@ _ELSEWHERE: Final = "asks for a Redis at another address; tests/promises/test_mo
 _CONTAINERS: Final = "needs a container engine; tests/deploy runs the parts as processes"
 NOT_RUN: Final = {
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[server]' && .venv/bin/warmturn demo": (
-        "installs; tests/client/test_demo.py runs the demo"
+        "installs; tests/client/cli/demo runs the demo"
     ),
     (ROOT / ".ci" / "test-command").read_text().strip(): "installs, and is what runs this",
-    "warmturn bench": "takes minutes; tests/client/bench runs it with less load",
+    "warmturn bench": "takes minutes; tests/bench runs it with less load",
     "warmturn serve --model Qwen/Qwen3-0.6B": _DOWNLOADS,
     "warmturn serve --redis redis://10.0.0.5:6379/0 --log redis": _ELSEWHERE,
     "docker compose up --build": _CONTAINERS,
@@ -37,9 +39,10 @@ _START_SECONDS: Final = 120
 
 
 def _environment(home: Path, **variables: str) -> dict[str, str]:
-    """An activated virtual environment, and nothing of the developer's own."""
+    """An activated virtual environment, nothing of the developer's own, and as many threads as the server wants."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return environment(home, PATH=path, PYTHONUNBUFFERED="1", **variables)
+    found = environment(home, PATH=path, PYTHONUNBUFFERED="1", **variables)
+    return {name: value for name, value in found.items() if not name.startswith("OMP_")}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,7 @@ def url(home: Path) -> Iterator[str]:
         server = subprocess.Popen(
             ["bash", "-c", f"exec {SERVE}"],
             stdout=stdout,
+            stderr=subprocess.STDOUT,
             env=_environment(home, WARMTURN_PORT="0", WARMTURN_DATA_DIR=str(home / "data")),
         )
     try:
@@ -70,7 +74,7 @@ def _address(server: subprocess.Popen[bytes], output: Path) -> str:
         if ready := _READY.search(output.read_text()):
             return ready[1]
         time.sleep(0.02)
-    raise AssertionError("the server did not become ready")
+    raise AssertionError(f"the server did not become ready:\n{output.read_text()}")
 
 
 def _name(document: Path) -> str:
@@ -81,11 +85,15 @@ def test_every_line_that_is_not_run_is_shown_and_has_its_reason() -> None:
     shown = {line for document in DOCUMENTS for line in shell_lines(document)}
     assert {line for line in NOT_RUN if line not in shown} == set()
     assert SERVE in shell_lines(README)
+    assert [
+        path for path in re.findall(r"tests/[\w/.]+", " ".join(NOT_RUN.values())) if not (ROOT / path).exists()
+    ] == []
 
 
-@pytest.mark.parametrize("document", [path for path in DOCUMENTS if shell_lines(path)], ids=_name)
-def test_shell_lines_do_what_they_are_shown_for(document: Path, url: str, home: Path, tmp_path: Path) -> None:
-    for line in shell_lines(document):
+def test_shell_lines_do_what_they_are_shown_for(url: str, home: Path, tmp_path: Path) -> None:
+    """Each once, in the order of the documents: a conversation that one of them lists was had by one before."""
+    shown = dict.fromkeys(line for document in DOCUMENTS for line in shell_lines(document))
+    for line in shown:
         if line == SERVE or line in NOT_RUN:
             continue
         done = subprocess.run(
