@@ -17,36 +17,16 @@ from . import bundled
 from .api import create_app
 from .chat import Storage, build_service, open_local_storage, open_shared_storage
 from .data_dir import FileHashes, lock_data_dir
-from .engine import (
-    Controls,
-    CostModel,
-    Engine,
-    KVPool,
-    Limits,
-    LoadedModel,
-    LogitSketch,
-    Memory,
-    ModelRunner,
-    Vocabulary,
-    calibrate,
-    load_model,
-)
+from .engine import Controls, CostModel, Engine, KVPool, Limits, LogitSketch, Memory, ModelRunner, Vocabulary
+from .engine.model.calibration import calibrate
 from .engine.model.device import refuse_more_than_fits
 from .engine.model.fingerprint import fingerprint_of
+from .engine.model.loader import LoadedModel, load_model
 from .engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
 from .engine_api import ControlMode
-from .kvcache import (
-    BlockCodec,
-    Envelope,
-    FingerprintDigest,
-    GuardedTier,
-    Prefetcher,
-    PrefixCache,
-    RamTier,
-    RestorePolicy,
-    Saver,
-)
+from .kvcache import BlockCodec, Envelope, FingerprintDigest, GuardedTier, Prefetcher, PrefixCache, RestorePolicy, Saver
 from .kvcache.tiers.disk import open_disk_tier
+from .kvcache.tiers.ram import RamTier
 from .kvcache.tiers.redis.open import compressions_of, open_redis_tier
 from .metrics import Metrics
 from .redis_link import RedisLink
@@ -112,9 +92,9 @@ def _load(settings: Settings, metrics: Metrics) -> tuple[Engine, PreTrainedToken
     engine = Engine(
         runner,
         Vocabulary(backend_of(tokenizer), eos_token_ids(loaded, tokenizer)),
-        Memory(pool, cache, Saver(cache, metrics), Prefetcher(cache, metrics)),
+        Memory(pool, cache, Saver(cache, metrics.saves), Prefetcher(cache, metrics.prefetches)),
         cost_model,
-        metrics,
+        metrics.turns,
         _controls(settings, runner, metrics),
         Limits(settings.prefill_budget, settings.max_waiting),
     )
@@ -147,17 +127,17 @@ def _prefix_cache(
     tiers: list[GuardedTier] = []
     foreign = False
     if settings.ram_cache:
-        tiers.append(GuardedTier(RamTier(settings.ram_cache), metrics))
+        tiers.append(GuardedTier(RamTier(settings.ram_cache), metrics.tiers))
     if settings.disk_cache:
         disk = open_disk_tier(settings.data_dir, digest, settings.disk_cache)
-        tiers.append(GuardedTier(disk, metrics))
+        tiers.append(GuardedTier(disk, metrics.tiers))
         foreign = disk.has_foreign_blocks
     if link is not None:
         redis = open_redis_tier(
             link,
             Envelope(digest, settings.redis_secret_bytes),
             compressions_of(settings.kv_codec, codec, runner.layout),
-            metrics,
+            metrics.tiers,
             ttl_seconds=settings.redis_ttl,
             max_block_bytes=codec.num_bytes(settings.block_size),
             wait_seconds=wait_seconds,

@@ -1,5 +1,5 @@
 """What the server counts: for Prometheus, and as JSON for `/v1/stats`."""
 
-from .prometheus import Metrics
+from .server import Metrics
 
 __all__ = ["Metrics"]

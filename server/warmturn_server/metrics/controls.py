@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ..engine import ControlledSavings, ControlTurn, Interval, Result, Verdict
 from ..engine_api import ControlMode
+from .prometheus import by_label, seen, total
 
 _RATIOS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0)
 _WHY_DROPPED = ("backlog", "memory", "deleted", "quarantined", "failed")
@@ -76,20 +76,14 @@ class ControlMetrics:
         self._backlog = Gauge(
             "warmturn_control_backlog", "Control turns that wait for an idle machine", registry=registry
         )
-        self._num_waiting: Callable[[], int] = lambda: 0
         self._lock = threading.Lock()
         self._savings = ControlledSavings()
-        self._counts: dict[str, Tally[str]] = {"turns": Tally(), "dropped": Tally(), "results": Tally()}
-        self._cost_seconds = {mode.value: 0.0 for mode in ControlMode}
-        self._noise_floor: float | None = None
         self._last_deviation: float | None = None
-        self._num_quarantined = 0
         self._breaches: deque[dict[str, object]] = deque(maxlen=_REMEMBERED_BREACHES)
         self._show_savings()
 
     def watch(self, num_waiting: Callable[[], int]) -> None:
         """Show how many control turns wait, beside the counts."""
-        self._num_waiting = num_waiting
         self._backlog.set_function(num_waiting)
 
     def turn_reused(self, saved_seconds: float) -> None:
@@ -101,9 +95,8 @@ class ControlMetrics:
         self, mode: ControlMode, seconds: float, expected_seconds: float | None, reuse_seconds: float | None
     ) -> None:
         self._turns.labels(mode.value).inc()
-        with self._lock:
-            self._counts["turns"][mode.value] += 1
-            if expected_seconds is not None:
+        if expected_seconds is not None:
+            with self._lock:
                 self._savings.controlled(seconds, expected_seconds)
                 self._show_savings()
         if mode is ControlMode.REPLACE and reuse_seconds is not None:
@@ -113,8 +106,6 @@ class ControlMetrics:
 
     def control_dropped(self, reason: str) -> None:
         self._dropped.labels(reason).inc()
-        with self._lock:
-            self._counts["dropped"][reason] += 1
 
     def idle_seconds_used(self, seconds: float) -> None:
         self._spend(ControlMode.SHADOW, seconds)
@@ -124,47 +115,40 @@ class ControlMetrics:
         if verdict.deviation is not None and verdict.floor:
             self._ratio.observe(verdict.deviation / verdict.floor)
         self._floor.set(math.nan if noise_floor is None else noise_floor)
-        with self._lock:
-            self._counts["results"][verdict.result.value] += 1
-            self._noise_floor, self._last_deviation = noise_floor, verdict.deviation
+        self._last_deviation = verdict.deviation
 
     def quarantined(self, turn: ControlTurn, verdict: Verdict, num_blocks: int) -> None:
         self._quarantined.inc(num_blocks)
         breach = {"at": int(time.time()), "control": turn.control.id, **_figures(verdict)}
         breach |= {"blocks": num_blocks, "cached_by_tier": turn.cached_by_tier}
         with self._lock:
-            self._num_quarantined += num_blocks
             self._breaches.appendleft(breach)
 
     def snapshot(self) -> dict[str, object]:
         """For `/v1/stats`; unknown is None."""
         with self._lock:
-            counts = {name: dict(tally) for name, tally in self._counts.items()}
             return {
                 "controls": {
-                    "turns": counts["turns"],
-                    "dropped": counts["dropped"],
-                    "backlog": self._num_waiting(),
-                    "cost_seconds": dict(self._cost_seconds),
+                    "turns": seen(self._turns),
+                    "dropped": seen(self._dropped),
+                    "backlog": int(total(self._backlog)),
+                    "cost_seconds": by_label(self._cost),
                     "reused_turns": self._savings.num_reused,
                     "measured_turns": self._savings.num_controls,
                     "saved_seconds": _shown(self._savings.saved),
                     "estimate_bias_seconds": _shown(self._savings.bias),
                 },
                 "audits": {
-                    **{result.value: 0 for result in Result},
-                    **counts["results"],
-                    "noise_floor": self._noise_floor,
+                    **{result: int(count) for result, count in by_label(self._audits).items()},
+                    "noise_floor": _finite(total(self._floor)),
                     "last_deviation": _finite(self._last_deviation),
-                    "quarantined_blocks": self._num_quarantined,
+                    "quarantined_blocks": int(total(self._quarantined)),
                     "recent_breaches": list(self._breaches),
                 },
             }
 
     def _spend(self, mode: ControlMode, seconds: float) -> None:
         self._cost.labels(mode.value).inc(seconds)
-        with self._lock:
-            self._cost_seconds[mode.value] += seconds
 
     def _show_savings(self) -> None:
         for gauge, interval in ((self._saved, self._savings.saved), (self._bias, self._savings.bias)):

@@ -1,0 +1,92 @@
+"""Who is told what happens in the engine and in the cache, one for each protocol; each counts it in one place."""
+
+from __future__ import annotations
+
+from ..engine_api import FinishReason, Located, ReuseMode, TurnReport
+from .prometheus import Exposed
+from .stats import Stats
+
+
+class TurnCounts:
+    """The engine's: it is told of tokens, steps and turns."""
+
+    def __init__(self, exposed: Exposed, stats: Stats) -> None:
+        self._exposed = exposed
+        self._stats = stats
+
+    def token(self, seconds_since_last: float) -> None:
+        self._exposed.inter_token.observe(seconds_since_last)
+        self._stats.token()
+
+    def step(self, num_sequences: int, num_tokens: int, forward_seconds: float, seconds: float) -> None:
+        self._stats.step(num_tokens)
+        self._exposed.batch.observe(num_sequences)
+        self._exposed.forward.observe(forward_seconds)
+        self._exposed.overhead.observe(max(seconds - forward_seconds, 0.0))
+
+    def restored(self, tier: str, seconds: float) -> None:
+        self._exposed.restore.labels(tier).observe(seconds)
+
+    def turn_finished(self, report: TurnReport, num_output_tokens: int, reason: FinishReason) -> None:
+        """Count a turn once, when it ended, however it ended."""
+        with self._stats.counting:
+            self._exposed.turns.labels(report.reuse.value, reason).inc()
+            self._exposed.output_tokens.inc(num_output_tokens)
+            self._observe_times(report)
+            sources = {**report.cached_by_tier, "computed": report.prefilled_tokens}
+            for source, num_tokens in sources.items():
+                self._exposed.prompt_tokens.labels(source).inc(num_tokens)
+            if report.miss is not None:
+                self._exposed.misses.labels(report.miss.reason.value).inc()
+            if report.reuse is ReuseMode.STATE and report.saved_ms is not None:
+                self._exposed.saved_seconds.labels("estimated").inc(report.saved_ms / 1000)
+            self._stats.turn_finished(report, num_output_tokens)
+
+    def saving_measured(self, seconds: float) -> None:
+        """A turn on saved state and the same turn computed in full were both timed; this is the difference."""
+        self._exposed.saved_seconds.labels("measured").inc(seconds)
+
+    def conversation_continued(self, held_in: str) -> None:
+        """`resident`, `ram` and `disk` are this server's own: the turn came where its conversation is."""
+        self._exposed.continued.labels(held_in).inc()
+
+    def _observe_times(self, report: TurnReport) -> None:
+        mode = report.reuse.value
+        self._exposed.queue.observe(report.queue_ms / 1000)
+        if report.ttft_ms is not None:
+            self._exposed.ttft.labels(mode).observe(report.ttft_ms / 1000)
+        if report.prefill_ms is not None:
+            self._exposed.prefill.labels(mode).observe(report.prefill_ms / 1000)
+
+
+class SaveCounts:
+    def __init__(self, exposed: Exposed) -> None:
+        self._exposed = exposed
+
+    def state_saved(self, num_bytes: int) -> None:
+        self._exposed.written_bytes.inc(num_bytes)
+
+    def save_dropped(self) -> None:
+        self._exposed.saves_dropped.inc()
+
+
+class PrefetchCounts:
+    def __init__(self, exposed: Exposed) -> None:
+        self._exposed = exposed
+
+    def prefetch_asked(self, held: Located) -> None:
+        self._exposed.prefetches.labels(held.status).inc()
+
+    def prefetched(self, tier: str, num_tokens: int) -> None:
+        self._exposed.prefetched_tokens.labels(tier).inc(num_tokens)
+
+    def prefetch_dropped(self) -> None:
+        self._exposed.prefetches.labels("skipped").inc()
+
+
+class TierCounts:
+    def __init__(self, exposed: Exposed) -> None:
+        self._exposed = exposed
+
+    def tier_failed(self, tier: str) -> None:
+        self._exposed.tier_failures.labels(tier).inc()
