@@ -32,7 +32,7 @@ from warmturn_server.settings import Settings
 
 engine = build_engine(Settings(data_dir=Path(sys.argv[1]), threads=3, ram_cache=0))
 engine.start()
-restorers = engine._loop._restorer._threads
+restorers = engine._restorer._threads
 numbers = [restorers.submit(torch.get_num_threads).result() for _ in range(4)]
 assert numbers == [1] * 4, numbers
 prompt = tuple(range(5, 905))

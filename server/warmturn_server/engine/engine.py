@@ -19,7 +19,7 @@ from .audit.control import Controls
 from .audit.hook import AuditHook
 from .audit.replays import IdleReplays
 from .delivery import Generation, Outbox
-from .hooks import Hooks
+from .hooks import Hooks, StepHook
 from .inbox import Inbox
 from .lookback.hook import LookbackHook
 from .lookback.worker import Lookbacks
@@ -73,11 +73,11 @@ class Engine:
         self._scheduler = Scheduler(limits.prefill_tokens)
         self._admission = Admission(runner.context_length, memory.cache, memory.pool, cost_model)
         self._lookbacks = Lookbacks()
-        restorer = Restorer(memory.cache, self._inbox, observer)
-        replays = IdleReplays(runner, self._admission, restorer, memory, controls, vocabulary, limits.prefill_tokens)
-        hook = Hooks(AuditHook(controls, replays, cost_model), LookbackHook(self._lookbacks))
-        accounts = Accounts(cost_model, observer)
-        self._loop = EngineLoop(runner, self._scheduler, self._admission, restorer, memory, accounts, hook)
+        self._restorer = Restorer(memory.cache, self._inbox, observer)
+        self._accounts = Accounts(cost_model, observer)
+        self._loop = EngineLoop(
+            runner, self._scheduler, self._admission, self._restorer, memory, self._accounts, self._hook()
+        )
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="warmturn-engine", daemon=True)
 
@@ -90,7 +90,7 @@ class Engine:
         if self._thread.is_alive():
             self._inbox.put(self._stop)
             self._thread.join()
-        self._loop.shutdown()
+        self._restorer.shutdown()
         self._lookbacks.shutdown()
         self._memory.close()
 
@@ -205,6 +205,13 @@ class Engine:
             "estimate_error": self.cost_model.relative_error,
         }
 
+    def _hook(self) -> StepHook:
+        budget = self._limits.prefill_tokens
+        replays = IdleReplays(
+            self._runner, self._admission, self._restorer, self._memory, self._controls, self.vocabulary, budget
+        )
+        return Hooks(AuditHook(self._controls, replays, self.cost_model), LookbackHook(self._lookbacks))
+
     def _accept(self, request: GenerationRequest, sink: Sink) -> Sequence:
         if not request.token_ids:
             raise InvalidRequest("the prompt is empty")
@@ -229,8 +236,8 @@ class Engine:
     def _read_inbox(self) -> None:
         """Do what others asked for; wait for it when there is nothing to run."""
         if not self._loop.has_work:
-            self._loop.rest()
-            while self._inbox.empty and self._loop.prepare():
+            self._accounts.rest()
+            while self._inbox.empty and not self._scheduler.busy and self._memory.grow_ahead():
                 pass
             self._inbox.wait(self._loop.idle_in())
         self._inbox.run_all()

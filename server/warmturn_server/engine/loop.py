@@ -112,14 +112,6 @@ class EngineLoop:
         elif self.idle_in() == 0.0:
             self._hook.idle()
 
-    def rest(self) -> None:
-        """There is nothing to do: the time until the next step is not spent on any."""
-        self._accounts.rest()
-
-    def prepare(self) -> bool:
-        """One thing that makes next turns begin sooner; False when there is none left, or somebody waits already."""
-        return not self._scheduler.busy and self._memory.grow_ahead()
-
     def idle_in(self) -> float | None:
         """Seconds of quiet until there is something to do that can wait; None while there is not."""
         return None if self._scheduler.busy else self._hook.idle_in()
@@ -142,10 +134,6 @@ class EngineLoop:
         """Tell everybody that it is over."""
         for sequence in list(self._scheduler):
             sequence.sink(error)
-
-    def shutdown(self) -> None:
-        """Wait for restores under way; call it when the loop has ended."""
-        self._restorer.shutdown()
 
     def _chunk(self, sequence: Sequence, count: int) -> Chunk:
         start = sequence.kv.length
