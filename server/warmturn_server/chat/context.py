@@ -21,8 +21,8 @@ from .model import (
     visible_items,
     visible_turns,
 )
+from .record_finder import Base, RecordFinder
 from .storage.store import ConversationStore, Opened
-from .transcript.record_finder import Base, RecordFinder
 from .transcript.records import RecordPart
 from .transcript.rewrite import find_rewrite
 from .transcript.transcript import Transcriber, Transcript

@@ -15,7 +15,7 @@ from ..engine_api.request import GenerationRequest, ReuseMode
 from ..kvcache import BlockMiss, KVBuffer
 from .detokenizer import Detokenizer
 from .kv_pool import Reservation
-from .lookback.capture import Queries
+from .model.capture import Queries
 from .sampling.sampler import Sampler
 
 Sink = Callable[[TokenDelta | BaseException], None]

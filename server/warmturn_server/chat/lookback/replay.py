@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ...engine_api import MAX_LOOKS, GenerationRequest, Lookback, SamplingParams
 from ...engine_api.engine import TurnEngine
 from ..model import Item, ItemId, Turn, visible_items
+from ..record_finder import RecordFinder
 from ..storage.store import ConversationStore
-from ..transcript.record_finder import RecordFinder
 from ..transcript.records import Record
 from ..transcript.transcript import Transcriber
 from .attribution import TEMPLATE, Outline

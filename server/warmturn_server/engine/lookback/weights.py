@@ -17,7 +17,7 @@ import torch
 from ...engine_api.lookback import AtDepth, LayerLooks, Look, Lookback, LookbackRequest, Seen
 from ...kvcache import KVSnapshot
 from ..model.attention import attention_weights, visibility_mask
-from .capture import Queries, Scoring
+from ..model.capture import Queries, Scoring
 
 TOP_OF_LAYER = 8
 TOP_OF_LOOK = 3

@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from ...engine_api.lookback import Lookback, LookbackRequest
 from ...kvcache import KVSnapshot
 from ...threads import yield_to_others
+from ..model.capture import Queries
 from ..sequence import Sequence
-from .capture import Queries
 from .weights import look_back
 
 _log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from torch.nn.attention.bias import causal_lower_right
 from transformers import AttentionInterface
 
 from ...kvcache import KVBuffer
-from ..lookback.capture import Queries, Scoring
+from .capture import Queries, Scoring
 
 _HALF = (torch.bfloat16, torch.float16)
 _NAMES = (f"warmturn_{number}" for number in itertools.count())

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 
 from ...kvcache import KVBuffer
-from ..lookback.capture import Queries
+from .capture import Queries
 
 
 @dataclass(slots=True)

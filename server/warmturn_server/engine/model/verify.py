@@ -19,13 +19,15 @@ _LOW_PRECISION_TOLERANCE = 0.1
 
 @torch.inference_mode()
 def refuse_if_wrong(executor: Executor, loaded: LoadedModel, buffer: Callable[[int], KVBuffer]) -> None:
-    """Compare with the model's own eager attention: two sequences together, in chunks, beyond a short window.
+    """Compare with the model's own eager attention: two sequences together and one alone, beyond a short window.
 
-    `buffer` makes an empty one for so many tokens. Raises `ModelRefused`.
+    They go in chunks, the last of one token, as in service. `buffer` makes an empty one for so many tokens. Raises
+    `ModelRefused`.
     """
     sequences = _random_sequences(loaded)
-    expected = torch.stack([_own_logits(loaded, ids) for ids in sequences]).float()
-    got = _in_chunks(executor, sequences, buffer)
+    own = [_own_logits(loaded, ids) for ids in sequences]
+    expected = torch.stack([*own, own[0]]).float()
+    got = torch.cat([_in_chunks(executor, some, buffer) for some in (sequences, sequences[:1])])
     difference = (expected - got).norm() / expected.norm()
     if not difference <= _TOLERANCE.get(loaded.dtype, _LOW_PRECISION_TOLERANCE):
         raise ModelRefused(
@@ -55,7 +57,7 @@ def _own_logits(loaded: LoadedModel, token_ids: Sequence[int]) -> torch.Tensor:
 def _in_chunks(
     executor: Executor, sequences: Sequence[Sequence[int]], buffer: Callable[[int], KVBuffer]
 ) -> torch.Tensor:
-    """Logits of the last tokens, from the steps that the executor takes."""
+    """Logits of the last tokens."""
     count = len(sequences[0])
     buffers = [buffer(count) for _ in sequences]
     logits = torch.empty(0)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Sequence
 
 import torch
 
 from ...engine_api.report import TokenLogprobs
 from ...engine_api.request import SamplingParams
+from .processors import LogitsProcessor, processors_of
 
 _LIKELY_ENOUGH = 512
 
@@ -18,12 +17,15 @@ class Sampler:
     """Chooses one sequence's tokens. Its randomness is its own, so a seed repeats whatever else runs beside it."""
 
     def __init__(
-        self, params: SamplingParams, prompt: Sequence[int], eos_token_ids: frozenset[int] = frozenset()
+        self,
+        params: SamplingParams,
+        prompt: Sequence[int],
+        eos_token_ids: frozenset[int] = frozenset(),
+        more: Sequence[LogitsProcessor] = (),
     ) -> None:
+        """`more` processors apply after those that `params` ask for."""
         self._params = params
-        self._never = sorted(eos_token_ids) if params.ignore_eos else []
-        self._seen = set(prompt) if params.repetition_penalty != 1.0 else set()
-        self._counts: Counter[int] = Counter()
+        self._processors = [*processors_of(params, prompt, eos_token_ids), *more]
         self._generator = torch.Generator()
         if params.seed is not None:
             self._generator.manual_seed(params.seed)
@@ -33,24 +35,21 @@ class Sampler:
     def settles_for(self, best: int) -> bool:
         """Whether `best`, the arg max of the raw logits, is all there is to it."""
         params = self._params
-        return params.greedy and not params.penalised and params.logprobs is None and best not in self._never
+        return params.greedy and params.logprobs is None and all(each.leaves(best) for each in self._processors)
 
     def sample(self, logits: torch.Tensor) -> tuple[int, TokenLogprobs | None]:
         """The next token from logits `[vocabulary]` in float32, and its log-probabilities where asked for."""
-        token_id = self._choose(self._penalised(self._possible(logits)))
+        masked = logits
+        for processor in self._processors:
+            masked = processor.mask(masked)
+        token_id = self._choose(masked)
         logprobs = None if self._params.logprobs is None else _logprobs(logits, token_id, self._params.logprobs)
         return token_id, logprobs
 
     def accept(self, token_id: int) -> None:
-        """Count a token that became output."""
-        if self._params.penalised:
-            self._counts[token_id] += 1
-            self._seen.add(token_id)
-
-    def _possible(self, logits: torch.Tensor) -> torch.Tensor:
-        if not self._never:
-            return logits
-        return logits.index_fill(0, torch.tensor(self._never, device=logits.device), -math.inf)
+        """A token became output."""
+        for processor in self._processors:
+            processor.advance(token_id)
 
     def _choose(self, logits: torch.Tensor) -> int:
         params = self._params
@@ -86,23 +85,6 @@ class Sampler:
         point = torch.rand((), generator=self._generator, dtype=torch.float64) * cumulative[-1]
         index = int(torch.searchsorted(cumulative, point, right=True))
         return min(index, int(torch.nonzero(weights)[-1])) if index >= len(weights) else index
-
-    def _penalised(self, logits: torch.Tensor) -> torch.Tensor:
-        params = self._params
-        if not params.penalised:
-            return logits
-        logits = logits.clone()
-        if params.repetition_penalty != 1.0 and self._seen:
-            seen = torch.tensor(sorted(self._seen), device=logits.device)
-            before = logits[seen]
-            logits[seen] = torch.where(
-                before > 0, before / params.repetition_penalty, before * params.repetition_penalty
-            )
-        if self._counts:
-            ids = torch.tensor(list(self._counts), device=logits.device)
-            counts = torch.tensor(list(self._counts.values()), dtype=logits.dtype, device=logits.device)
-            logits[ids] -= params.presence_penalty + params.frequency_penalty * counts
-        return logits
 
 
 def most_likely(logits: torch.Tensor) -> list[int]:

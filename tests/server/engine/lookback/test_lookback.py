@@ -20,7 +20,7 @@ from warmturn_server.engine import Engine, Generation
 from warmturn_server.engine.kv_pool import IdleBuffer
 from warmturn_server.engine.lookback import weights as weighing
 from warmturn_server.engine.lookback import worker as beside
-from warmturn_server.engine.lookback.capture import Queries, Scoring
+from warmturn_server.engine.model.capture import Queries, Scoring
 from warmturn_server.engine_api import Generated, GenerationRequest, Lookback, LookbackRequest, ReuseMode, TokenDelta
 
 PROMPT = random_ids(random.Random(3), 40)

@@ -7,8 +7,8 @@ import pytest
 from tests.server.chat.making import VOCABULARY, record, stateless
 
 from warmturn_server.chat import SqliteStore
+from warmturn_server.chat.record_finder import RecordFinder
 from warmturn_server.chat.transcript.prefix_digests import CHUNK_CHARS
-from warmturn_server.chat.transcript.record_finder import RecordFinder
 
 LONG = "who knows how the others know? " * 3
 assert CHUNK_CHARS < len(LONG) < 2 * CHUNK_CHARS - 20

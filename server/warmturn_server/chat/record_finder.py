@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..model import TurnId
-from ..storage.store import ConversationStore
-from .prefix_digests import prefix_digests
-from .records import Record, RecordPart, agreement, assemble
+from .model import TurnId
+from .storage.store import ConversationStore
+from .transcript.prefix_digests import prefix_digests
+from .transcript.records import Record, RecordPart, agreement, assemble
 
 _CANDIDATES: Final = 16
 _CHILDREN: Final = 32

@@ -1,0 +1,85 @@
+"""What a request wishes of the logits before a token is chosen from them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import torch
+
+from ...engine_api.request import SamplingParams
+
+
+class LogitsProcessor(Protocol):
+    """One sequence's own, made with it and told of every token that it gets."""
+
+    def mask(self, logits: torch.Tensor) -> torch.Tensor:
+        """Other logits `[vocabulary]` in float32, minus infinity for what must not come; the given ones stay as is."""
+        ...
+
+    def leaves(self, best: int) -> bool:
+        """Whether `best`, where it is the arg max of the logits, certainly is so of the masked ones too."""
+        ...
+
+    def advance(self, token_id: int) -> None:
+        """A token became output."""
+        ...
+
+
+class NeverTokens:
+    """Keeps some tokens from ever being chosen."""
+
+    def __init__(self, token_ids: Iterable[int]) -> None:
+        self._never = sorted(token_ids)
+
+    def mask(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.index_fill(0, torch.tensor(self._never, device=logits.device), -math.inf)
+
+    def leaves(self, best: int) -> bool:
+        return best not in self._never
+
+    def advance(self, token_id: int) -> None: ...
+
+
+class Penalties:
+    """OpenAI's presence and frequency penalties over the output, and a repetition penalty over prompt and output."""
+
+    def __init__(self, params: SamplingParams, prompt: Sequence[int]) -> None:
+        self._params = params
+        self._seen = set(prompt) if params.repetition_penalty != 1.0 else set()
+        self._counts: Counter[int] = Counter()
+
+    def mask(self, logits: torch.Tensor) -> torch.Tensor:
+        params, logits = self._params, logits.clone()
+        if params.repetition_penalty != 1.0 and self._seen:
+            seen = torch.tensor(sorted(self._seen), device=logits.device)
+            before = logits[seen]
+            logits[seen] = torch.where(
+                before > 0, before / params.repetition_penalty, before * params.repetition_penalty
+            )
+        if self._counts:
+            ids = torch.tensor(list(self._counts), device=logits.device)
+            counts = torch.tensor(list(self._counts.values()), dtype=logits.dtype, device=logits.device)
+            logits[ids] -= params.presence_penalty + params.frequency_penalty * counts
+        return logits
+
+    def leaves(self, best: int) -> bool:  # noqa: ARG002
+        return False
+
+    def advance(self, token_id: int) -> None:
+        self._counts[token_id] += 1
+        self._seen.add(token_id)
+
+
+def processors_of(
+    params: SamplingParams, prompt: Sequence[int], eos_token_ids: frozenset[int]
+) -> list[LogitsProcessor]:
+    """Those that a request needs, in the order in which they apply."""
+    needed: list[LogitsProcessor] = []
+    if params.ignore_eos and eos_token_ids:
+        needed.append(NeverTokens(eos_token_ids))
+    if params.penalised:
+        needed.append(Penalties(params, prompt))
+    return needed
