@@ -128,3 +128,41 @@ def test_buffers_do_not_grow_while_somebody_waits_for_a_restore(
     assert engine.generate(asked).report.restore_ms
     engine.flush()
     assert somebody and not any(somebody)
+
+
+def test_to_ask_for_the_best_buffer_changes_nothing(pool: KVPool) -> None:
+    """Who uses it says so: then it is the last to leave."""
+    before = list(pool._idle)
+    idle, longest = pool.best("a", np.asarray((1, 2, 3, 4), dtype=np.int64))
+    assert idle is not None
+    assert longest
+    assert list(pool._idle) == before
+    pool.used(idle)
+    assert list(pool._idle)[-1] == id(idle)
+
+
+def test_what_is_reserved_is_had_back_once() -> None:
+    pool = KVPool(LAYOUT, DEVICE, 3 * LAYOUT.bytes_for(64))
+    first, second = (pool.reserve(pool.bytes_for(64)) for _ in range(2))
+    assert first and second
+    assert pool.reserved_bytes == 2 * LAYOUT.bytes_for(64)
+    assert pool.reserve(pool.bytes_for(65)) is None
+    for _ in range(2):
+        first.release()
+    assert pool.reserved_bytes == LAYOUT.bytes_for(64)
+    assert pool.reserve(pool.bytes_for(65)) is not None
+    assert pool.reserved_bytes == pool.budget_bytes
+
+
+def test_idle_state_goes_for_a_reservation_but_not_what_is_to_be_kept() -> None:
+    pool = KVPool(LAYOUT, DEVICE, 3 * LAYOUT.bytes_for(64))
+    idle = [IdleBuffer("", np.full(64, n, dtype=np.int64), KVBuffer(LAYOUT, DEVICE, 64)) for n in range(3)]
+    for buffer in idle:
+        pool.keep(buffer)
+    assert pool.reserve(pool.bytes_for(128), keep=idle[0]) is not None
+    assert list(pool._idle.values()) == [idle[0]]
+    assert pool.reserve(pool.bytes_for(64), keep=idle[0]) is None
+    taken = pool.reserve(pool.bytes_for(64), keep=idle[0], takes=idle[0])
+    assert taken is not None
+    assert pool.take(idle[0]) is idle[0].buffer
+    assert (pool.reserved_bytes, pool.idle_bytes) == (pool.budget_bytes, 0)
