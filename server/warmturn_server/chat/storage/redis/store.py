@@ -13,20 +13,10 @@ import redis
 from ...model import Conversation, ConversationId, ItemId, Turn, TurnId
 from ...transcript.prefix_digests import TextDigest
 from ...transcript.records import RecordPart
-from ..store import (
-    Append,
-    Forgotten,
-    LogStatus,
-    Opened,
-    Page,
-    PageNotFound,
-    StoreCorrupt,
-    StoreFailed,
-    VersionConflict,
-    forgotten,
-)
+from ..store import Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreCorrupt
+from .replies import Replies, line_of_records, refuse_unless_done
 from .scripts import Argument, Reply, Script, ScriptRunner
-from .values import ConversationValues, Signer, record_content, record_of, turn_content, turn_of
+from .values import ConversationValues, Signer, record_content, turn_content
 
 _DIGESTS_A_QUERY: Final = 500
 _log = logging.getLogger(__name__)
@@ -53,6 +43,7 @@ class RedisStore:
         self._scripts = scripts
         self._signer = signer
         self._values = ConversationValues(signer)
+        self._replies = Replies(signer)
         self._max_unnamed_records = max_unnamed_records
 
     def close(self) -> None:
@@ -77,7 +68,7 @@ class RedisStore:
         ]
         turn = self._append_arguments(tenant, append) if append else []
         created = [name, conversation.version, conversation.head or "", *fields, int(bool(append)), *turn]
-        _check(self._scripts.write(_CREATE, tenant, *created))
+        refuse_unless_done(self._scripts.write(_CREATE, tenant, *created))
 
     def conversation(self, tenant: str, conversation_id: ConversationId) -> Conversation | None:
         return self._values.read(tenant, conversation_id, self._scripts.read(_GET, tenant, conversation_id))
@@ -118,30 +109,32 @@ class RedisStore:
         conversation = self.conversation(tenant, conversation_id)
         hidden = sorted({*conversation.hidden, item_id}) if conversation else []
         value = self._values.hidden(tenant, conversation_id, hidden, expected_version + 1, int(time.time()))
-        _check(self._scripts.write(_HIDE, tenant, conversation_id, expected_version, value))
+        refuse_unless_done(self._scripts.write(_HIDE, tenant, conversation_id, expected_version, value))
 
     def append(self, append: Append) -> None:
         named = append.turn or append.record
         if named:
-            _check(self._scripts.write(_APPEND, named.tenant, *self._append_arguments(named.tenant, append)))
+            refuse_unless_done(
+                self._scripts.write(_APPEND, named.tenant, *self._append_arguments(named.tenant, append))
+            )
 
     def turn(self, tenant: str, turn_id: TurnId) -> Turn | None:
         found = self._scripts.read(_TURN, tenant, turn_id)
-        return self._turn(tenant, [turn_id.encode(), *found]) if found[0] is not None else None
+        return self._replies.turn(tenant, [turn_id.encode(), *found]) if found[0] is not None else None
 
     def turns(self, tenant: str, turn_id: TurnId) -> list[Turn]:
-        return self._line_of_turns(tenant, turn_id, self._scripts.read(_TURNS, tenant, turn_id))
+        return self._replies.line_of_turns(tenant, turn_id, self._scripts.read(_TURNS, tenant, turn_id))
 
     def open_conversation(self, tenant: str, conversation_id: ConversationId) -> Opened | None:
         fields, rows, parts = self._scripts.read(_OPEN, tenant, conversation_id)
         conversation = self._values.read(tenant, conversation_id, fields)
         if conversation is None:
             return None
-        turns = self._line_of_turns(tenant, conversation.head, rows)
+        turns = self._replies.line_of_turns(tenant, conversation.head, rows)
         if conversation.head and not turns:
             raise StoreCorrupt(f"The last turn of '{conversation_id}' is not in the conversation log.")
-        known = self._parts(tenant, parts)
-        return Opened(conversation, turns, _line(known, TurnId(parts[0][0].decode())) if parts else [])
+        known = self._replies.parts(tenant, parts)
+        return Opened(conversation, turns, line_of_records(known, TurnId(parts[0][0].decode())) if parts else [])
 
     def record_parts(self, tenant: str, turn_id: TurnId) -> list[RecordPart]:
         return self.record_lines(tenant, [turn_id])[0]
@@ -149,8 +142,8 @@ class RedisStore:
     def record_lines(self, tenant: str, turn_ids: Sequence[TurnId]) -> list[list[RecordPart]]:
         if not turn_ids:
             return []
-        known = self._parts(tenant, self._scripts.read(_RECORDS, tenant, *turn_ids))
-        return [_line(known, turn_id) for turn_id in turn_ids]
+        known = self._replies.parts(tenant, self._scripts.read(_RECORDS, tenant, *turn_ids))
+        return [line_of_records(known, turn_id) for turn_id in turn_ids]
 
     def records_beginning(self, tenant: str, chain: Sequence[TextDigest], limit: int) -> list[TurnId]:
         for end in range(len(chain), 0, -_DIGESTS_A_QUERY):
@@ -160,13 +153,15 @@ class RedisStore:
         return []
 
     def records_based_on(self, tenant: str, turn_id: TurnId, limit: int) -> list[RecordPart]:
-        return list(self._parts(tenant, self._scripts.read(_BASED, tenant, turn_id, limit)).values())
+        return list(self._replies.parts(tenant, self._scripts.read(_BASED, tenant, turn_id, limit)).values())
 
     def delete_conversation(self, tenant: str, conversation_id: ConversationId) -> list[Forgotten]:
-        return self._removed(tenant, self._scripts.write(_DELETE, tenant, secrets.token_hex(8), conversation_id))
+        return self._replies.removed(
+            tenant, self._scripts.write(_DELETE, tenant, secrets.token_hex(8), conversation_id)
+        )
 
     def withdraw(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:
-        return self._removed(tenant, self._scripts.write(_WITHDRAW, tenant, secrets.token_hex(8), turn_id))
+        return self._replies.removed(tenant, self._scripts.write(_WITHDRAW, tenant, secrets.token_hex(8), turn_id))
 
     def _append_arguments(self, tenant: str, append: Append) -> list[Argument]:
         """In the order of `read_append`."""
@@ -191,60 +186,3 @@ class RedisStore:
             b"".join(append.prefix_digests),
             self._max_unnamed_records,
         ]
-
-    def _turn(self, tenant: str, row: Sequence[bytes]) -> Turn:
-        name, value, stored, conversation = row
-        content = self._signer.read("turn", tenant, name.decode(), value)
-        return turn_of(content, tenant, stored=stored == b"1", in_conversation=bool(conversation))
-
-    def _line_of_turns(self, tenant: str, last: TurnId | None, rows: Reply) -> list[Turn]:
-        """From newest first to oldest first. Who may write to Redis may still not put turns in another order."""
-        turns = [self._turn(tenant, row) for row in reversed(rows)]
-        parents = [None, *(turn.id for turn in turns)]
-        if (turns and turns[-1].id != last) or any(
-            turn.parent_id != parent for turn, parent in zip(turns, parents, strict=False)
-        ):
-            raise StoreCorrupt(f"The turns before '{last}' in the conversation log are not those it was made from.")
-        return turns
-
-    def _parts(self, tenant: str, rows: Reply) -> dict[TurnId, RecordPart]:
-        parts: dict[TurnId, RecordPart] = {}
-        for name, value in rows:
-            content = self._signer.read("record", tenant, name.decode(), value)
-            parts[TurnId(name.decode())] = record_of(content, tenant)
-        return parts
-
-    def _removed(self, tenant: str, reply: Reply) -> list[Forgotten]:
-        """What was damaged is gone as well; only nobody knows which state belonged to it."""
-        _, removed, flat = reply
-        try:
-            parts = self._parts(tenant, list(zip(flat[::2], flat[1::2], strict=True)))
-            gone = [TurnId(name.decode()) for name in removed]
-            return [forgotten(_line(parts, turn_id), lambda other: other not in gone) for turn_id in gone]
-        except StoreCorrupt as error:
-            _log.error("removed, but its saved state stays until it is evicted: %s", error)
-            return []
-
-
-def _line(parts: Mapping[TurnId, RecordPart], turn_id: TurnId) -> list[RecordPart]:
-    """From the root to `turn_id`; empty when a part is missing."""
-    line: list[RecordPart] = []
-    at: TurnId | None = turn_id
-    while at is not None and len(line) <= len(parts):
-        if at not in parts:
-            return []
-        line.append(parts[at])
-        at = parts[at].base_id
-    return line[::-1]
-
-
-def _check(reply: Reply) -> None:
-    answer = reply[0].decode()
-    if answer == "gone":
-        raise VersionConflict("What this turn goes on from was deleted meanwhile.")
-    if answer == "changed":
-        raise VersionConflict("The conversation was changed or deleted meanwhile; ask for it again and repeat.")
-    if answer == "stale":
-        raise VersionConflict("Another server has taken over the conversation meanwhile; ask for it again and repeat.")
-    if answer != "done":
-        raise StoreFailed(f"The conversation log in Redis gave an unknown answer: {answer}.")

@@ -9,7 +9,7 @@ from functools import partial
 from ...model import TurnId
 from ...transcript.records import RecordPart
 from ..store import Forgotten, forgotten
-from .rows import record_from
+from .queries import has_record, line_of_records
 
 
 class Pruning:
@@ -18,19 +18,6 @@ class Pruning:
     def __init__(self, database: sqlite3.Connection, max_unnamed_records: int) -> None:
         self._database = database
         self._max_unnamed_records = max_unnamed_records
-
-    def record_parts(self, tenant: str, turn_id: TurnId) -> list[RecordPart]:
-        rows = self._database.execute(
-            """WITH RECURSIVE line (id, base, depth) AS (
-                   SELECT id, base, 0 FROM record WHERE tenant = :tenant AND id = :id
-                   UNION ALL
-                   SELECT record.id, record.base, depth + 1 FROM record JOIN line ON record.id = line.base
-                   WHERE record.tenant = :tenant)
-               SELECT record.* FROM line JOIN record ON record.id = line.id AND record.tenant = :tenant
-               ORDER BY depth DESC""",
-            {"tenant": tenant, "id": turn_id},
-        )
-        return [record_from(row) for row in rows]
 
     def collect(self, tenant: str, leaves: Sequence[TurnId]) -> list[Forgotten]:
         """Removes each of `leaves` that nobody reaches, then its parents while nobody reaches them either."""
@@ -44,7 +31,7 @@ class Pruning:
             if row and row["parent"]:
                 waiting.append(TurnId(row["parent"]))
             self._collect_record(tenant, turn_id, lines)
-        return [forgotten(parts, partial(self._has_record, tenant)) for parts in lines.values()]
+        return [forgotten(parts, partial(has_record, self._database, tenant)) for parts in lines.values()]
 
     def drop_oldest_unnamed(self) -> None:
         """Keeps the number of stateless clients' records within its bound. Inner nodes go once they are leaves."""
@@ -74,7 +61,7 @@ class Pruning:
 
     def _collect_record(self, tenant: str, turn_id: TurnId, lines: dict[TurnId, list[RecordPart]]) -> None:
         """Removes the turn's record unless others are based on it: then it stays, as a stateless client's would."""
-        parts = self.record_parts(tenant, turn_id)
+        parts = line_of_records(self._database, tenant, turn_id)
         if not parts:
             return
         based = self._database.execute("SELECT 1 FROM record WHERE tenant = ? AND base = ?", (tenant, turn_id))
@@ -83,7 +70,3 @@ class Pruning:
             return
         self._database.execute("DELETE FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))
         lines[turn_id] = parts
-
-    def _has_record(self, tenant: str, turn_id: TurnId) -> bool:
-        found = self._database.execute("SELECT 1 FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))
-        return found.fetchone() is not None

@@ -9,17 +9,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from ...model import Conversation, ConversationId, ItemId, Turn, TurnId
 from ...transcript.prefix_digests import TextDigest
 from ...transcript.records import RecordPart
 from ..store import Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreFailed, VersionConflict
+from . import queries
 from .pruning import Pruning
 from .rows import conversation_from, conversation_row, record_from, record_row, turn_from, turn_row
 from .schema import open_database
-
-_DIGESTS_A_QUERY: Final = 500
 
 
 class SqliteStore:
@@ -53,15 +51,15 @@ class SqliteStore:
 
     def conversation(self, tenant: str, conversation_id: ConversationId) -> Conversation | None:
         with self._reading() as database:
-            return _conversation(database, tenant, conversation_id)
+            return queries.find_conversation(database, tenant, conversation_id)
 
     def open_conversation(self, tenant: str, conversation_id: ConversationId) -> Opened | None:
         with self._reading() as database:
-            conversation = _conversation(database, tenant, conversation_id)
+            conversation = queries.find_conversation(database, tenant, conversation_id)
             if conversation is None:
                 return None
-            turns = _turns(database, tenant, conversation.head)
-            lines = (self._pruning.record_parts(tenant, turn.id) for turn in reversed(turns))
+            turns = queries.line_of_turns(database, tenant, conversation.head)
+            lines = (queries.line_of_records(database, tenant, turn.id) for turn in reversed(turns))
             return Opened(conversation, turns, next(filter(None, lines), []))
 
     def conversations(self, tenant: str, page: Page) -> list[Conversation]:
@@ -69,7 +67,7 @@ class SqliteStore:
         comparison, direction = ("<", "DESC") if newest_first else (">", "ASC")
         after = "SELECT seq FROM conversation WHERE tenant = :tenant AND id = :after"
         with self._reading() as database:
-            if page.after is not None and not _conversation(database, tenant, page.after):
+            if page.after is not None and not queries.find_conversation(database, tenant, page.after):
                 raise PageNotFound(page.after)
             rows = database.execute(
                 f"SELECT * FROM conversation WHERE tenant = :tenant AND (:after IS NULL OR seq {comparison} ({after}))"
@@ -86,11 +84,11 @@ class SqliteStore:
                 "UPDATE conversation SET metadata = ?, updated_at = ? WHERE tenant = ? AND id = ?",
                 (json.dumps(dict(metadata)), int(time.time()), tenant, conversation_id),
             )
-            return _conversation(database, tenant, conversation_id)
+            return queries.find_conversation(database, tenant, conversation_id)
 
     def hide_item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int) -> None:
         with self._writing() as database:
-            conversation = _conversation(database, tenant, conversation_id)
+            conversation = queries.find_conversation(database, tenant, conversation_id)
             hidden = sorted({*conversation.hidden, item_id}) if conversation else []
             _change(database, tenant, conversation_id, expected_version, "hidden", json.dumps(hidden))
 
@@ -107,35 +105,18 @@ class SqliteStore:
 
     def turns(self, tenant: str, turn_id: TurnId) -> list[Turn]:
         with self._reading() as database:
-            return _turns(database, tenant, turn_id)
+            return queries.line_of_turns(database, tenant, turn_id)
 
     def record_parts(self, tenant: str, turn_id: TurnId) -> list[RecordPart]:
         return self.record_lines(tenant, [turn_id])[0]
 
     def record_lines(self, tenant: str, turn_ids: Sequence[TurnId]) -> list[list[RecordPart]]:
-        with self._reading():
-            return [self._pruning.record_parts(tenant, turn_id) for turn_id in turn_ids]
+        with self._reading() as database:
+            return [queries.line_of_records(database, tenant, turn_id) for turn_id in turn_ids]
 
     def records_beginning(self, tenant: str, chain: Sequence[TextDigest], limit: int) -> list[TurnId]:
         with self._reading() as database:
-            for end in range(len(chain), 0, -_DIGESTS_A_QUERY):
-                asked = chain[max(0, end - _DIGESTS_A_QUERY) : end]
-                marks = ",".join("?" * len(asked))
-                known = database.execute(f"SELECT DISTINCT digest FROM beginning WHERE digest IN ({marks})", asked)
-                owned = {row["digest"] for row in known}
-                deepest = next((digest for digest in reversed(asked) if digest in owned), None)
-                if deepest is not None:
-                    return self._owners(database, tenant, deepest, limit)
-            return []
-
-    @staticmethod
-    def _owners(database: sqlite3.Connection, tenant: str, digest: TextDigest, limit: int) -> list[TurnId]:
-        rows = database.execute(
-            "SELECT record.id FROM beginning JOIN record ON record.seq = beginning.record"
-            " WHERE digest = ? AND tenant = ? ORDER BY beginning.record DESC LIMIT ?",
-            (digest, tenant, limit),
-        )
-        return [TurnId(row["id"]) for row in rows]
+            return queries.records_beginning(database, tenant, chain, limit)
 
     def records_based_on(self, tenant: str, turn_id: TurnId, limit: int) -> list[RecordPart]:
         with self._reading() as database:
@@ -147,7 +128,7 @@ class SqliteStore:
 
     def delete_conversation(self, tenant: str, conversation_id: ConversationId) -> list[Forgotten]:
         with self._writing() as database:
-            conversation = _conversation(database, tenant, conversation_id)
+            conversation = queries.find_conversation(database, tenant, conversation_id)
             if not conversation:
                 return []
             database.execute("DELETE FROM conversation WHERE tenant = ? AND id = ?", (tenant, conversation_id))
@@ -172,7 +153,7 @@ class SqliteStore:
         if append.turn:
             _require_turn(database, tenant, append.turn.parent_id)
             _insert(database, "turn", turn_row(append.turn))
-        if append.record and _has_record(database, tenant, append.record.base_id):
+        if append.record and _can_be_read(database, tenant, append.record):
             seq = _insert(database, "record", record_row(append.record, named=append.turn is not None))
             database.executemany(
                 "INSERT INTO beginning VALUES (?, ?)", [(digest, seq) for digest in append.prefix_digests]
@@ -210,27 +191,6 @@ class SqliteStore:
                 raise StoreFailed(f"The conversation log cannot be written: {error}. Nothing was changed.") from error
 
 
-def _conversation(database: sqlite3.Connection, tenant: str, conversation_id: str) -> Conversation | None:
-    row = database.execute(
-        "SELECT * FROM conversation WHERE tenant = ? AND id = ?", (tenant, conversation_id)
-    ).fetchone()
-    return conversation_from(row) if row else None
-
-
-def _turns(database: sqlite3.Connection, tenant: str, turn_id: TurnId | None) -> list[Turn]:
-    rows = database.execute(
-        """WITH RECURSIVE line (id, parent, depth) AS (
-               SELECT id, parent, 0 FROM turn WHERE tenant = :tenant AND id = :id
-               UNION ALL
-               SELECT turn.id, turn.parent, depth + 1 FROM turn JOIN line ON turn.id = line.parent
-               WHERE turn.tenant = :tenant)
-           SELECT turn.* FROM line JOIN turn ON turn.id = line.id AND turn.tenant = :tenant
-           ORDER BY depth DESC""",
-        {"tenant": tenant, "id": turn_id},
-    )
-    return [turn_from(row) for row in rows]
-
-
 def _change(
     database: sqlite3.Connection, tenant: str, conversation_id: str, expected_version: int, column: str, value: str
 ) -> None:
@@ -250,10 +210,9 @@ def _require_turn(database: sqlite3.Connection, tenant: str, turn_id: TurnId | N
         raise VersionConflict("What this turn goes on from was deleted meanwhile.")
 
 
-def _has_record(database: sqlite3.Connection, tenant: str, turn_id: TurnId | None) -> bool:
-    """A record whose base is gone (a stateless client's, pruned meanwhile) cannot be read: it is not kept."""
-    found = database.execute("SELECT 1 FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))
-    return turn_id is None or found.fetchone() is not None
+def _can_be_read(database: sqlite3.Connection, tenant: str, part: RecordPart) -> bool:
+    """A record whose base is gone (a stateless client's, pruned meanwhile) cannot be: it is not kept."""
+    return part.base_id is None or queries.has_record(database, tenant, part.base_id)
 
 
 def _insert(database: sqlite3.Connection, table: str, row: Mapping[str, object]) -> int:
