@@ -31,7 +31,6 @@ def case(request: pytest.FixtureRequest, tiny_models: TinyModels) -> Iterator[Ca
     lengths = (NUM_TOKENS, 1, 2, 8, 23, 24, 25, 50)
     sequences = [random_ids(random.Random(count), count) for count in lengths]
     reference = Reference(model)
-    torch.set_num_threads(1)
     runner = ModelRunner(load_model(str(model), device=str(DEVICE), dtype="float32", max_context=None))
     yield Case(runner, sequences, [reference.logits(sequence) for sequence in sequences])
 
