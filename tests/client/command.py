@@ -12,7 +12,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     """Nothing of the developer's own settings, folders or terminal."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WARMTURN_", "XDG_"))}
     own = {"HOME": str(home), "HF_HUB_OFFLINE": "1", "TERM": "xterm", "COLUMNS": "120"}
-    return {**kept, **own, "OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", **variables}
+    return {**kept, **own, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", **variables}
 
 
 class Command:
