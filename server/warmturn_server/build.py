@@ -24,7 +24,18 @@ from .engine.model.fingerprint import fingerprint_of
 from .engine.model.loader import LoadedModel, load_model
 from .engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
 from .engine_api import ControlMode
-from .kvcache import BlockCodec, Envelope, FingerprintDigest, GuardedTier, Prefetcher, PrefixCache, RestorePolicy, Saver
+from .kvcache import (
+    BlockCodec,
+    Envelope,
+    FingerprintDigest,
+    GuardedTier,
+    NoSealer,
+    Prefetcher,
+    PrefixCache,
+    RestorePolicy,
+    Saver,
+    SealedCodec,
+)
 from .kvcache.tiers.disk import open_disk_tier
 from .kvcache.tiers.ram import RamTier
 from .kvcache.tiers.redis.open import compressions_of, open_redis_tier
@@ -123,6 +134,7 @@ def _prefix_cache(
     settings: Settings, digest: FingerprintDigest, runner: ModelRunner, link: RedisLink | None, metrics: Metrics
 ) -> PrefixCache:
     codec = BlockCodec(digest, runner.layout)
+    sealed = SealedCodec(codec, NoSealer())
     wait_seconds = settings.redis_wait_ms / 1000
     tiers: list[GuardedTier] = []
     foreign = False
@@ -139,9 +151,9 @@ def _prefix_cache(
             compressions_of(settings.kv_codec, codec, runner.layout),
             metrics.tiers,
             ttl_seconds=settings.redis_ttl,
-            max_block_bytes=codec.num_bytes(settings.block_size),
+            max_block_bytes=sealed.num_bytes(settings.block_size),
             wait_seconds=wait_seconds,
         )
         tiers.append(redis)
     policy = RestorePolicy(runner.layout, [tier.name for tier in tiers], wait_seconds)
-    return PrefixCache(codec, settings.block_size, tiers, policy, foreign_blocks=foreign)
+    return PrefixCache(sealed, settings.block_size, tiers, policy, foreign_blocks=foreign)

@@ -12,6 +12,7 @@ from tests.support.device import DEVICE
 from warmturn_server.engine_api import Located
 from warmturn_server.kvcache import (
     BlockCodec,
+    BlockSealer,
     Compression,
     DiskTier,
     Envelope,
@@ -21,11 +22,14 @@ from warmturn_server.kvcache import (
     KVBuffer,
     KVLayout,
     LayerShape,
+    NoSealer,
     Plain,
     PrefixCache,
     RamTier,
     RedisTier,
     RestorePolicy,
+    SealedCodec,
+    StateLayout,
     Tier,
     Zstd,
 )
@@ -57,6 +61,8 @@ def changed_fingerprint(name: str) -> Fingerprint:
 
 # Layers of different widths, K wider than V in one of them: what a block must keep apart.
 LAYOUT: Final = KVLayout.of([LayerShape(2, 4, 4), LayerShape(1, 6, 2)], torch.float32)
+
+NO_SEALER: Final = NoSealer()
 
 
 class Tally:
@@ -110,16 +116,23 @@ def contents(buffer: KVBuffer, start: int = 0, stop: int | None = None) -> bytes
     return b"".join(part[:, start:stop].cpu().contiguous().view(torch.uint8).numpy().tobytes() for part in parts)
 
 
-def codec_of(digest: FingerprintDigest = DIGEST, layout: KVLayout = LAYOUT) -> BlockCodec:
+def codec_of(digest: FingerprintDigest = DIGEST, layout: StateLayout = LAYOUT) -> BlockCodec:
     return BlockCodec(digest, layout)
 
 
-def cache_over(*tiers: Tier, digest: FingerprintDigest = DIGEST, tally: Tally | None = None) -> PrefixCache:
+def cache_over(
+    *tiers: Tier,
+    digest: FingerprintDigest = DIGEST,
+    tally: Tally | None = None,
+    layout: StateLayout = LAYOUT,
+    sealer: BlockSealer = NO_SEALER,
+) -> PrefixCache:
     tally = tally or Tally()
     foreign = any(isinstance(tier, DiskTier) and tier.has_foreign_blocks for tier in tiers)
     guarded = [GuardedTier(tier, tally) for tier in tiers]
-    policy = RestorePolicy(LAYOUT, [tier.name for tier in tiers])
-    return PrefixCache(codec_of(digest), BLOCK_SIZE, guarded, policy, foreign_blocks=foreign)
+    policy = RestorePolicy(layout, [tier.name for tier in tiers])
+    codec = SealedCodec(codec_of(digest, layout), sealer)
+    return PrefixCache(codec, BLOCK_SIZE, guarded, policy, foreign_blocks=foreign)
 
 
 def ram(budget_bytes: int = 2**20) -> RamTier:

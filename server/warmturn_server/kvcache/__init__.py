@@ -12,6 +12,7 @@ from .prefetcher import Prefetcher
 from .prefix_cache import PrefixCache
 from .restore_policy import Deadline, PrefillSeconds, RestorePolicy, RestoreVerdict
 from .saver import Saver
+from .sealer import BlockSealer, NoSealer, SealedCodec
 from .state import SequenceState, StateLayout, StateSnapshot
 from .tiers.disk import DiskTier
 from .tiers.guard import GuardedTier
@@ -29,6 +30,7 @@ __all__ = [
     "BlockCodec",
     "BlockKey",
     "BlockMiss",
+    "BlockSealer",
     "BlockSpan",
     "Compression",
     "CorruptBlock",
@@ -44,6 +46,7 @@ __all__ = [
     "KVLayout",
     "KVSnapshot",
     "LayerShape",
+    "NoSealer",
     "Plain",
     "Prefetcher",
     "PrefillSeconds",
@@ -56,6 +59,7 @@ __all__ = [
     "RestoreVerdict",
     "Restored",
     "Saver",
+    "SealedCodec",
     "SequenceState",
     "StateLayout",
     "StateSnapshot",

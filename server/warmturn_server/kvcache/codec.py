@@ -56,8 +56,8 @@ class BlockCodec:
         num_tokens: int = _FIXED.unpack_from(block)[3]
         return num_tokens, self._start(num_tokens)
 
-    def sealed(self, block: bytearray) -> bytearray:
-        """With the checksum that its present contents need."""
+    def with_checksum(self, block: bytearray) -> bytearray:
+        """The block with the checksum that its present contents need."""
         block[-_CHECKSUM_BYTES:] = xxhash.xxh3_128_digest(memoryview(block)[:-_CHECKSUM_BYTES])
         return block
 
@@ -76,7 +76,7 @@ class BlockCodec:
         block = bytearray(self.num_bytes(span.num_tokens))
         block[: len(head) + len(self._described) + len(ids)] = head + self._described + ids
         snapshot.read_into(span.start, span.stop, memoryview(block)[start : start + payload_bytes])
-        return self.sealed(block)
+        return self.with_checksum(block)
 
     def decode(self, block: memoryview, span: BlockSpan, token_ids: Sequence[int]) -> memoryview:
         """The payload of a block that is proved to be the one asked for, else `CorruptBlock`."""

@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ..engine_api.report import MissReason
 from .buffer import beside_the_model
-from .codec import BlockCodec
 from .keys import BlockKey, BlockSpan, blocks_of, chain_root, chain_seed, every_block
 from .match import Holders, PrefixMatch, Restored, find_prefix
 from .miss import BlockMiss
 from .quarantine import Quarantine
 from .reader import BlockReader
 from .restore_policy import NO_DEADLINE, Deadline, RestorePolicy
+from .sealer import SealedCodec
 from .state import SequenceState, StateSnapshot
 from .tiers.guard import GuardedTier
 from .tiers.remote import DeadlineExceeded
@@ -30,7 +30,7 @@ class PrefixCache:
 
     def __init__(
         self,
-        codec: BlockCodec,
+        codec: SealedCodec,
         block_size: int,
         tiers: Iterable[GuardedTier],
         policy: RestorePolicy,

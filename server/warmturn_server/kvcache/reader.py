@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ..engine_api.report import MissReason
-from .codec import BlockCodec, CorruptBlock, ForeignBlock
+from .codec import CorruptBlock, ForeignBlock
 from .keys import BlockSpan
 from .miss import BlockMiss
+from .sealer import SealedCodec
 from .tiers.guard import GuardedTier
 from .tiers.stack import TierStack
 from .tiers.tier import Block
@@ -22,7 +23,7 @@ Piece = Sequence[BlockSpan]
 class BlockReader:
     """Reads the blocks of one model; the tiers over a network are read ahead, and within a time."""
 
-    def __init__(self, codec: BlockCodec, block_size: int, tiers: TierStack) -> None:
+    def __init__(self, codec: SealedCodec, block_size: int, tiers: TierStack) -> None:
         self._codec = codec
         self._tiers = tiers
         self._at_a_time = min(max(PIECE_BYTES // codec.layout.bytes_for(block_size), 1), _PIECE_BLOCKS)

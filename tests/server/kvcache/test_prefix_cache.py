@@ -43,53 +43,6 @@ def restore(cache: PrefixCache, ids: tuple[int, ...], tenant: str = "") -> tuple
     return buffer, cache.restore(cache.match(tenant, ids), ids, buffer)
 
 
-@pytest.mark.parametrize("num_tokens", range(1, LONGEST + 1))
-def test_every_length_comes_back_whole_and_bit_for_bit(tier: Tier, num_tokens: int) -> None:
-    cache = cache_over(tier)
-    saved = save(cache, num_tokens)
-    restored, report = restore(cache, token_ids(num_tokens + 3))
-    assert restored.length == num_tokens
-    assert contents(restored) == contents(saved)
-    assert report.tokens_by_tier == {tier.name: num_tokens}
-    assert report.reason is None
-
-
-@pytest.mark.parametrize("common", range(LONGEST))
-def test_a_branch_gets_the_whole_blocks_that_it_shares(tier: Tier, common: int) -> None:
-    cache = cache_over(tier)
-    saved = save(cache, LONGEST)
-    restored, _ = restore(cache, token_ids(LONGEST)[:common] + token_ids(10, first=900))
-    assert restored.length == common - common % BLOCK_SIZE
-    assert contents(restored) == contents(saved, 0, restored.length)
-
-
-@pytest.mark.parametrize("asked", range(1, LONGEST))
-def test_a_prompt_shorter_than_what_is_saved_gets_no_more_than_its_own(tier: Tier, asked: int) -> None:
-    cache = cache_over(tier)
-    save(cache, LONGEST)
-    restored, _ = restore(cache, token_ids(asked))
-    assert restored.length <= asked
-
-
-def test_turns_saved_one_after_the_other_are_found_at_each_end(tier: Tier) -> None:
-    cache = cache_over(tier)
-    whole = filled_buffer(LONGEST)
-    for end in (3, 5, 6, 11, LONGEST):
-        cache.save("", token_ids(end), whole.snapshot(), always)
-    for end in (3, 5, 6, 11, LONGEST):
-        restored, _ = restore(cache, (*token_ids(end), 7, 7, 7, 7, 7))
-        assert restored.length == end
-        assert contents(restored) == contents(whole, 0, end)
-
-
-def test_another_tenant_finds_nothing(tier: Tier) -> None:
-    cache = cache_over(tier)
-    save(cache, LONGEST, tenant="anna")
-    assert cache.match("bob", token_ids(LONGEST)).num_tokens == 0
-    assert cache.match("", token_ids(LONGEST)).num_tokens == 0
-    assert cache.match("anna", token_ids(LONGEST)).num_tokens == LONGEST
-
-
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Fingerprint)])
 def test_each_fingerprint_field_changed_alone_is_a_miss(tmp_path: Path, field: str) -> None:
     save(cache_over(disk(tmp_path)), LONGEST)
@@ -184,17 +137,6 @@ def test_one_conversation_can_lie_in_two_tiers(tmp_path: Path) -> None:
     assert contents(restored) == contents(saved)
 
 
-def test_a_restore_goes_on_where_the_buffer_ends(tier: Tier) -> None:
-    cache = cache_over(tier)
-    saved = save(cache, LONGEST)
-    for resident in range(LONGEST):
-        buffer = KVBuffer(LAYOUT, DEVICE, LONGEST)
-        buffer.copy_prefix(saved, resident)
-        report = cache.restore(cache.match("", token_ids(LONGEST)).beyond(resident), token_ids(LONGEST), buffer)
-        assert contents(buffer) == contents(saved)
-        assert report.tokens_by_tier == {tier.name: LONGEST - resident}
-
-
 def test_a_conversation_that_is_forgotten_is_nowhere(tmp_path: Path) -> None:
     cache = cache_over(ram(), disk(tmp_path))
     for num_tokens in (3, 6, 14, LONGEST):
@@ -229,15 +171,6 @@ def test_a_tier_that_fails_is_a_reason_and_not_an_error(tmp_path: Path, monkeypa
     restored, report = restore(cache, token_ids(LONGEST))
     assert (restored.length, report.reason) == (0, MissReason.STORE_UNAVAILABLE)
     assert tally.failures == ["disk"]
-
-
-def test_saving_again_writes_only_what_is_new(tier: Tier) -> None:
-    cache = cache_over(tier)
-    whole = filled_buffer(LONGEST)
-    first = cache.save("", token_ids(8), whole.snapshot(), always)
-    assert first > 0
-    assert cache.save("", token_ids(8), whole.snapshot(), always) == 0
-    assert 0 < cache.save("", token_ids(12), whole.snapshot(), always) < first
 
 
 def test_saving_stops_between_two_pieces_and_the_tail_is_written_first() -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.redis_server import RedisServer
 from tests.support.state import Tally, disk, ram, redis_tier
 
 from warmturn_server.kvcache import BlockKey, GuardedTier, Tier
@@ -24,12 +23,6 @@ def open_guarded(_: Path, budget_bytes: int) -> Tier:
 
 
 BOUNDED = pytest.mark.parametrize("open_tier", [open_ram, open_disk, open_guarded], ids=["ram", "disk", "guarded"])
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server.url
 
 
 @pytest.fixture(params=["ram", "disk", "guarded", "redis"])

@@ -65,7 +65,7 @@ class Int8:
         targets = self._slabs(memoryview(block)[start:], num_tokens)
         for target, (quantised, exponents) in zip(targets, self._packed(content[start:], num_tokens), strict=True):
             target.copy_(self._numbers(quantised, exponents))
-        return self._codec.sealed(block)
+        return self._codec.with_checksum(block)
 
     def _quantised(self, numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """With the smallest power of two as scale that leaves no number above 127."""
