@@ -6,7 +6,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from ..chat import ChatService
+from ..chat import ChatService, Principal
 from ..errors import NotFound
 
 
@@ -14,13 +14,19 @@ def _service(request: Request) -> ChatService:
     return cast(ChatService, request.app.state.service)
 
 
-def _tenant(request: Request) -> str:
-    """The namespace of the caller's conversations and saved state. Only the server says which; there is one so far."""
-    del request
-    return ""
+def principal() -> Principal:
+    """There is one so far."""
+    return Principal()
 
 
 Service = Annotated[ChatService, Depends(_service)]
+Caller = Annotated[Principal, Depends(principal)]
+
+
+def _tenant(caller: Caller) -> str:
+    return caller.tenant
+
+
 Tenant = Annotated[str, Depends(_tenant)]
 
 

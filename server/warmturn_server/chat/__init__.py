@@ -8,6 +8,7 @@ from ..engine_api.engine import Generating, TurnEngine
 from .conversations import Conversations, Warming
 from .model import Conversation, ConversationId, Item, ItemId, Reply, Role, Tool, Turn, TurnId, TurnRequest, new_item_id
 from .parts import Part, PartDelta, Reasoning, Text, ToolCall, ToolResult
+from .principal import Limits, Principal
 from .reply_parser import NewReplyParser, ReplyParser, TextOnly
 from .running_turn import ReplyDelta, RunningTurn
 from .service import ChatService
@@ -38,11 +39,13 @@ __all__ = [
     "Generating",
     "Item",
     "ItemId",
+    "Limits",
     "LogStatus",
     "NewReplyParser",
     "Page",
     "Part",
     "PartDelta",
+    "Principal",
     "Reasoning",
     "Reply",
     "ReplyDelta",

@@ -13,6 +13,7 @@ from typing import Any, Literal, NewType, NotRequired, TypedDict
 
 from ..engine_api import FinishReason, ReuseMode, SamplingParams
 from .parts import Part, Reasoning, ToolCall, ToolResult, part_content, part_of, text_of
+from .principal import Principal
 
 ConversationId = NewType("ConversationId", str)
 TurnId = NewType("TurnId", str)
@@ -165,7 +166,7 @@ class TurnRequest:
     """
 
     input: tuple[Item, ...]
-    tenant: str = ""
+    principal: Principal = Principal()  # noqa: RUF009 - frozen
     conversation_id: ConversationId | None = None
     previous_response_id: TurnId | None = None
     instructions: str | None = None
@@ -175,3 +176,7 @@ class TurnRequest:
     stored: bool = False
     lookback: bool = False
     echo: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def tenant(self) -> str:
+        return self.principal.tenant

@@ -8,12 +8,13 @@ from functools import partial
 
 from ..engine_api import GenerationRequest
 from ..engine_api.engine import TurnEngine
-from ..errors import InvalidRequest, NotFound
+from ..errors import InvalidRequest, NotFound, Overloaded
 from .context import ContextReader, TurnContext
 from .conversations import Conversations
 from .lookback.replay import LookingBack
 from .lookback.view import Json
 from .model import Turn, TurnId, TurnRequest, new_turn_id
+from .principal import Principal
 from .recent_misses import RecentMisses
 from .reply_parser import NewReplyParser, TextOnly
 from .running_turn import RunningTurn
@@ -79,6 +80,7 @@ class ChatService:
 
     async def _start(self, request: TurnRequest, arrived: float, lease: Lease | None) -> RunningTurn:
         context = await asyncio.to_thread(self._reader.read, request)
+        self._refuse_one_too_many(request.principal)
         generation = self.engine.submit(
             GenerationRequest(
                 token_ids=context.transcript.token_ids,
@@ -105,6 +107,11 @@ class ChatService:
         )
         self._running[request.tenant, turn_id] = turn
         return turn
+
+    def _refuse_one_too_many(self, principal: Principal) -> None:
+        most = principal.limits.turns_at_once
+        if most is not None and sum(tenant == principal.tenant for tenant, _ in self._running) >= most:
+            raise Overloaded(f"{most} of your turns run or wait already; try again later")
 
     def _commit(self, context: TurnContext, lease: Lease | None, turn: Turn, output_ids: tuple[int, ...]) -> None:
         transcript, tenant = context.transcript, turn.tenant

@@ -4,6 +4,8 @@ import httpx
 from tests.server.chat.driver import Chat
 
 from warmturn_server.api import create_app
+from warmturn_server.api.caller import principal
+from warmturn_server.chat import Principal
 
 
 class NoMetrics:
@@ -21,6 +23,10 @@ class NoMetrics:
     def http_request(self, route: str, status: int) -> None: ...
 
 
-def client_of(chat: Chat) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(create_app(chat.service, NoMetrics()), raise_app_exceptions=False)
+def client_of(chat: Chat, caller: Principal | None = None) -> httpx.AsyncClient:
+    """`caller`: who asks, if it is somebody else than the only one that there is so far."""
+    app = create_app(chat.service, NoMetrics())
+    if caller:
+        app.dependency_overrides[principal] = lambda: caller
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://test")

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from ...chat import RunningTurn, TextTokenizer, TurnRequest
+from ...chat import Principal, RunningTurn, TextTokenizer, TurnRequest
 from ...engine_api import TokenLogprobs
 from ...errors import InvalidRequest
-from ..caller import Service, Tenant, check_model
+from ..caller import Caller, Service, check_model
 from ..errors import error_in_stream
 from ..json import Json, JsonReply
 from ..messages import as_items
@@ -23,20 +23,20 @@ router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
 
 
 @router.post("")
-async def create(body: CreateCompletion, request: Request, service: Service, tenant: Tenant) -> Response:
+async def create(body: CreateCompletion, request: Request, service: Service, caller: Caller) -> Response:
     check_model(service, body.model)
     with _input_is_messages():
-        turn = await service.start(_turn_request(body, tenant))
+        turn = await service.start(_turn_request(body, caller))
     if body.stream:
         return EventStream(turn, _chunks(body, turn, service.tokenizer))
     logprobs = _logprobs(body, service.tokenizer, await collect(turn, request))
     return JsonReply(completion_object(turn, logprobs, await extras(body, turn, service.tokenizer)))
 
 
-def _turn_request(body: CreateCompletion, tenant: str) -> TurnRequest:
+def _turn_request(body: CreateCompletion, caller: Principal) -> TurnRequest:
     return TurnRequest(
         input=as_items(body.messages),
-        tenant=tenant,
+        principal=caller,
         sampling=body.sampling(body.limit, body.num_logprobs),
         reuse=body.reuse_mode,
         lookback=body.wants_lookback,

@@ -7,9 +7,9 @@ from functools import partial
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from ...chat import ChatService, ConversationId, RunningTurn, TurnId, TurnRequest
+from ...chat import ChatService, ConversationId, Principal, RunningTurn, TurnId, TurnRequest
 from ...errors import InvalidRequest
-from ..caller import Service, Tenant, check_model
+from ..caller import Caller, Service, Tenant, check_model
 from ..json import JsonReply
 from ..messages import as_items
 from ..pages import PageQuery, page_of_items
@@ -22,9 +22,9 @@ router = APIRouter(prefix="/v1/responses", tags=["responses"])
 
 
 @router.post("")
-async def create(body: CreateResponse, request: Request, service: Service, tenant: Tenant) -> Response:
+async def create(body: CreateResponse, request: Request, service: Service, caller: Caller) -> Response:
     check_model(service, body.model)
-    turn = await service.start(_turn_request(body, tenant))
+    turn = await service.start(_turn_request(body, caller))
     if body.stream:
         events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn, service.tokenizer))
         return EventStream(turn, aiter(events))
@@ -37,10 +37,10 @@ async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, ser
     return JsonReply(finished_response(turn.result, extension, logprobs), headers=turn_headers(turn))
 
 
-def _turn_request(body: CreateResponse, tenant: str) -> TurnRequest:
+def _turn_request(body: CreateResponse, caller: Principal) -> TurnRequest:
     return TurnRequest(
         input=as_items(body.input),
-        tenant=tenant,
+        principal=caller,
         conversation_id=ConversationId(body.conversation_id) if body.conversation_id is not None else None,
         previous_response_id=TurnId(body.previous_response_id) if body.previous_response_id is not None else None,
         instructions=body.instructions or None,
