@@ -1,4 +1,4 @@
-"""`/v1/conversations` and their items. Listing, forking and warming conversations are ours; the rest is OpenAI's."""
+"""`/v1/conversations` and their items. Listing, forking and prefetching them is ours; the rest is OpenAI's."""
 
 from __future__ import annotations
 
@@ -110,14 +110,14 @@ async def fork(
 @router.post("/{conversation_id}/warm")
 async def warm(conversation_id: str, service: Service, tenant: Tenant) -> Response:
     """Answers at once; `tokens_by_tier` says where the state was, null when that takes longer to find out."""
-    warming = await service.conversations.warm(tenant, ConversationId(conversation_id))
+    prefetch = await service.conversations.prefetch(tenant, ConversationId(conversation_id))
     return JsonReply(
         {
             "id": conversation_id,
             "object": "conversation.warmed",
-            "status": warming.status,
-            "tokens": warming.num_tokens,
-            "tokens_by_tier": warming.tokens_by_tier,
+            "status": prefetch.status,
+            "tokens": prefetch.num_tokens,
+            "tokens_by_tier": prefetch.tokens_by_tier,
         }
     )
 

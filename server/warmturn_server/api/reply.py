@@ -25,14 +25,14 @@ async def collect(turn: RunningTurn, request: Request) -> list[TokenLogprobs]:
         turn.close()
 
 
-async def extras(body: SamplingFields, turn: RunningTurn, tokenizer: TextTokenizer) -> Json:
+async def extras(body: SamplingFields, turn: RunningTurn) -> Json:
     """Read it when the turn is over: a look-back is made after the reply."""
     asked: Json = {}
     if body.wants_token_ids:
         asked["prompt_token_ids"] = list(turn.prompt_token_ids)
         asked["output_token_ids"] = list(turn.output_token_ids)
     if body.wants_lookback:
-        asked["lookback"] = await turn.lookback(tokenizer)
+        asked["lookback"] = await turn.lookback()
     return asked
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from transformers import PreTrainedTokenizerBase
 
 from ..engine_api.engine import Generating, TurnEngine
-from .conversations import Conversations, Warming
+from .conversations import Conversations, Prefetch
 from .model import Conversation, ConversationId, Item, ItemId, Reply, Role, Tool, Turn, TurnId, TurnRequest, new_item_id
 from .parts import Part, PartDelta, Reasoning, Text, ToolCall, ToolResult
 from .principal import Limits, Principal
@@ -45,6 +45,7 @@ __all__ = [
     "Page",
     "Part",
     "PartDelta",
+    "Prefetch",
     "Principal",
     "Reasoning",
     "Reply",
@@ -68,7 +69,6 @@ __all__ = [
     "TurnId",
     "TurnRequest",
     "VersionConflict",
-    "Warming",
     "build_service",
     "new_item_id",
     "open_local_storage",

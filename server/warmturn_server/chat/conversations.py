@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..engine_api.engine import TurnEngine
-from .context import ContextReader, conversation_not_found, find_conversation, find_item
+from .context import ContextReader
+from .history import conversation_not_found, find_conversation, find_item
 from .model import (
     Conversation,
     ConversationId,
@@ -30,8 +31,8 @@ _LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Warming:
-    """What is done to bring a conversation's state nearer; where it is now is None while that is not known."""
+class Prefetch:
+    """What is done to bring a conversation's state here; where it is now is None while that is not known."""
 
     status: Literal["warm", "started", "nothing_saved", "skipped"]
     num_tokens: int
@@ -116,19 +117,19 @@ class Conversations:
         """A new conversation on the same turns, up to and with `item_id`; nothing is copied."""
         return await asyncio.to_thread(self._fork, tenant, conversation_id, item_id, metadata)
 
-    async def warm(self, tenant: str, conversation_id: ConversationId) -> Warming:
-        """Have the saved state brought nearer before the next turn; does not wait for that."""
+    async def prefetch(self, tenant: str, conversation_id: ConversationId) -> Prefetch:
+        """Have the saved state brought here before the next turn; does not wait for that."""
         token_ids = await asyncio.to_thread(self._reader.computed_ids, tenant, conversation_id)
         if not token_ids:
-            return Warming("nothing_saved", 0, {})
+            return Prefetch("nothing_saved", 0, {})
         asked = asyncio.ensure_future(self._engine.prefetch(tenant, token_ids))
         try:
             located = await asyncio.wait_for(asyncio.shield(asked), _LOOK_SECONDS)
         except TimeoutError:
-            return Warming("started", len(token_ids))
+            return Prefetch("started", len(token_ids))
         if located is None:
-            return Warming("skipped", len(token_ids))
-        return Warming(located.status, len(token_ids), located.tokens_by_tier)
+            return Prefetch("skipped", len(token_ids))
+        return Prefetch(located.status, len(token_ids), located.tokens_by_tier)
 
     async def forget(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
         """Saved state of what was deleted goes too, and soon at the other servers."""

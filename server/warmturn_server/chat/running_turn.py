@@ -11,7 +11,7 @@ from ..engine_api import Finish, TokenLogprobs
 from ..engine_api.engine import Generating
 from .context import TurnContext
 from .lookback.view import Json, Tokens, lookback_object
-from .model import Item, Reply, Turn, TurnId, TurnRequest, new_item_id
+from .model import Item, Reply, Turn, TurnRequest, new_item_id, new_turn_id
 from .parts import Part, PartDelta, Text, joined
 from .reply_parser import ReplyParser
 from .transcript.tokenizer import TextTokenizer
@@ -39,16 +39,16 @@ class RunningTurn:
 
     def __init__(
         self,
-        turn_id: TurnId,
         request: TurnRequest,
         context: TurnContext,
         model_name: str,
+        tokenizer: TextTokenizer,
         generation: Generating,
         parser: ReplyParser,
         commit: Commit,
-        on_close: Callable[[], None],
+        on_close: Callable[[RunningTurn], None],
     ) -> None:
-        self.id = turn_id
+        self.id = new_turn_id()
         self.item_id = new_item_id()
         self.created_at = int(time.time())
         self.request = request
@@ -56,6 +56,7 @@ class RunningTurn:
         self.prompt_token_ids = context.transcript.token_ids
         self.output_token_ids: list[int] = []
         self._context = context
+        self._tokenizer = tokenizer
         self._generation = generation
         self._parser = parser
         self._commit = commit
@@ -86,15 +87,18 @@ class RunningTurn:
             await self._commit_turn(turn)
         self._result = turn
 
-    async def lookback(self, tokenizer: TextTokenizer) -> Json | None:
+    async def lookback(self) -> Json | None:
         """What the reply looked at, once it is in the log; None where that was not asked for or cannot be told."""
         outline, transcript = self._context.outline, self._context.transcript
         looked = await self._generation.lookback() if outline else None
         if looked is None or outline is None:
             return None
         prompt = Tokens.of(transcript.token_ids, self._context.text, transcript.ends)
-        output = Tokens.of(self.output_token_ids, *tokenizer.decode_onto(transcript.token_ids, self.output_token_ids))
+        output = Tokens.of(self.output_token_ids, *self._decoded())
         return lookback_object(looked, outline, prompt, output, self.item_id)
+
+    def _decoded(self) -> tuple[str, tuple[int, ...]]:
+        return self._tokenizer.decode_onto(self.prompt_token_ids, self.output_token_ids)
 
     def cancel(self) -> None:
         self._generation.cancel()
@@ -107,9 +111,9 @@ class RunningTurn:
         if self._result is None:
             self._generation.cancel()
         if self._committing and not self._committing.done():
-            self._committing.add_done_callback(lambda _: self._on_close())
+            self._committing.add_done_callback(lambda _: self._on_close(self))
         else:
-            self._on_close()
+            self._on_close(self)
 
     async def _commit_turn(self, turn: Turn) -> None:
         """A client that goes away now does not stop the commit: half a commit there is not."""

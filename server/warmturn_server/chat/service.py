@@ -13,7 +13,7 @@ from .context import ContextReader, TurnContext
 from .conversations import Conversations
 from .lookback.replay import LookingBack
 from .lookback.view import Json
-from .model import Turn, TurnId, TurnRequest, new_turn_id
+from .model import Turn, TurnId, TurnRequest
 from .principal import Principal
 from .recent_misses import RecentMisses
 from .reply_parser import NewReplyParser, TextOnly
@@ -46,7 +46,7 @@ class ChatService:
         self._locks = locks or LocalLocks()
         self._invalidations = invalidations or NoPeers()
         self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses, self._invalidations)
-        self._looking_back = LookingBack(store, engine, transcriber)
+        self._looking_back = LookingBack(store, engine, transcriber.tokenizer)
         self._running: dict[tuple[str, TurnId], RunningTurn] = {}
 
     @property
@@ -54,7 +54,7 @@ class ChatService:
         return self._transcriber.tokenizer
 
     def open(self) -> None:
-        """Do what other servers tell from now on; the engine has to run."""
+        """Do what other servers emit from now on; the engine has to run."""
         self._invalidations.follow(self.engine.forget)
 
     def close(self) -> None:
@@ -94,18 +94,17 @@ class ChatService:
                 waited_seconds=time.perf_counter() - arrived,
             )
         )
-        turn_id = new_turn_id()
         turn = RunningTurn(
-            turn_id,
             request,
             context,
             self.engine.model_name,
+            self.tokenizer,
             generation,
             self._new_parser(),
             commit=partial(self._commit, context, lease),
-            on_close=partial(self._ended, request.tenant, turn_id, lease),
+            on_close=partial(self._ended, lease),
         )
-        self._running[request.tenant, turn_id] = turn
+        self._running[request.tenant, turn.id] = turn
         return turn
 
     def _refuse_one_too_many(self, principal: Principal) -> None:
@@ -133,8 +132,8 @@ class ChatService:
             self._locks.committed(lease)
         self.misses.note(turn)
 
-    def _ended(self, tenant: str, turn_id: TurnId, lease: Lease | None) -> None:
-        self._running.pop((tenant, turn_id), None)
+    def _ended(self, lease: Lease | None, turn: RunningTurn) -> None:
+        self._running.pop((turn.request.tenant, turn.id), None)
         if lease:
             self._locks.release(lease)
 

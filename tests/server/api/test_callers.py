@@ -45,7 +45,7 @@ async def test_a_turn_too_many_is_refused_until_another_is_over(chat: Chat, path
         under_way = [asyncio.create_task(ask(anna)) for _ in range(2)]
         while len(chat.engine.requests) < 2:
             await asyncio.sleep(0.01)
-        assert await ask(anna) == 503
+        assert await asyncio.wait_for(ask(anna), 30) == 503
         of_another = asyncio.create_task(ask(bert))
         while len(chat.engine.requests) < 3:
             await asyncio.sleep(0.01)

@@ -69,8 +69,8 @@ class FakeEngine:
         self.requests: list[GenerationRequest] = []
         self.generations: list[FakeGeneration] = []
         self.forgotten: list[tuple[int, ...]] = []
-        self.warmed: list[tuple[int, ...]] = []
-        self.warming: Future[Located] | None = Future()
+        self.prefetched: list[tuple[int, ...]] = []
+        self.located: Future[Located] | None = Future()
         self.gate = asyncio.Event()
         self.gate.set()
         self.failure: Exception | None = None
@@ -91,10 +91,10 @@ class FakeEngine:
 
     async def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Located | None:
         del tenant
-        self.warmed.append(tuple(token_ids))
-        if self.warming is None:
+        self.prefetched.append(tuple(token_ids))
+        if self.located is None:
             return None
-        located: asyncio.Future[Located] = asyncio.wrap_future(self.warming)
+        located: asyncio.Future[Located] = asyncio.wrap_future(self.located)
         return await located
 
     def stats(self) -> dict[str, object]:

@@ -30,7 +30,7 @@ async def create(body: CreateCompletion, request: Request, service: Service, cal
     if body.stream:
         return EventStream(turn, _chunks(body, turn, service.tokenizer))
     logprobs = _logprobs(body, service.tokenizer, await collect(turn, request))
-    return JsonReply(completion_object(turn, logprobs, await extras(body, turn, service.tokenizer)))
+    return JsonReply(completion_object(turn, logprobs, await extras(body, turn)))
 
 
 def _turn_request(body: CreateCompletion, caller: Principal) -> TurnRequest:
@@ -63,7 +63,7 @@ async def _chunks(body: CreateCompletion, turn: RunningTurn, tokenizer: TextToke
             logprobs = _logprobs(body, tokenizer, delta.logprobs)
             if delta.text or logprobs:
                 yield data_event({**chunk_object(turn, {"content": delta.text}, logprobs), **usage})
-        report = {"warmturn": extension(turn, await extras(body, turn, tokenizer))}
+        report = {"warmturn": extension(turn, await extras(body, turn))}
         yield data_event({**chunk_object(turn, {}, finish=finish_reason(turn)), **usage, **report})
         if body.wants_usage:
             yield data_event({**usage_chunk_object(turn), **report})

@@ -26,14 +26,14 @@ async def create(body: CreateResponse, request: Request, service: Service, calle
     check_model(service, body.model)
     turn = await service.start(_turn_request(body, caller))
     if body.stream:
-        events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn, service.tokenizer))
+        events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn))
         return EventStream(turn, aiter(events))
     return await _answer(body, turn, request, service)
 
 
 async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, service: ChatService) -> Response:
     logprobs = logprob_objects(service.tokenizer, await collect(turn, request))
-    extension = await extras(body, turn, service.tokenizer)
+    extension = await extras(body, turn)
     return JsonReply(finished_response(turn.result, extension, logprobs), headers=turn_headers(turn))
 
 

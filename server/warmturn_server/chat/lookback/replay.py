@@ -11,7 +11,7 @@ from ..model import Item, ItemId, Turn, visible_items
 from ..record_finder import RecordFinder
 from ..storage.store import ConversationStore
 from ..transcript.records import Record
-from ..transcript.transcript import Transcriber
+from ..transcript.tokenizer import TextTokenizer
 from .attribution import TEMPLATE, Outline
 from .view import Json, Tokens, lookback_object
 
@@ -41,11 +41,11 @@ class _Past:
 
 
 class LookingBack:
-    def __init__(self, store: ConversationStore, engine: TurnEngine, transcriber: Transcriber) -> None:
+    def __init__(self, store: ConversationStore, engine: TurnEngine, tokenizer: TextTokenizer) -> None:
         self._store = store
         self._engine = engine
-        self._transcriber = transcriber
-        self._finder = RecordFinder(store, transcriber.tokenizer.vocabulary)
+        self._tokenizer = tokenizer
+        self._records = RecordFinder(store, tokenizer.vocabulary)
 
     async def at(self, turn: Turn) -> Json | None:
         """None where it cannot be told, as when another tokenizer made the reply. It waits in line like any turn."""
@@ -65,7 +65,7 @@ class LookingBack:
             generation.cancel()
 
     def _past(self, turn: Turn) -> _Past | None:
-        record = self._finder.of_turn(turn.tenant, turn.id).record
+        record = self._records.of_turn(turn.tenant, turn.id).record
         if turn.reply is None or len(record) <= turn.reply.output_tokens:
             return None
         num_prompt_tokens = len(record) - turn.reply.output_tokens
@@ -82,4 +82,4 @@ class LookingBack:
     def _outline(self, record: Record, num_prompt_tokens: int, turn: Turn, items: list[Item]) -> Outline:
         assert turn.reply is not None, "only replies look"
         text, ends = record.text[: record.text_length(num_prompt_tokens)], record.ends[:num_prompt_tokens]
-        return Outline.of(text, ends, turn.reply.instructions, items, self._transcriber.render)
+        return Outline.of(text, ends, turn.reply.instructions, items, self._tokenizer.render)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..model import ChatMessage, Tool, TurnId
+from ..model import TurnId
 from .records import Record, RecordPart, agreement
 from .tokenizer import Encoded, TextTokenizer
 
@@ -35,16 +35,13 @@ class Transcript:
 
 
 class Transcriber:
-    """Renders the whole conversation and keeps the ids of record as far as the text is that of the record.
+    """Keeps the ids of record as far as the rendered text of a whole conversation is that of the record.
 
     Any template will do: one that rewrites history (drops thinking, prints the date) only shortens what is kept.
     """
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         self.tokenizer = tokenizer
-
-    def render(self, messages: list[ChatMessage], tools: Sequence[Tool] = ()) -> str:
-        return self.tokenizer.render(messages, tools)
 
     def transcribe(self, text: str, record: Record) -> Transcript:
         """Ids for the rendered `text`, as many of them as possible from `record`."""

@@ -4,7 +4,6 @@ import pytest
 from tests.server.chat.transcript.test_transcript import TOKENIZERS, Dialogue, spell
 from tests.support.models import IM_END
 
-from warmturn_server.chat import Transcriber
 from warmturn_server.chat.transcript.records import Record
 from warmturn_server.chat.transcript.rewrite import EXCERPT_CHARS, find_rewrite
 from warmturn_server.engine_api import Rewrite
@@ -14,7 +13,7 @@ def rewrite_of(dialogue: Dialogue, user: str) -> tuple[Rewrite | None, Record]:
     """What the next turn finds rewritten."""
     record, tokenizer = dialogue.record, dialogue.tokenizer
     transcript = dialogue.turn(user, [])
-    text = Transcriber(tokenizer).render(dialogue.messages[:-1])
+    text = tokenizer.render(dialogue.messages[:-1])
     return find_rewrite(record, text, transcript, tokenizer), record
 
 

@@ -42,7 +42,7 @@ class Dialogue:
     def turn(self, user: str, output_ids: list[int]) -> Transcript:
         transcriber = Transcriber(self.tokenizer)
         self.messages.append({"role": "user", "content": user})
-        transcript = transcriber.transcribe(transcriber.render(self.messages), self.record)
+        transcript = transcriber.transcribe(transcriber.tokenizer.render(self.messages), self.record)
         self.last_prompt = transcript.token_ids
         base = TurnId(str(len(self.parts) - 1)) if self.parts else None
         self.parts.append(transcriber.part(TurnId(str(len(self.parts))), base, transcript, output_ids, ""))
