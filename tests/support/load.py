@@ -121,10 +121,10 @@ class Load:
 
 def assert_log_is_true(redis: RedisServer, secret: str, conversations: Sequence[str], history: History) -> None:
     """Every acknowledged turn exactly once and as it was told, no refused one, and no gap in the versions."""
-    log = open_shared_storage(redis.url, secret.encode())
+    storage = open_shared_storage(redis.url, secret.encode())
     try:
         for conversation in conversations:
-            opened = log.store.open_conversation("", ConversationId(conversation))
+            opened = storage.store.open_conversation("", ConversationId(conversation))
             assert opened is not None
             assert opened.conversation.version == len(opened.turns)
             assert all(turn.conversation_id == conversation for turn in opened.turns)
@@ -132,8 +132,8 @@ def assert_log_is_true(redis: RedisServer, secret: str, conversations: Sequence[
             _assert_turns(told, {turn.input[0].text: (turn.id, turn.output[0].text) for turn in opened.turns})
             assert max(Counter(turn.input[0].text for turn in opened.turns).values(), default=1) == 1
     finally:
-        log.locks.close()
-        log.store.close()
+        storage.locks.close()
+        storage.store.close()
 
 
 def _assert_turns(told: Sequence[Asked], logged: dict[str, tuple[str, str]]) -> None:

@@ -14,7 +14,7 @@ from warmturn_server.chat.storage.redis.store import RedisStore
 from warmturn_server.chat.storage.redis.values import Signer
 
 
-class CountingLog(ScriptRunner):
+class CountingRunner(ScriptRunner):
     round_trips = 0
 
     def _exchange(self, *arguments: object) -> object:
@@ -24,17 +24,19 @@ class CountingLog(ScriptRunner):
 
 class Counted:
     def __init__(self, server: RedisServer) -> None:
-        self.log = CountingLog(server.client())
-        locks = RedisLocks(self.log, renew_seconds=600)
-        self.service = ChatService(RedisStore(self.log, Signer()), FakeEngine(TOKENIZER), Transcriber(TOKENIZER), locks)
+        self.runner = CountingRunner(server.client())
+        locks = RedisLocks(self.runner, renew_seconds=600)
+        self.service = ChatService(
+            RedisStore(self.runner, Signer()), FakeEngine(TOKENIZER), Transcriber(TOKENIZER), locks
+        )
 
     async def turn(self, *items: Item, **where: object) -> tuple[Turn, int]:
-        before = self.log.round_trips
+        before = self.runner.round_trips
         running = await self.service.start(TurnRequest(items, stored=True, **where))  # type: ignore[arg-type]
         async for _ in running.deltas():
             pass
         running.close()
-        return running.result, self.log.round_trips - before
+        return running.result, self.runner.round_trips - before
 
 
 @pytest.fixture

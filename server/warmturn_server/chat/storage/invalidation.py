@@ -13,11 +13,11 @@ Forget = Callable[[str, Sequence[int], int], None]
 
 class Invalidations(Protocol):
     def emit(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
-        """Never raises: what is not told stays with the others until they evict it."""
+        """Never raises: what is not emitted stays with the others until they evict it."""
         ...
 
     def follow(self, forget: Forget) -> None:
-        """Does what others tell, from now on and on a thread of its own."""
+        """Forgets what others emit, from now on and on a thread of its own."""
         ...
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Deletions told over a stream in Redis, which keeps them for an hour for servers that are away."""
+"""Deletions emitted to a stream in Redis, which keeps them for an hour for servers that are away."""
 
 from __future__ import annotations
 

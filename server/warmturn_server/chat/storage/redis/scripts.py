@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -107,7 +107,7 @@ class ScriptRunner:
     def close(self) -> None:
         self.client.close()
 
-    def _persist(self, send: Any, verb: str) -> Reply:
+    def _persist(self, send: Callable[[float], Reply], verb: str) -> Reply:
         """The same again until there is an answer: only that tells whether an earlier try was carried out."""
         give_up = time.monotonic() + self._deadline_seconds
         while True:

@@ -18,14 +18,14 @@ async def test_a_late_renewal_takes_nothing(log_redis: RedisServer, let_go: str)
     servers[0].store.create(conversation(C))
     lease = await servers[0].locks.acquire("", C)
     with log_redis.client() as client:
-        log = ScriptRunner(client)
+        runner = ScriptRunner(client)
         renewal = (Script("renew"), "", C, lease.token, lease.fence, 5000)
-        assert log.try_once(*renewal)[0] == b"held"
+        assert runner.try_once(*renewal)[0] == b"held"
         if let_go == "committed":
             servers[0].store.append(replace(append(turn("a", conversation=C)), lease=lease))
         else:
-            log.try_once(Script("release"), "", C, lease.token)
-        assert log.try_once(*renewal)[0] == b"lost"
+            runner.try_once(Script("release"), "", C, lease.token)
+        assert runner.try_once(*renewal)[0] == b"lost"
     await servers[1].locks.acquire("", C)
     for server in servers:
         server.locks.close()

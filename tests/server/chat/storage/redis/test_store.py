@@ -22,11 +22,11 @@ C = ConversationId("conv_1")
 
 
 @pytest.fixture
-def log(log_redis: RedisServer) -> Iterator[Storage]:
-    log = open_shared_storage(log_redis.url, b"secret")
-    yield log
-    log.locks.close()
-    log.store.close()
+def storage(log_redis: RedisServer) -> Iterator[Storage]:
+    storage = open_shared_storage(log_redis.url, b"secret")
+    yield storage
+    storage.locks.close()
+    storage.store.close()
 
 
 @pytest.fixture
@@ -56,12 +56,12 @@ class LosesReplies(ScriptRunner):
 class TestALostReply:
     @pytest.fixture
     def store(self, raw: redis.Redis) -> RedisStore:
-        self.log = LosesReplies(raw)
-        return RedisStore(self.log, Signer())
+        self.runner = LosesReplies(raw)
+        return RedisStore(self.runner, Signer())
 
     def test_of_an_append(self, store: RedisStore) -> None:
         store.create(conversation(C))
-        self.log.losing = True
+        self.runner.losing = True
         store.append(append(turn("a", conversation=C), record("a", "abc")))
         kept = store.conversation("", C)
         assert kept and (kept.head, kept.version) == ("a", 1)
@@ -76,7 +76,7 @@ class TestALostReply:
         store.create(conversation(C))
         assert store.conversation("", C)
         for version in range(2):
-            self.log.losing = True
+            self.runner.losing = True
             store.hide_item("", C, turn("a").input[0].id, version)
         kept = store.conversation("", C)
         assert kept and (kept.version, len(kept.hidden)) == (2, 2)
@@ -84,10 +84,10 @@ class TestALostReply:
     def test_of_a_deletion_still_tells_what_is_to_be_forgotten(self, store: RedisStore) -> None:
         store.create(conversation(C))
         store.append(append(turn("a", conversation=C), record("a", "abc")))
-        self.log.losing = True
+        self.runner.losing = True
         assert [entry.record.text for entry in store.delete_conversation("", C)] == ["abc"]
         store.append(append(turn("b"), record("b", "def")))
-        self.log.losing = True
+        self.runner.losing = True
         assert [entry.record.text for entry in store.withdraw("", TurnId("b"))] == ["def"]
 
 
@@ -113,70 +113,70 @@ def test_what_was_given_up_is_not_written_afterwards(raw: redis.Redis) -> None:
 
 class TestSomebodyElseWritesToRedis:
     @pytest.fixture(autouse=True)
-    def _talk(self, log: Storage) -> None:
-        log.store.create(conversation(C))
-        log.store.append(append(turn("a", conversation=C), record("a", "abc")))
-        log.store.append(append(turn("b", "a", conversation=C), record("b", "de", base="a", kept=3), version=1))
+    def _talk(self, storage: Storage) -> None:
+        storage.store.create(conversation(C))
+        storage.store.append(append(turn("a", conversation=C), record("a", "abc")))
+        storage.store.append(append(turn("b", "a", conversation=C), record("b", "de", base="a", kept=3), version=1))
 
     @pytest.mark.parametrize(
         ("place", "field"),
         [("conversation", "head"), ("conversation", "hidden"), ("turn", "value"), ("record", "value")],
     )
-    def test_changed_words_are_not_believed(self, log: Storage, raw: redis.Redis, place: str, field: str) -> None:
+    def test_changed_words_are_not_believed(self, storage: Storage, raw: redis.Redis, place: str, field: str) -> None:
         name = C if place == "conversation" else "a"
         value = raw.hget(key(place, name), field)
         assert isinstance(value, bytes)
         raw.hset(key(place, name), field, value[:-3] + bytes([value[-3] ^ 1]) + value[-2:])
         with pytest.raises(StoreCorrupt) as failure:
-            log.store.open_conversation("", C)
+            storage.store.open_conversation("", C)
         assert failure.value.status == 503
 
-    def test_a_signature_under_another_secret_is_none(self, log: Storage, raw: redis.Redis) -> None:
+    def test_a_signature_under_another_secret_is_none(self, storage: Storage, raw: redis.Redis) -> None:
         forged = RedisStore(ScriptRunner(raw), Signer(b"guess"))
         forged.append(append(turn("c", "b", conversation=C), version=2))
         with pytest.raises(StoreCorrupt):
-            log.store.open_conversation("", C)
+            storage.store.open_conversation("", C)
 
-    def test_signed_values_count_only_where_they_were_signed_for(self, log: Storage, raw: redis.Redis) -> None:
+    def test_signed_values_count_only_where_they_were_signed_for(self, storage: Storage, raw: redis.Redis) -> None:
         raw.copy(key("turn", "a"), key("turn", "b"), replace=True)
         with pytest.raises(StoreCorrupt):
-            log.store.turn("", TurnId("b"))
+            storage.store.turn("", TurnId("b"))
 
-    def test_turns_in_another_order_are_noticed(self, log: Storage, raw: redis.Redis) -> None:
+    def test_turns_in_another_order_are_noticed(self, storage: Storage, raw: redis.Redis) -> None:
         raw.hset(key("turn", "b"), "parent", "")
         with pytest.raises(StoreCorrupt):
-            log.store.open_conversation("", C)
+            storage.store.open_conversation("", C)
 
     @pytest.mark.parametrize("at", ["a", "", "gone"])
-    def test_the_last_turns_cannot_be_cut_off(self, log: Storage, raw: redis.Redis, at: str) -> None:
+    def test_the_last_turns_cannot_be_cut_off(self, storage: Storage, raw: redis.Redis, at: str) -> None:
         raw.hset(key("conversation", C), "at", at)
         with pytest.raises(StoreCorrupt):
-            log.store.open_conversation("", C)
+            storage.store.open_conversation("", C)
 
-    def test_a_ring_of_turns_ends(self, log: Storage, raw: redis.Redis) -> None:
+    def test_a_ring_of_turns_ends(self, storage: Storage, raw: redis.Redis) -> None:
         raw.hset(key("turn", "a"), "parent", "b")
-        assert [found.id for found in log.store.turns("", TurnId("b"))] == ["a", "b"], "as was signed"
+        assert [found.id for found in storage.store.turns("", TurnId("b"))] == ["a", "b"], "as was signed"
         with pytest.raises(StoreCorrupt):
-            log.store.turns("", TurnId("a"))
+            storage.store.turns("", TurnId("a"))
 
-    def test_other_conversations_are_not_concerned(self, log: Storage, raw: redis.Redis) -> None:
-        log.store.create(conversation("other"))
+    def test_other_conversations_are_not_concerned(self, storage: Storage, raw: redis.Redis) -> None:
+        storage.store.create(conversation("other"))
         raw.hset(key("conversation", C), "head", "nonsense")
-        assert [found.id for found in log.store.conversations("", Page(limit=1))] == ["other"]
-        assert [found.id for found in log.store.conversations("", Page())] == ["other"]
-        assert log.store.conversation("", ConversationId("other")) is not None
+        assert [found.id for found in storage.store.conversations("", Page(limit=1))] == ["other"]
+        assert [found.id for found in storage.store.conversations("", Page())] == ["other"]
+        assert storage.store.conversation("", ConversationId("other")) is not None
 
-    def test_what_is_damaged_can_still_be_deleted(self, log: Storage, raw: redis.Redis) -> None:
+    def test_what_is_damaged_can_still_be_deleted(self, storage: Storage, raw: redis.Redis) -> None:
         raw.hset(key("record", "a"), "value", "nonsense")
-        assert log.store.delete_conversation("", C) == []
+        assert storage.store.delete_conversation("", C) == []
         assert raw.keys(key("turn", "*")) == raw.keys(key("record", "*")) == []
 
 
-def test_deleting_everything_leaves_nothing_behind(log: Storage, raw: redis.Redis) -> None:
-    log.store.create(conversation(C))
-    log.store.append(append(turn("a", conversation=C), record("a", "abc")))
-    log.store.append(replace(append(turn("b", "a", conversation=C), record("b", "x" * 200)), expected_version=1))
-    log.store.delete_conversation("", C)
+def test_deleting_everything_leaves_nothing_behind(storage: Storage, raw: redis.Redis) -> None:
+    storage.store.create(conversation(C))
+    storage.store.append(append(turn("a", conversation=C), record("a", "abc")))
+    storage.store.append(replace(append(turn("b", "a", conversation=C), record("b", "x" * 200)), expected_version=1))
+    storage.store.delete_conversation("", C)
     left = [bytes(name) for name in raw.scan_iter(prefix("") + "*")]
     assert {name.removeprefix(prefix("").encode()).split(b":")[0] for name in left} <= {b"seq", b"answer"}
 
@@ -196,26 +196,26 @@ def test_stateless_records_are_bounded_and_the_oldest_leaves_go_first(raw: redis
     assert {owner for names in owners for owner in names} <= {b"inner", b"newest", b"child-newest"}
 
 
-def test_a_full_redis_takes_nothing_or_all_and_lets_go_of_what_is_deleted(log: Storage, raw: redis.Redis) -> None:
-    log.store.create(conversation(C))
-    log.store.append(append(turn("a", conversation=C), record("a", "abc")))
+def test_a_full_redis_takes_nothing_or_all_and_lets_go_of_what_is_deleted(storage: Storage, raw: redis.Redis) -> None:
+    storage.store.create(conversation(C))
+    storage.store.append(append(turn("a", conversation=C), record("a", "abc")))
     raw.config_set("maxmemory", "100kb")
     try:
         with pytest.raises(StoreFailed, match="maxmemory"):
-            log.store.append(append(turn("b", "a", conversation=C), record("b", "de"), version=1))
-        kept = log.store.conversation("", C)
+            storage.store.append(append(turn("b", "a", conversation=C), record("b", "de"), version=1))
+        kept = storage.store.conversation("", C)
         assert kept and (kept.head, kept.version) == ("a", 1)
-        assert log.store.turn("", TurnId("b")) is None
-        log.store.withdraw("", TurnId("a"))
-        log.store.delete_conversation("", C)
-        assert log.store.turn("", TurnId("a")) is None
+        assert storage.store.turn("", TurnId("b")) is None
+        storage.store.withdraw("", TurnId("a"))
+        storage.store.delete_conversation("", C)
+        assert storage.store.turn("", TurnId("a")) is None
     finally:
         raw.config_set("maxmemory", "0")
-    log.store.append(append(turn("c")))
+    storage.store.append(append(turn("c")))
 
 
-def test_servers_with_different_secrets_do_not_start_on_one_log(log: Storage, log_redis: RedisServer) -> None:
-    del log
+def test_servers_with_different_secrets_do_not_start_on_one_log(storage: Storage, log_redis: RedisServer) -> None:
+    del storage
     with pytest.raises(StartRefused, match="WARMTURN_REDIS_SECRET"):
         open_shared_storage(log_redis.url, b"another")
 
@@ -237,20 +237,24 @@ RIGHTS = (
 def test_few_rights_are_enough(log_redis: RedisServer, raw: redis.Redis) -> None:
     raw.execute_command("ACL", "SETUSER", "few", "reset", "on", ">word", *RIGHTS.split())  # type: ignore[no-untyped-call]
     try:
-        log = open_shared_storage(log_redis.url.replace("://", "://few:word@"))
-        assert log.store.status().durable is True
-        log.store.create(conversation(C))
-        lease = asyncio.run(log.locks.acquire("", C))
-        log.store.append(replace(append(turn("a", conversation=C), record("a", "abc")), lease=lease))
-        log.locks.committed(lease)
-        log.locks.release(asyncio.run(log.locks.acquire("", C)))
-        log.store.hide_item("", C, turn("a").input[0].id, 1)
-        log.store.set_metadata("", C, {"a": "b"})
-        log.store.append(stateless(record("s", "x" * 100)))
-        assert log.store.open_conversation("", C) and log.store.conversations("", Page(after=C, order="asc")) == []
-        log.invalidations.emit("", [*log.store.delete_conversation("", C), *log.store.withdraw("", TurnId("s"))])
-        log.locks.close()
-        log.store.close()
+        storage = open_shared_storage(log_redis.url.replace("://", "://few:word@"))
+        assert storage.store.status().durable is True
+        storage.store.create(conversation(C))
+        lease = asyncio.run(storage.locks.acquire("", C))
+        storage.store.append(replace(append(turn("a", conversation=C), record("a", "abc")), lease=lease))
+        storage.locks.committed(lease)
+        storage.locks.release(asyncio.run(storage.locks.acquire("", C)))
+        storage.store.hide_item("", C, turn("a").input[0].id, 1)
+        storage.store.set_metadata("", C, {"a": "b"})
+        storage.store.append(stateless(record("s", "x" * 100)))
+        assert (
+            storage.store.open_conversation("", C) and storage.store.conversations("", Page(after=C, order="asc")) == []
+        )
+        storage.invalidations.emit(
+            "", [*storage.store.delete_conversation("", C), *storage.store.withdraw("", TurnId("s"))]
+        )
+        storage.locks.close()
+        storage.store.close()
         refused = [entry["object"] for entry in raw.acl_log()]
         assert set(refused) <= {"waitaof"}
     finally:
@@ -290,22 +294,22 @@ class TestDurability:
         self, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
     ) -> None:
         with caplog.at_level(logging.WARNING):
-            log = open_shared_storage(redis_server.url)
+            storage = open_shared_storage(redis_server.url)
         assert "may lose acknowledged turns: appendonly is off" in caplog.text
-        status = log.store.status()
+        status = storage.store.status()
         assert (status.reachable, status.durable, status.settings["appendonly"]) == (True, False, "no")
         redis_server.kill()
-        gone = log.store.status()
+        gone = storage.store.status()
         assert (gone.reachable, gone.durable) == (False, None)
-        log.locks.close()
+        storage.locks.close()
 
     def test_one_that_hides_its_settings_is_unknown(self, tmp_path: Path) -> None:
         with RedisServer(tmp_path, *DURABLE, "--rename-command", "CONFIG", "") as server:
-            log = open_shared_storage(server.url)
-            status = log.store.status()
+            storage = open_shared_storage(server.url)
+            status = storage.store.status()
             assert status.reachable and status.durable is None
             assert status.settings["appendonly"] is None and status.settings["maxmemory"] is None
-            log.locks.close()
+            storage.locks.close()
 
 
 class TestWaitingForTheDisk:
@@ -317,15 +321,15 @@ class TestWaitingForTheDisk:
             yield server
 
     def test_a_turn_is_acknowledged_once_it_is_on_disk(self, server: RedisServer) -> None:
-        log = open_shared_storage(server.url)
-        assert log.store.status().settings["waitaof"] is True
+        storage = open_shared_storage(server.url)
+        assert storage.store.status().settings["waitaof"] is True
         with server.client() as client:
             with pytest.raises(StoreFailed, match="not on disk"):
-                log.store.append(append(turn("a")))
+                storage.store.append(append(turn("a")))
             client.sadd("1", "0")  # from now on the answer is: synced here, and by no replica
-            log.store.append(append(turn("a")))
-            assert log.store.turn("", TurnId("a")) is not None
+            storage.store.append(append(turn("a")))
+            assert storage.store.turn("", TurnId("a")) is not None
             asked = client.info("commandstats")["cmdstat_smismember"]["calls"]
-            log.store.append(append(turn("b")))
+            storage.store.append(append(turn("b")))
             assert client.info("commandstats")["cmdstat_smismember"]["calls"] == asked + 1
-        log.locks.close()
+        storage.locks.close()
