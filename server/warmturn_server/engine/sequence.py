@@ -145,7 +145,7 @@ class Sequence:
                 text += self._detokenizer.finish()
                 reason = "stop" if self._detokenizer.stopped else "length"
         if self.request.reuse is ReuseMode.NOTHING:
-            self.kv.length = 0
+            self.kv.clear()
         return TokenDelta(text, (token_id,), () if logprobs is None else (logprobs,)), reason
 
 

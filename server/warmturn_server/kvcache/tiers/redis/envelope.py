@@ -1,7 +1,7 @@
 """What makes a value in a shared store ours: a header, the body, and a keyed hash over both and the block's key.
 
     magic       4 bytes   b"WKV1"
-    packing     1 byte    how the body became smaller, see `packing.py`
+    compression 1 byte    how the body became smaller, see `compression.py`
     raw bytes   8 bytes   length of the block that it unpacks to, big-endian
     body
     tag         32 bytes  HMAC-SHA256 over the block's key and everything before
@@ -31,7 +31,7 @@ OVERHEAD_BYTES = _HEADER.size + _TAG_BYTES
 class Unsealed:
     """A value that is proved to be ours; `body` is still packed."""
 
-    packing: int
+    compression: int
     raw_bytes: int
     body: memoryview
 
@@ -45,10 +45,10 @@ class Envelope:
         self.namespace = f"{fingerprint.hex()[:16]}:{hmac.digest(self._key, b'namespace', 'sha256').hex()[:8]}"
         """Of the model and the secret: servers that could not read each other's values never meet."""
 
-    def close(self, key: BlockKey, packing: int, raw_bytes: int, body: Block) -> bytearray:
+    def close(self, key: BlockKey, compression: int, raw_bytes: int, body: Block) -> bytearray:
         """The value to store under `key`."""
         value = bytearray(OVERHEAD_BYTES + len(body))
-        _HEADER.pack_into(value, 0, _MAGIC, packing, raw_bytes)
+        _HEADER.pack_into(value, 0, _MAGIC, compression, raw_bytes)
         value[_HEADER.size : -_TAG_BYTES] = body
         value[-_TAG_BYTES:] = self._tag(key, memoryview(value)[:-_TAG_BYTES])
         return value
@@ -60,10 +60,10 @@ class Envelope:
             raise CorruptBlock("truncated value")
         if not hmac.compare_digest(self._tag(key, view[:-_TAG_BYTES]), view[-_TAG_BYTES:]):
             raise CorruptBlock("the keyed hash does not match")
-        magic, packing, raw_bytes = _HEADER.unpack_from(view)
+        magic, compression, raw_bytes = _HEADER.unpack_from(view)
         if magic != _MAGIC:
             raise CorruptBlock("not a value of this version")
-        return Unsealed(packing, raw_bytes, view[_HEADER.size : -_TAG_BYTES])
+        return Unsealed(compression, raw_bytes, view[_HEADER.size : -_TAG_BYTES])
 
     def _tag(self, key: BlockKey, signed: memoryview) -> bytes:
         """`key` has a fixed length, so that nothing of it can pass for the header."""

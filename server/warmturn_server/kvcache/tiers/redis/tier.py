@@ -52,16 +52,16 @@ class RedisTier:
     def __init__(
         self,
         connect: Callable[[], RedisClient],
-        seal: Envelope,
+        envelope: Envelope,
         compressions: Sequence[Compression],
         *,
         ttl_seconds: int,
         max_block_bytes: int,
     ) -> None:
-        self._seal = seal
-        self._prefix = f"warmturn:kv:{seal.namespace}:"
-        self._packing = compressions[0]
-        self._packings = {packing.code: packing for packing in (*compressions, Plain())}
+        self._envelope = envelope
+        self._prefix = f"warmturn:kv:{envelope.namespace}:"
+        self._compression = compressions[0]
+        self._compressions = {compression.code: compression for compression in (*compressions, Plain())}
         self._ttl_seconds = ttl_seconds
         self._max_block_bytes = max_block_bytes
         self._pipelines = RedisPipelines(connect, self._name)
@@ -128,7 +128,7 @@ class RedisTier:
 
     @property
     def facts(self) -> Mapping[str, object]:
-        return {"authenticated": self._seal.authenticated, "codec": self._packing.name}
+        return {"authenticated": self._envelope.authenticated, "codec": self._compression.name}
 
     def ping(self, within_seconds: float) -> None:
         """Raises `TierUnavailable` unless there is an answer, in time once the connection stands."""
@@ -185,16 +185,16 @@ class RedisTier:
     def _closed(self, key: BlockKey, block: Block) -> bytearray:
         self._num_written += 1
         try_again = self._num_written % _TRY_AGAIN_EVERY == 0  # or what it cost once would decide for good
-        worthwhile = try_again or self._packing.worthwhile(self._wire.bytes_per_second)
-        packing = self._packing if worthwhile else self._packings[Plain.code]
-        return self._seal.close(key, packing.code, len(block), packing.pack(block))
+        worthwhile = try_again or self._compression.worthwhile(self._wire.bytes_per_second)
+        compression = self._compression if worthwhile else self._compressions[Plain.code]
+        return self._envelope.close(key, compression.code, len(block), compression.pack(block))
 
     def _opened(self, key: BlockKey, value: bytes) -> Block:
         try:
-            opened = self._seal.open(key, value)
-            if opened.raw_bytes > self._max_block_bytes or opened.packing not in self._packings:
-                raise CorruptBlock("a size or packing that nobody here writes")
-            return self._packings[opened.packing].unpack(opened.body, opened.raw_bytes)
+            opened = self._envelope.open(key, value)
+            if opened.raw_bytes > self._max_block_bytes or opened.compression not in self._compressions:
+                raise CorruptBlock("a size or compression that nobody here writes")
+            return self._compressions[opened.compression].unpack(opened.body, opened.raw_bytes)
         except CorruptBlock as error:
             _log.warning("a value in Redis is not what was stored under its key (%s); it is ignored and removed", error)
             return b""

@@ -14,40 +14,40 @@ from warmturn_server.kvcache import Compression, CorruptBlock, Plain, Zstd
 COMPRESSIONS = [Plain(), Zstd(2), Zstd(4)]
 
 
-def unpacked(packing: Compression, body: bytes, raw_bytes: int) -> bytes:
-    return bytes(packing.unpack(memoryview(body), raw_bytes))
+def unpacked(compression: Compression, body: bytes, raw_bytes: int) -> bytes:
+    return bytes(compression.unpack(memoryview(body), raw_bytes))
 
 
-@pytest.mark.parametrize("packing", COMPRESSIONS)
+@pytest.mark.parametrize("compression", COMPRESSIONS)
 @given(block=st.binary(max_size=300))
-def test_every_bit_comes_back(packing: Compression, block: bytes) -> None:
-    assert unpacked(packing, bytes(packing.pack(block)), len(block)) == block
+def test_every_bit_comes_back(compression: Compression, block: bytes) -> None:
+    assert unpacked(compression, bytes(compression.pack(block)), len(block)) == block
 
 
-@pytest.mark.parametrize(("packing", "dtype"), [(Zstd(2), torch.bfloat16), (Zstd(4), torch.float32)])
-def test_keys_and_values_become_smaller(packing: Compression, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("compression", "dtype"), [(Zstd(2), torch.bfloat16), (Zstd(4), torch.float32)])
+def test_keys_and_values_become_smaller(compression: Compression, dtype: torch.dtype) -> None:
     numbers = torch.randn(20_000, generator=torch.Generator().manual_seed(0)).to(dtype)
     block = numbers.view(torch.uint8).numpy().tobytes()
-    packed = bytes(packing.pack(block))
+    packed = bytes(compression.pack(block))
     assert len(packed) < 0.9 * len(block)
-    assert unpacked(packing, packed, len(block)) == block
+    assert unpacked(compression, packed, len(block)) == block
 
 
-@pytest.mark.parametrize("packing", COMPRESSIONS)
-def test_another_length_than_announced_is_refused(packing: Compression) -> None:
-    packed = bytes(packing.pack(bytes(1000)))
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_another_length_than_announced_is_refused(compression: Compression) -> None:
+    packed = bytes(compression.pack(bytes(1000)))
     for raw_bytes in (0, 1, 500, 996, 1001, 1004, 10**6):
         with pytest.raises(CorruptBlock):
-            packing.unpack(memoryview(packed), raw_bytes)
+            compression.unpack(memoryview(packed), raw_bytes)
 
 
-@pytest.mark.parametrize("packing", COMPRESSIONS)
-def test_noise_is_refused_or_gives_what_was_announced(packing: Compression) -> None:
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_noise_is_refused_or_gives_what_was_announced(compression: Compression) -> None:
     chance = random.Random(1)
     for _ in range(2000):
         raw_bytes = chance.randrange(300)
         try:
-            assert len(packing.unpack(memoryview(chance.randbytes(chance.randrange(400))), raw_bytes)) == raw_bytes
+            assert len(compression.unpack(memoryview(chance.randbytes(chance.randrange(400))), raw_bytes)) == raw_bytes
         except CorruptBlock:
             continue
 

@@ -8,20 +8,20 @@ from tests.support.state import DIGEST
 from warmturn_server.kvcache import BlockKey, CorruptBlock, Envelope
 
 KEY, OTHER = BlockKey(bytes(32)), BlockKey(bytes(31) + b"\1")
-SEAL = Envelope(DIGEST, b"secret")
+ENVELOPE = Envelope(DIGEST, b"secret")
 BODY = bytes(range(200))
 
 
-def value(seal: Envelope = SEAL) -> bytearray:
-    return seal.close(KEY, 1, 500, BODY)
+def value(envelope: Envelope = ENVELOPE) -> bytearray:
+    return envelope.close(KEY, 1, 500, BODY)
 
 
-def opens(value: bytes | bytearray, key: BlockKey = KEY, seal: Envelope = SEAL) -> bool:
+def opens(value: bytes | bytearray, key: BlockKey = KEY, envelope: Envelope = ENVELOPE) -> bool:
     try:
-        opened = seal.open(key, bytes(value))
+        opened = envelope.open(key, bytes(value))
     except CorruptBlock:
         return False
-    assert (opened.packing, opened.raw_bytes, bytes(opened.body)) == (1, 500, BODY)
+    assert (opened.compression, opened.raw_bytes, bytes(opened.body)) == (1, 500, BODY)
     return True
 
 
@@ -39,18 +39,18 @@ def test_every_flipped_bit_is_found() -> None:
 
 
 def test_every_cut_and_every_splice_is_found() -> None:
-    whole, other = value(), SEAL.close(KEY, 1, 500, BODY[::-1])
+    whole, other = value(), ENVELOPE.close(KEY, 1, 500, BODY[::-1])
     for cut in range(len(whole)):
         assert not opens(whole[:cut])
         assert whole[:cut] + other[cut:] == other or not opens(whole[:cut] + other[cut:])
     assert not opens(whole + b"\0")
 
 
-@pytest.mark.parametrize("seal", [Envelope(DIGEST), Envelope(DIGEST, b"other"), Envelope(DIGEST[::-1], b"secret")])  # type: ignore[arg-type]
-def test_another_secret_or_model_signs_otherwise_and_lives_elsewhere(seal: Envelope) -> None:
-    assert not opens(value(seal))
-    assert not opens(value(), seal=seal)
-    assert seal.namespace != SEAL.namespace
+@pytest.mark.parametrize("envelope", [Envelope(DIGEST), Envelope(DIGEST, b"other"), Envelope(DIGEST[::-1], b"secret")])  # type: ignore[arg-type]
+def test_another_secret_or_model_signs_otherwise_and_lives_elsewhere(envelope: Envelope) -> None:
+    assert not opens(value(envelope))
+    assert not opens(value(), envelope=envelope)
+    assert envelope.namespace != ENVELOPE.namespace
 
 
 def test_a_value_belongs_to_its_key() -> None:
@@ -63,7 +63,7 @@ def test_noise_is_nothing() -> None:
 
 
 def test_only_a_secret_authenticates() -> None:
-    assert (SEAL.authenticated, Envelope(DIGEST).authenticated) == (True, False)
-    assert opens(Envelope(DIGEST).close(KEY, 1, 500, BODY), seal=Envelope(DIGEST)), (
+    assert (ENVELOPE.authenticated, Envelope(DIGEST).authenticated) == (True, False)
+    assert opens(Envelope(DIGEST).close(KEY, 1, 500, BODY), envelope=Envelope(DIGEST)), (
         "two servers without one understand each other"
     )
