@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """The next `count` tokens of a sequence, from position `start` on; `rows` are those that the hook wants to see."""
+class Share:
+    """A sequence's share of a step: `count` tokens from position `start` on; the hook wants to see `rows` of them."""
 
     sequence: Sequence
     start: int
@@ -108,7 +108,7 @@ class EngineLoop:
         if self._scheduler.busy:
             self._hook.busy()
         if plan := self._scheduler.plan():
-            self._step([self._chunk(sequence, count) for sequence, count in plan])
+            self._step([self._share(sequence, count) for sequence, count in plan])
         elif self.idle_in() == 0.0:
             self._hook.idle()
 
@@ -135,48 +135,48 @@ class EngineLoop:
         for sequence in list(self._scheduler):
             sequence.sink(error)
 
-    def _chunk(self, sequence: Sequence, count: int) -> Chunk:
+    def _share(self, sequence: Sequence, count: int) -> Share:
         start = sequence.kv.length
-        return Chunk(sequence, start, count, self._hook.wanted_rows(sequence, start, count))
+        return Share(sequence, start, count, self._hook.wanted_rows(sequence, start, count))
 
-    def _step(self, chunks: Items[Chunk]) -> None:
+    def _step(self, shares: Items[Share]) -> None:
         began = now()
         try:
-            for chunk in chunks:
-                chunk.sequence.last_scheduled = began
-            logits = self._forward(chunks)
+            for share in shares:
+                share.sequence.last_scheduled = began
+            logits = self._forward(shares)
             forward_seconds = now() - began
-            self._accounts.computed([(chunk.count, chunk.start) for chunk in chunks], forward_seconds)
-            self._tell_all([chunk.sequence for chunk in chunks if chunk.is_last], self._show(chunks, logits))
+            self._accounts.computed([(share.count, share.start) for share in shares], forward_seconds)
+            self._tell_all([share.sequence for share in shares if share.is_last], self._show(shares, logits))
         except Exception as error:
             _log.exception("a step failed; its sequences are given up")
-            for chunk in chunks:
-                self._give_up(chunk.sequence, error)
+            for share in shares:
+                self._give_up(share.sequence, error)
             return
-        self._accounts.stepped(len(chunks), sum(chunk.count for chunk in chunks), forward_seconds, began)
+        self._accounts.stepped(len(shares), sum(share.count for share in shares), forward_seconds, began)
 
-    def _forward(self, chunks: Items[Chunk]) -> torch.Tensor:
+    def _forward(self, shares: Items[Share]) -> torch.Tensor:
         """Again without idle state if a GPU has no memory left; until it is over, a step has changed nothing."""
         while True:
             try:
-                for chunk in chunks:
-                    chunk.sequence.kv.reserve(chunk.start + chunk.count, limit=chunk.sequence.max_tokens)
-                return self._executor.forward([chunk.work for chunk in chunks])
+                for share in shares:
+                    share.sequence.kv.reserve(share.start + share.count, limit=share.sequence.max_tokens)
+                return self._executor.forward([share.work for share in shares])
             except torch.OutOfMemoryError as error:
                 if not self._memory.gave_way(error):
                     raise
 
-    def _show(self, chunks: Items[Chunk], logits: torch.Tensor) -> torch.Tensor:
+    def _show(self, shares: Items[Share], logits: torch.Tensor) -> torch.Tensor:
         """Lets the hook see the rows that it wanted; returns those that tokens are chosen from."""
-        if not any(chunk.rows for chunk in chunks):
+        if not any(share.rows for share in shares):
             return logits
         first, chosen = 0, list[int]()
-        for chunk in chunks:
-            rows = [*chunk.more_rows, *([chunk.count - 1] if chunk.is_last else [])]
+        for share in shares:
+            rows = [*share.more_rows, *([share.count - 1] if share.is_last else [])]
             stop = first + len(rows)
-            if chunk.rows:
-                self._hook.logits(chunk.sequence, [chunk.start + row for row in rows], logits[first:stop])
-            chosen += [stop - 1] if chunk.is_last else []
+            if share.rows:
+                self._hook.logits(share.sequence, [share.start + row for row in rows], logits[first:stop])
+            chosen += [stop - 1] if share.is_last else []
             first = stop
         return logits[chosen]
 
