@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.engines import greedy, running_engine
 from tests.support.models import TinyModels
 from tests.support.reference import random_ids
 
-from warmturn_server.engine import Engine
+from warmturn_server.engine import CostModel, Engine
 from warmturn_server.engine.miss import explain
 from warmturn_server.engine_api import GenerationRequest, Miss, MissReason, Reading, Rewrite
 
@@ -22,7 +23,15 @@ PROMPT = random_ids(random.Random(1), 60)
 SECOND = random_ids(random.Random(2), 10)
 REPLY = 8
 KNOWN = len(PROMPT) + REPLY - 1
-pytestmark = pytest.mark.usefixtures("restoring_always_wins")
+pytestmark = pytest.mark.usefixtures("restoring_always_wins", "_every_token_costs")
+
+
+@pytest.fixture
+def _every_token_costs() -> Iterator[None]:
+    """What a machine that does other things besides is measured at can be that a few tokens more cost nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CostModel, "seconds", lambda _, num_tokens, context=0: 1e-3 * num_tokens * (1 + context / 1e3))
+        yield
 
 
 def next_turn(engine: Engine) -> Miss | None:
