@@ -24,18 +24,8 @@ from .engine.model.fingerprint import fingerprint_of
 from .engine.model.loader import LoadedModel, load_model
 from .engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
 from .engine_api import ControlMode
-from .kvcache import (
-    BlockCodec,
-    Envelope,
-    FingerprintDigest,
-    GuardedTier,
-    NoSealer,
-    Prefetcher,
-    PrefixCache,
-    RestorePolicy,
-    Saver,
-    SealedCodec,
-)
+from .kvcache import BlockCodec, Envelope, FingerprintDigest, GuardedTier, Prefetcher, PrefixCache, RestorePolicy, Saver
+from .kvcache.sealer import NoSealer, SealedCodec
 from .kvcache.tiers.disk import open_disk_tier
 from .kvcache.tiers.ram import RamTier
 from .kvcache.tiers.redis.open import compressions_of, open_redis_tier
@@ -92,10 +82,8 @@ def _load(settings: Settings, metrics: Metrics) -> tuple[Engine, PreTrainedToken
     runner = ModelRunner(loaded)
     refuse_more_than_fits(settings.kv_memory, runner.device)
     tokenizer = load_tokenizer(loaded)
-    hash_files, lossless = FileHashes(settings.data_dir / "model_hashes.json").of, settings.lossless
-    fingerprint = fingerprint_of(
-        loaded, runner, tokenizer, hash_files, block_size=settings.block_size, lossless=lossless
-    )
+    hash_files = FileHashes(settings.data_dir / "model_hashes.json").of
+    fingerprint = fingerprint_of(loaded, runner, tokenizer, hash_files, settings.block_size, lossless=settings.lossless)
     cache = _prefix_cache(settings, fingerprint.digest(), runner, link, metrics)
     cost_model = CostModel(settings.prefill_budget)
     calibrate(runner, cost_model, settings.prefill_budget)

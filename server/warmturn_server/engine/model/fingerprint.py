@@ -27,8 +27,8 @@ def fingerprint_of(
     runner: ModelRunner,
     tokenizer: PreTrainedTokenizerBase,
     hash_files: HashFiles,
-    *,
     block_size: int,
+    *,
     lossless: bool,
 ) -> Fingerprint:
     """`lossless`: whether what comes back from the tiers is what was saved, to the last bit."""
