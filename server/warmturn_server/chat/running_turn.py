@@ -90,15 +90,13 @@ class RunningTurn:
     async def lookback(self) -> Json | None:
         """What the reply looked at, once it is in the log; None where that was not asked for or cannot be told."""
         outline, transcript = self._context.outline, self._context.transcript
-        looked = await self._generation.lookback() if outline else None
+        looked = await self._generation.lookback()
         if looked is None or outline is None:
             return None
         prompt = Tokens.of(transcript.token_ids, self._context.text, transcript.ends)
-        output = Tokens.of(self.output_token_ids, *self._decoded())
+        decoded = self._tokenizer.decode_onto(transcript.token_ids, self.output_token_ids)
+        output = Tokens.of(self.output_token_ids, *decoded)
         return lookback_object(looked, outline, prompt, output, self.item_id)
-
-    def _decoded(self) -> tuple[str, tuple[int, ...]]:
-        return self._tokenizer.decode_onto(self.prompt_token_ids, self.output_token_ids)
 
     def cancel(self) -> None:
         self._generation.cancel()

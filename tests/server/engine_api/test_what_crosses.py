@@ -53,8 +53,19 @@ def test_a_future_is_not_plain() -> None:
     assert not is_plain(tuple[Future[int], ...])
 
 
+def loaded_by(package: str) -> set[str]:
+    """All modules, in a fresh process."""
+    look = f"import sys, warmturn_server.{package}; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    return set(told.stdout.split())
+
+
 @pytest.mark.parametrize("package", ["engine_api", "chat", "api"])
 def test_no_torch_is_loaded(package: str) -> None:
-    look = f"import sys, warmturn_server.{package}; print('torch' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
-    assert told.stdout == "False\n"
+    assert "torch" not in loaded_by(package)
+
+
+def test_it_needs_nothing_of_the_server_but_its_errors() -> None:
+    ours = {name for name in loaded_by("engine_api") if name.startswith("warmturn_server")}
+    others = {name for name in ours if not name.startswith("warmturn_server.engine_api")}
+    assert others <= {"warmturn_server", "warmturn_server.errors"}
