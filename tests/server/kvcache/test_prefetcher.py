@@ -62,11 +62,11 @@ def prefetch(cache: PrefixCache, tally: Tally, tenant: str = "") -> str:
 
 
 def test_what_was_far_is_near_and_bit_for_bit(tmp_path: Path, saved: KVBuffer) -> None:
-    near, tally = ram(), Tally()
-    cache = cache_over(near, disk(tmp_path))
+    fast, tally = ram(), Tally()
+    cache = cache_over(fast, disk(tmp_path))
     assert prefetch(cache, tally) == "started"
     assert tally.prefetched_tokens == {"disk": NUM_TOKENS}
-    alone = cache_over(near)
+    alone = cache_over(fast)
     restored = KVBuffer(LAYOUT, DEVICE, NUM_TOKENS)
     alone.restore(alone.match("", token_ids(NUM_TOKENS)), token_ids(NUM_TOKENS), restored)
     assert contents(restored) == contents(saved)
@@ -81,38 +81,38 @@ def test_asking_again_does_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("saved")
 def test_another_tenants_state_stays_where_it_is(tmp_path: Path) -> None:
-    near = ram()
-    assert prefetch(cache_over(near, disk(tmp_path)), Tally(), tenant="other") == "nothing_saved"
-    assert near.num_blocks == 0
+    fast = ram()
+    assert prefetch(cache_over(fast, disk(tmp_path)), Tally(), tenant="other") == "nothing_saved"
+    assert fast.num_blocks == 0
 
 
 @pytest.mark.usefixtures("saved")
 def test_a_corrupt_block_is_not_brought_and_not_tried_twice(tmp_path: Path) -> None:
     path = sorted(tmp_path.rglob("*.kv"))[0]
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    near = ram()
-    prefetch(cache_over(near, disk(tmp_path)), Tally())
-    assert near.num_blocks == 40
+    fast = ram()
+    prefetch(cache_over(fast, disk(tmp_path)), Tally())
+    assert fast.num_blocks == 40
     assert not path.exists()
 
 
 @pytest.mark.usefixtures("saved")
 def test_at_most_half_of_the_nearest_tier_and_the_head_of_the_chain(tmp_path: Path) -> None:
-    near = ram(NUM_TOKENS * LAYOUT.bytes_per_token)
-    cache = cache_over(near, disk(tmp_path))
+    fast = ram(NUM_TOKENS * LAYOUT.bytes_per_token)
+    cache = cache_over(fast, disk(tmp_path))
     prefetch(cache, Tally())
-    assert near.num_bytes < near.budget_bytes
-    held = near.contains([span.key for span in cache.match("", token_ids(NUM_TOKENS)).spans])
+    assert fast.num_bytes < fast.budget_bytes
+    held = fast.contains([span.key for span in cache.match("", token_ids(NUM_TOKENS)).spans])
     assert held == [True] * 20 + [False] * 21
 
 
 @pytest.mark.usefixtures("saved")
 def test_the_head_is_what_stays_longest(tmp_path: Path) -> None:
-    near = ram()
-    cache = cache_over(near, disk(tmp_path))
+    fast = ram()
+    cache = cache_over(fast, disk(tmp_path))
     prefetch(cache, Tally())
     first = cache.match("", token_ids(NUM_TOKENS)).spans[0].key
-    assert next(reversed(near._index._sizes)) == first
+    assert next(reversed(fast._index._sizes)) == first
 
 
 @pytest.mark.usefixtures("saved")
@@ -139,8 +139,8 @@ def test_too_many_at_once_are_dropped_and_counted_and_nobody_waits(tmp_path: Pat
 
 @pytest.mark.usefixtures("saved")
 def test_state_deleted_meanwhile_does_not_come_back(tmp_path: Path) -> None:
-    near, gate, tally = ram(), Gate(tmp_path), Tally()
-    cache = cache_over(near, gate)
+    fast, gate, tally = ram(), Gate(tmp_path), Tally()
+    cache = cache_over(fast, gate)
     prefetcher = Prefetcher(cache, tally)
     prefetcher.prefetch("", token_ids(NUM_TOKENS))
     assert gate.reading.wait(10)
@@ -152,7 +152,7 @@ def test_state_deleted_meanwhile_does_not_come_back(tmp_path: Path) -> None:
     while prefetcher._pending:
         threading.Event().wait(0.01)
     prefetcher.close()
-    assert (near.num_blocks, gate.num_blocks) == (0, 0)
+    assert (fast.num_blocks, gate.num_blocks) == (0, 0)
 
 
 @pytest.mark.usefixtures("saved")
@@ -173,8 +173,8 @@ def test_a_failure_does_not_stop_the_next(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("saved")
 def test_closing_stops_after_the_piece_under_way(tmp_path: Path) -> None:
-    near, gate = RamTier(2**20), Gate(tmp_path)
-    prefetcher = Prefetcher(cache_over(near, gate), Tally())
+    fast, gate = RamTier(2**20), Gate(tmp_path)
+    prefetcher = Prefetcher(cache_over(fast, gate), Tally())
     prefetcher.prefetch("", token_ids(NUM_TOKENS))
     assert gate.reading.wait(10)
     closing = threading.Thread(target=prefetcher.close)
@@ -182,4 +182,4 @@ def test_closing_stops_after_the_piece_under_way(tmp_path: Path) -> None:
     closing.join(0.05)
     gate.open.set()
     closing.join(10)
-    assert 0 < near.num_blocks < 41
+    assert 0 < fast.num_blocks < 41

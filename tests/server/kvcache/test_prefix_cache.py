@@ -128,10 +128,10 @@ def test_what_disk_gave_is_in_ram_the_next_time(tmp_path: Path) -> None:
 
 
 def test_one_conversation_can_lie_in_two_tiers(tmp_path: Path) -> None:
-    near, far = ram(), disk(tmp_path)
-    cache = cache_over(near, far)
+    fast, slow = ram(), disk(tmp_path)
+    cache = cache_over(fast, slow)
     saved = save(cache, LONGEST)
-    near.remove_many([span.key for span in blocks_of(chain_seed("", DIGEST), token_ids(LONGEST), BLOCK_SIZE)[2:]])
+    fast.remove_many([span.key for span in blocks_of(chain_seed("", DIGEST), token_ids(LONGEST), BLOCK_SIZE)[2:]])
     restored, report = restore(cache, token_ids(LONGEST))
     assert report.tokens_by_tier == {"ram": 2 * BLOCK_SIZE, "disk": LONGEST - 2 * BLOCK_SIZE}
     assert contents(restored) == contents(saved)

@@ -78,14 +78,14 @@ def test_only_what_was_computed_anew_is_trusted() -> None:
 
 
 def test_each_tier_is_trusted_for_what_it_was_given_itself(tmp_path: Path) -> None:
-    near, far = ram(), disk(tmp_path)
-    cache = cache_over(near, far)
+    fast, slow = ram(), disk(tmp_path)
+    cache = cache_over(fast, slow)
     bad, good = filled_buffer(COUNT, seed=1), filled_buffer(COUNT, seed=2)
     cache.save("", token_ids(COUNT), bad.snapshot(), always)
     cache.quarantine("", token_ids(COUNT))
     cache.save("", token_ids(COUNT), good.snapshot(), always, tiers=cache.tiers.local[:1])
     assert contents(restored(cache, token_ids(COUNT))) == contents(good)
-    near.remove_many([span.key for span in cache.match("", token_ids(COUNT)).spans])
+    fast.remove_many([span.key for span in cache.match("", token_ids(COUNT)).spans])
     assert cache.match("", token_ids(COUNT)).num_tokens == 0, "the disk still has the bad ones"
 
 

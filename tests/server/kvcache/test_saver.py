@@ -81,7 +81,7 @@ def test_closing_does_not_wait_for_ever(snapshot: KVSnapshot) -> None:
     gate.open.set()
 
 
-class FarGate(Gate):
+class RemoteGate(Gate):
     """The same over a network."""
 
     name = "redis"
@@ -89,12 +89,12 @@ class FarGate(Gate):
 
 
 def test_a_network_that_hangs_keeps_nothing_from_being_saved_here(snapshot: KVSnapshot) -> None:
-    near, gate, tally = ram(), FarGate(), Tally()
-    saver = Saver(cache_over(near, gate), tally)
+    local, gate, tally = ram(), RemoteGate(), Tally()
+    saver = Saver(cache_over(local, gate), tally)
     for number in range(MAX_WAITING_REMOTE + 5):
         saver.save(f"tenant {number}", token_ids(9), snapshot)
-    wait_until(lambda: near.num_blocks == 3 * (MAX_WAITING_REMOTE + 5), "not everything was saved here")
-    assert tally.dropped >= 4, "the far ones, and nobody waited for that"
+    wait_until(lambda: local.num_blocks == 3 * (MAX_WAITING_REMOTE + 5), "not everything was saved here")
+    assert tally.dropped >= 4, "those for the network, and nobody waited for that"
     gate.open.set()
     saver.close()
     assert gate.num_blocks == 3 * (MAX_WAITING_REMOTE + 5 - tally.dropped)
@@ -114,7 +114,7 @@ def test_what_waits_for_saving_while_its_chain_is_quarantined_is_not_saved(snaps
 
 
 def test_what_is_forgotten_goes_from_the_farthest_tier_first(snapshot: KVSnapshot) -> None:
-    """Or what is still far could be brought near again behind the forgetting."""
+    """Or what is still remote could be prefetched again behind the forgetting."""
     order: list[str] = []
 
     class Watched(RamTier):
@@ -126,11 +126,11 @@ def test_what_is_forgotten_goes_from_the_farthest_tier_first(snapshot: KVSnapsho
             order.append(self.name)
             super().remove_many(keys)
 
-    near, disk, far = Watched("ram", "memory"), Watched("disk", "disk"), Watched("redis", "network")
-    saver, done = Saver(cache_over(near, disk, far), Tally()), threading.Event()
+    local, disk, remote = Watched("ram", "memory"), Watched("disk", "disk"), Watched("redis", "network")
+    saver, done = Saver(cache_over(local, disk, remote), Tally()), threading.Event()
     saver.save("", token_ids(9), snapshot)
     saver.forget("", token_ids(9), 0, done.set)
     assert done.wait(10)
     assert order == ["redis", "disk", "ram"]
-    assert (near.num_blocks, disk.num_blocks, far.num_blocks) == (0, 0, 0)
+    assert (local.num_blocks, disk.num_blocks, remote.num_blocks) == (0, 0, 0)
     saver.close()

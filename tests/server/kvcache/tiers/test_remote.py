@@ -27,7 +27,7 @@ NUM_TOKENS = 40 * BLOCK_SIZE + 3
 IDS = token_ids(NUM_TOKENS)
 
 
-class Far(RamTier):
+class Remote(RamTier):
     """A network whose answers can be held back: look-ups, or reads after the first few blocks."""
 
     name = "redis"
@@ -54,9 +54,9 @@ class Far(RamTier):
 
 
 @pytest.fixture
-def far() -> Far:
+def remote() -> Remote:
     """It has the state of `IDS`."""
-    tier = Far()
+    tier = Remote()
     cache_over(tier).save("", IDS, filled_buffer(NUM_TOKENS).snapshot(), always)
     tier.asked_by.clear()
     return tier
@@ -74,55 +74,55 @@ def restore(cache: PrefixCache, deadline: Deadline) -> tuple[KVBuffer, MissReaso
     return buffer, restored.reason
 
 
-def test_what_decides_who_may_begin_asks_no_network(far: Far) -> None:
-    cache = cache_over(ram(), far)
+def test_what_decides_who_may_begin_asks_no_network(remote: Remote) -> None:
+    cache = cache_over(ram(), remote)
     match = cache.match("", IDS)
     assert match.num_tokens == 0
     cache.why_missing(match.stopped_by)
-    assert far.asked_by == []
+    assert remote.asked_by == []
 
 
-def test_everything_is_found_and_brought_by_threads_that_nobody_else_waits_for(far: Far, tmp_path: Path) -> None:
-    near, on_disk = ram(), disk(tmp_path)
-    buffer, reason = restore(cache_over(near, on_disk, far), deadline())
+def test_everything_is_found_and_brought_by_threads_that_nobody_else_waits_for(remote: Remote, tmp_path: Path) -> None:
+    local, on_disk = ram(), disk(tmp_path)
+    buffer, reason = restore(cache_over(local, on_disk, remote), deadline())
     assert (buffer.length, reason) == (NUM_TOKENS, None)
-    assert all(name.startswith("warmturn-redis") for name in far.asked_by)
-    assert (near.num_blocks, on_disk.num_blocks) == (41, 0), "it stays near; the disk gets it when the turn is saved"
+    assert all(name.startswith("warmturn-redis") for name in remote.asked_by)
+    assert (local.num_blocks, on_disk.num_blocks) == (41, 0), "it stays here; the disk gets it when the turn is saved"
 
 
-def test_a_look_up_without_an_answer_is_given_up_and_the_tier_is_off(far: Far) -> None:
-    far.lookups.clear()
-    cache = cache_over(far, tally=(tally := Tally()))
+def test_a_look_up_without_an_answer_is_given_up_and_the_tier_is_off(remote: Remote) -> None:
+    remote.lookups.clear()
+    cache = cache_over(remote, tally=(tally := Tally()))
     buffer, reason = restore(cache, deadline(wait_seconds=0.02))
     assert (buffer.length, reason) == (0, MissReason.STORE_UNAVAILABLE)
     assert tally.failures == ["redis"]
-    far.lookups.set()
+    remote.lookups.set()
 
 
-def test_a_restore_that_falls_behind_computing_keeps_what_came_and_is_cut_off(far: Far) -> None:
-    far.reads.clear()
-    far.blocks_before_holding = 20
-    cache = cache_over(far, tally=(tally := Tally()))
+def test_a_restore_that_falls_behind_computing_keeps_what_came_and_is_cut_off(remote: Remote) -> None:
+    remote.reads.clear()
+    remote.blocks_before_holding = 20
+    cache = cache_over(remote, tally=(tally := Tally()))
     buffer, reason = restore(cache, deadline(wait_seconds=0.5, compute_seconds=1e-4))
     assert (buffer.length, reason) == (16 * BLOCK_SIZE, MissReason.RECOMPUTE_FASTER)
     assert tally.failures == [], "slow is not gone"
-    far.reads.set()
+    remote.reads.set()
     _, reason = restore(cache, deadline(compute_seconds=1e-4))
     assert reason is MissReason.RECOMPUTE_FASTER, "the next one is not even begun"
 
 
-def test_without_any_time_left_nothing_is_asked_and_nobody_is_blamed(far: Far) -> None:
-    cache = cache_over(far, tally=(tally := Tally()))
+def test_without_any_time_left_nothing_is_asked_and_nobody_is_blamed(remote: Remote) -> None:
+    cache = cache_over(remote, tally=(tally := Tally()))
     buffer, _ = restore(cache, deadline(wait_seconds=-1.0, compute_seconds=0.0))
-    assert (buffer.length, far.asked_by, tally.failures) == (0, [], [])
+    assert (buffer.length, remote.asked_by, tally.failures) == (0, [], [])
 
 
-def test_a_block_that_is_corrupt_here_comes_from_there(far: Far) -> None:
-    near = ram()
-    cache = cache_over(near, far)
+def test_a_block_that_is_corrupt_here_comes_from_there(remote: Remote) -> None:
+    local = ram()
+    cache = cache_over(local, remote)
     cache.save("", IDS, filled_buffer(NUM_TOKENS).snapshot(), always)
     first = cache.match("", IDS).spans[0].key
-    near.put_many({first: b"rubbish"})
+    local.put_many({first: b"rubbish"})
     buffer = KVBuffer(LAYOUT, DEVICE, NUM_TOKENS)
     here = cache.restore(cache.match("", IDS), IDS, buffer)
     assert (buffer.length, here.reason) == (0, MissReason.CORRUPT)
