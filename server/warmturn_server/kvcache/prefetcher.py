@@ -83,7 +83,7 @@ class Prefetcher:
             try:
                 self._prefetch(prefix)
             except Exception as error:
-                _log.exception("a prefetch failed; it is where it was")
+                _log.exception("a prefetch failed; the state is where it was")
                 self._fail(prefix, error)
             finally:
                 with self._lock:

@@ -38,16 +38,19 @@ class BlockReader:
         token_ids: Sequence[int],
         seconds_left: Callable[[], float],
     ) -> Iterator[tuple[BlockSpan, memoryview | BlockMiss | None]]:
-        """Each block's `payload`, in order; None for one that the tier lacks. Raises `DeadlineExceeded`.
+        """Each block's `payload`, in order, None for one that the tier lacks; ends after the first that is of no use.
 
-        Pieces that are asked for to the end stay in memory.
+        Raises `DeadlineExceeded`. Pieces that are asked for to the end stay in memory.
         """
         pieces = self.pieces(spans)
         found = self._tiers.read(tier, [[span.key for span in piece] for piece in pieces], seconds_left)
         for piece, blocks in zip(pieces, found, strict=True):
             for span in piece:
                 block = blocks.get(span.key)
-                yield span, None if block is None else self.payload(tier, span, block, token_ids)
+                payload = None if block is None else self.payload(tier, span, block, token_ids)
+                yield span, payload
+                if not isinstance(payload, memoryview):
+                    return
             self._tiers.keep_in_memory(tier, {span.key: blocks[span.key] for span in piece})
 
     def payload(

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from tests.support.state import BLOCK_SIZE, DIGEST, always, cache_over, filled_buffer, ram, token_ids
 
 from warmturn_server.engine_api import MissReason
@@ -23,6 +24,22 @@ def test_what_is_asked_for_to_the_end_of_a_piece_stays_in_memory() -> None:
         if span is SPANS[20]:
             break
     assert fast.contains([span.key for span in SPANS]) == [True] * 16 + [False] * 24
+
+
+@pytest.mark.parametrize("rubbish", [b"rubbish", None], ids=["corrupt", "absent"])
+def test_nothing_comes_after_the_first_block_that_is_of_no_use(rubbish: bytes | None) -> None:
+    fast, slow = ram(), ram()
+    slow.name, slow.medium = "disk", "disk"
+    cache_over(slow).save("", IDS, filled_buffer(len(IDS)).snapshot(), always)
+    slow.remove_many([SPANS[18].key])
+    if rubbish:
+        slow.put_many({SPANS[18].key: rubbish})
+    cache = cache_over(fast, slow)
+    _, tier = cache.tiers
+    read = list(cache.reader.payloads(tier, SPANS, IDS, lambda: math.inf))
+    assert [span for span, _ in read] == SPANS[:19]
+    assert read[-1][1] == (BlockMiss(MissReason.CORRUPT, SPANS[18].key, "disk") if rubbish else None)
+    assert fast.num_blocks == 16
 
 
 def test_a_corrupt_block_is_named_and_left_for_others_to_discard() -> None:
