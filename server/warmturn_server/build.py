@@ -17,7 +17,7 @@ from . import bundled
 from .api import create_app
 from .chat import Storage, build_service, open_local_storage, open_shared_storage
 from .data_dir import FileHashes, lock_data_dir
-from .engine import Controls, CostModel, Engine, KVPool, Limits, LogitSketch, Memory, ModelRunner, Vocabulary
+from .engine import Capacity, Controls, CostModel, Engine, KVPool, LogitSketch, Memory, ModelRunner, Vocabulary
 from .engine.model.calibration import calibrate
 from .engine.model.device import refuse_more_than_fits
 from .engine.model.fingerprint import fingerprint_of
@@ -95,7 +95,7 @@ def _load(settings: Settings, metrics: Metrics) -> tuple[Engine, PreTrainedToken
         cost_model,
         metrics.turns,
         _controls(settings, runner, metrics),
-        Limits(settings.prefill_budget, settings.max_waiting),
+        Capacity(settings.prefill_budget, settings.max_waiting),
     )
     metrics.watch(engine)
     return engine, tokenizer

@@ -6,7 +6,7 @@ from .audit.logit_sketch import LogitSketch
 from .audit.savings import ControlledSavings, Interval
 from .audit.verdict import Result, Verdict
 from .delivery import Generation
-from .engine import Engine, Limits
+from .engine import Capacity, Engine
 from .kv_pool import KVPool
 from .memory import Memory
 from .model.calibration import calibrate
@@ -17,6 +17,7 @@ from .model.runner import ModelRunner
 from .sequence import Vocabulary
 
 __all__ = [
+    "Capacity",
     "ControlObserver",
     "ControlTurn",
     "ControlledSavings",
@@ -28,7 +29,6 @@ __all__ = [
     "Generation",
     "Interval",
     "KVPool",
-    "Limits",
     "LoadedModel",
     "LogitSketch",
     "Memory",

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Capacity:
     """`prefill_tokens`: at most so many of prompts in one step; `waiting_turns`: one more is refused."""
 
     prefill_tokens: int
@@ -58,7 +58,7 @@ class Engine:
         cost_model: CostModel,
         observer: EngineObserver,
         controls: Controls,
-        limits: Limits,
+        capacity: Capacity,
     ) -> None:
         self.model_name = runner.name
         self.context_length = runner.context_length
@@ -67,10 +67,10 @@ class Engine:
         self._runner = runner
         self._memory = memory
         self._controls = controls
-        self._limits = limits
+        self._capacity = capacity
         self._inbox = Inbox()
         self._outbox = Outbox()
-        self._scheduler = Scheduler(limits.prefill_tokens)
+        self._scheduler = Scheduler(capacity.prefill_tokens)
         self._admission = Admission(runner.context_length, memory.cache, memory.pool, cost_model)
         self._lookbacks = Lookbacks()
         self._restorer = Restorer(memory.cache, self._inbox, observer)
@@ -206,7 +206,7 @@ class Engine:
         }
 
     def _hook(self) -> StepHook:
-        budget = self._limits.prefill_tokens
+        budget = self._capacity.prefill_tokens
         replays = IdleReplays(
             self._runner, self._admission, self._restorer, self._memory, self._controls, self.vocabulary, budget
         )
@@ -218,7 +218,7 @@ class Engine:
         if max(request.token_ids) >= self._runner.vocab_size or min(request.token_ids) < 0:
             raise InvalidRequest(f"token ids must be below {self._runner.vocab_size}")
         max_new_tokens = self._admission.max_new_tokens(request)
-        if self.num_waiting >= self._limits.waiting_turns:
+        if self.num_waiting >= self._capacity.waiting_turns:
             raise Overloaded(f"{self.num_waiting} requests are waiting already; try again later")
         sequence = Sequence(request, max_new_tokens, self.vocabulary, sink)
         self._inbox.put(partial(self._loop.enqueue, sequence))
