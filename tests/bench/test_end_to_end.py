@@ -10,6 +10,8 @@ from tests.client.command import Command
 from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--conversations", "3", "--turns", "2")
 
 

@@ -255,6 +255,7 @@ def test_ctrl_c_gives_what_there_is_and_says_so(tmp_path: Path) -> None:
     assert "The run was interrupted" in (tmp_path / "report" / "index.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_own_server_does_not_outlive_the_test(
     tiny_models: TinyModels, tmp_path: Path, number: int, code: int

@@ -18,6 +18,8 @@ from tests.support.server import ServerProcess
 from tests.support.talk import Said, Talk, checked
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 KEY: Final = "the operator's key"
 LINES: Final = ("And my dog is called Fido.", "What is my cat called?", "And my dog?")
 

@@ -14,6 +14,8 @@ from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
 from tests.support.talk import Json, Talk
 
+pytestmark = pytest.mark.slow
+
 TURNS = int(os.environ.get("WARMTURN_TESTS_CONTENDED_TURNS", "200"))
 """10000 for the longer run."""
 TURNS_A_ROUND = 200

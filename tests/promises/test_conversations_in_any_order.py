@@ -148,6 +148,7 @@ class Conversations(RuleBasedStateMachine):
         assert (self.engine.num_running, self.engine.num_waiting) == (0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("restoring_always_wins")
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])

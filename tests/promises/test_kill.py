@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import httpx
+import pytest
 from tests.conftest import StartServer
 from tests.support.launch import fresh
 from tests.support.models import TinyModels
@@ -16,6 +17,8 @@ from tests.support.reference import Reference, assert_greedy
 from tests.support.server import ServerProcess
 from tests.support.talk import Json, Talk, checked
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 TALKERS = 5
 ROUNDS = 3

@@ -119,6 +119,7 @@ def test_the_server_never_imports_the_client() -> None:
             assert not [name for name in imports(path) if of_package(name, package)], path
 
 
+@pytest.mark.slow
 def test_nothing_is_ever_unpickled() -> None:
     """The trainer of the bundled model may read its own checkpoints, as tensors only; the server has no part in it."""
     for path in modules(SERVER) + modules(CLIENT) + modules(BENCH) + modules(TRAINING):
@@ -166,6 +167,7 @@ def test_the_client_runs_where_the_server_cannot(tmp_path: Path) -> None:
     assert "Traceback" not in served.stderr
 
 
+@pytest.mark.slow
 def test_the_client_talks_where_the_server_cannot_be_installed(shared_server: ServerProcess, tmp_path: Path) -> None:
     with Client(shared_server.base_url) as client:
         kept = client.conversations.create(metadata={"title": "thin"}).id

@@ -47,6 +47,7 @@ def known_after(turn: Said) -> int:
     return len(turn.token_ids) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", ["chatml", "strips_thinking", "dated", "clocked"])
 def test_every_turn_says_what_the_model_says_with_any_template(
     servers: Callable[[str], ServerProcess], reference: Reference, template: str
@@ -181,6 +182,7 @@ def uninterrupted(costly: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield [talk.say(line, max_output_tokens=12) for line in LINES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tier", "options"), [("ram", ("--disk-cache", "0")), ("disk", ("--ram-cache", "0"))], ids=["ram", "disk"]
 )
@@ -202,6 +204,7 @@ def test_a_conversation_goes_on_from_each_tier_as_if_it_had_never_left(
             respond(client, input="Somebody else needs all the memory.", max_output_tokens=340)
 
 
+@pytest.mark.slow
 def test_after_sigkill_and_a_restart_it_goes_on_as_if_nothing_had_happened(
     start_server: StartServer, costly: Path, uninterrupted: list[Said]
 ) -> None:
@@ -222,6 +225,7 @@ def test_after_sigkill_and_a_restart_it_goes_on_as_if_nothing_had_happened(
     ]
 
 
+@pytest.mark.slow
 def test_sigterm_saves_what_is_left_and_ends_well(start_server: StartServer, costly: Path) -> None:
     """Right after the answer, while its state may not be written yet."""
     server = start_server("--block-size", "8", model=costly)

@@ -49,6 +49,7 @@ engine.close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux shows them")
 def test_saving_restoring_and_looking_back_have_no_helpers(tmp_path: Path) -> None:
     """After all of that there are no more threads than one product on one thread makes."""

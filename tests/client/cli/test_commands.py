@@ -96,6 +96,7 @@ def test_ls_lists_the_newest_first(command: Command, talk: Conversation, client:
     assert [one["id"] for one in listed[:2]] == [newer.id, talk.id]
 
 
+@pytest.mark.slow
 def test_show_and_export(command: Command, talk: Conversation, client: Client, tmp_path: Path) -> None:
     said = [f"{item.role}: {item.text}" for item in client.conversations.items(talk.id)]
     assert command("show", talk.id).ok() == "\n".join(said) + "\n"
@@ -118,6 +119,7 @@ def test_fork_prints_the_new_id(command: Command, talk: Conversation, client: Cl
     assert [item.text for item in client.conversations.items(part)] == [item.text for item in items[:2]]
 
 
+@pytest.mark.slow
 def test_conversations_go_by_id_prefix_and_title(command: Command, client: Client) -> None:
     one = client.conversations.create(metadata={"title": "a title of its own"})
     for name in (one.id, one.id[:-8], one.id.removeprefix("conv_")[:20], "a title of its own"):
@@ -149,6 +151,7 @@ def test_rm_takes_the_same_one_twice(command: Command, client: Client) -> None:
     assert done.stderr == f"deleted {one.id}\n"
 
 
+@pytest.mark.slow
 def test_rm_deletes_nothing_by_a_name_that_hardly_is_one(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server()
     command = Command(tmp_path, server.base_url)

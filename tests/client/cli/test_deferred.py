@@ -47,6 +47,7 @@ def complete(command: Command, line: str) -> list[str]:
     return command(_WARMTURN_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=last).ok().split()
 
 
+@pytest.mark.slow
 def test_the_shell_completes_names_and_flags(command: Command) -> None:
     assert complete(command, "warmturn ") == ALL
     assert complete(command, "warmturn be") == ["bench"]

@@ -114,6 +114,7 @@ def test_an_error_of_the_server_is_1(command: Command) -> None:
     assert (done.code, done.stderr) == (1, "warmturn: no such key\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [(), ("--api-key", "wrong")])
 def test_a_key_that_the_server_wants_is_1_and_said_in_our_words(command: Command, key: tuple[str, ...]) -> None:
     body = b'{"error": {"message": "as header Authorization", "code": "invalid_api_key"}}'

@@ -15,6 +15,8 @@ import pytest
 from tests.client.command import WARMTURN, Command, Done, environment
 from tests.support.models import TinyModels
 
+pytestmark = pytest.mark.slow
+
 Serve = tuple[Command, tuple[str, ...]]
 READY = re.compile(r"Warmturn ready on (http://127\.0\.0\.1:\d+) \(model (\S+), float32, 1 threads?\)\n")
 

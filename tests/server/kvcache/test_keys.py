@@ -22,6 +22,7 @@ def test_a_key_never_changes() -> None:
     assert last_key("anna", FINGERPRINT, token_ids(10)) == GOLDEN
 
 
+@pytest.mark.slow
 def test_keys_are_the_same_in_another_process() -> None:
     program = (
         "from warmturn_server.kvcache.keys import blocks_of, chain_seed;"

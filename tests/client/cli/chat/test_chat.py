@@ -54,6 +54,7 @@ def test_a_chat_without_a_word_leaves_no_conversation(command: Command, client: 
     assert len(list(client.conversations.list())) == before
 
 
+@pytest.mark.slow
 def test_continue_resumes_the_last_or_a_named_one(command: Command, client: Client) -> None:
     command("chat", *GREEDY, stdin="first\n").ok()
     first = next(client.conversations.list()).id

@@ -161,6 +161,7 @@ def test_the_generic_script_tells_before_it_asks() -> None:
         assert all(word.casefold() in told for word in line.expect)
 
 
+@pytest.mark.slow
 def test_the_demo_on_a_real_server_that_is_really_killed(tiny_models: TinyModels, tmp_path: Path) -> None:
     done = Command(tmp_path)("demo", "--model", str(tiny_models()), "--json", timeout=280, TMPDIR=str(tmp_path))
     document = json.loads(done.stdout)
@@ -178,6 +179,7 @@ def test_the_demo_on_a_real_server_that_is_really_killed(tiny_models: TinyModels
     assert list(tmp_path.glob("warmturn-demo-*")) == []
 
 
+@pytest.mark.slow
 def test_the_demo_with_the_bundled_model(tmp_path: Path) -> None:
     done = Command(tmp_path)("demo", "--json", timeout=280, TMPDIR=str(tmp_path))
     document = json.loads(done.stdout)
@@ -198,6 +200,7 @@ def test_the_bundled_script_goes_with_the_bundled_model(monkeypatch: pytest.Monk
     assert script_for(BUNDLED_MODEL) == GENERIC_SCRIPT
 
 
+@pytest.mark.slow
 def test_the_demo_on_a_server_that_has_the_bundled_model(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server("--dtype", "bfloat16", model=Path("bundled"))
     document = json.loads(Command(tmp_path)("demo", "--url", server.base_url, "--json", timeout=200).ok())
@@ -206,6 +209,7 @@ def test_the_demo_on_a_server_that_has_the_bundled_model(start_server: StartServ
     assert document["recall"]["asked"] == sum(line.asks for line in bundled_script())
 
 
+@pytest.mark.slow
 def test_a_server_that_computes_controls_in_place_breaks_nothing(
     start_server: StartServer, tiny_models: TinyModels, tmp_path: Path
 ) -> None:
@@ -234,6 +238,7 @@ def test_a_mode_that_reuses_what_it_must_not_is_noticed(monkeypatch: pytest.Monk
     ]
 
 
+@pytest.mark.slow
 def test_the_demo_on_somebody_elses_server(shared_server: ServerProcess, tmp_path: Path) -> None:
     command = Command(tmp_path, shared_server.base_url)
     before = command("ls", "--json").ok()
@@ -243,6 +248,7 @@ def test_the_demo_on_somebody_elses_server(shared_server: ServerProcess, tmp_pat
     assert command("ls", "--json").ok() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_demo_leaves_nothing_behind(tiny_models: TinyModels, tmp_path: Path, number: int) -> None:
     with subprocess.Popen(
@@ -269,6 +275,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_start_is_explained(tmp_path: Path) -> None:
     with OwnServer(str(tmp_path / "no-model"), tmp_path) as server, pytest.raises(WarmturnError, match="no-model"):
         server.start()

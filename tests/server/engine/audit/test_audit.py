@@ -105,6 +105,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_caught_and_what_it_touched_is_gone(
     tiny_models: TinyModels, tmp_path: Path, dtype: str, mode: str, fault: str, monkeypatch: pytest.MonkeyPatch
@@ -133,6 +134,7 @@ def test_a_planted_fault_is_caught_and_what_it_touched_is_gone(
         assert (audits["breach"], audits["clean"]) == (1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(max(300, CLEAN_AUDITS))
 def test_sound_state_raises_no_alarm(
     tiny_models: TinyModels, tmp_path: Path, dtype: str, mode: str, monkeypatch: pytest.MonkeyPatch
