@@ -190,6 +190,7 @@ def full(
             yield Setting(redis, proxy, server, client, reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", ["allkeys-lru", "volatile-ttl", "noeviction"], indirect=True)
 def test_a_redis_without_room_costs_time_only(full: Setting) -> None:
     talks = [Talk.begin(full.client) for _ in range(8)]

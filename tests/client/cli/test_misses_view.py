@@ -20,6 +20,7 @@ def server(start_server: StartServer, tiny_models: TinyModels) -> ServerProcess:
     return start_server("--block-size", "8", model=tiny_models(template="clocked"))
 
 
+@pytest.mark.slow
 def test_a_rewritten_history_is_shown_with_both_texts_also_after_a_restart(
     server: ServerProcess, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ bodies = st.dictionaries(names, anything, max_size=5).flatmap(
 paths = st.sampled_from(["/v1/responses", "/v1/chat/completions", "/v1/conversations"])
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(path=paths, body=bodies)
 def test_no_body_makes_the_server_fail(tmp_path_factory: pytest.TempPathFactory, path: str, body: object) -> None:
