@@ -9,7 +9,6 @@ import sys
 
 import uvicorn
 
-from .build import build_app
 from .errors import StartRefused
 from .settings import Settings
 
@@ -21,6 +20,8 @@ def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; says on stdout where, once requests are answered. Raises `StartRefused`."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     with _listen(settings.host, settings.port) as listener:
+        from .build import build_app  # not before: it loads torch, and whoever mistypes a port should not wait for that
+
         app = build_app(settings)
         if settings.host not in _LOCAL and settings.api_key is None:
             print("warning: reachable from other machines without a key; set WARMTURN_API_KEY", file=sys.stderr)
@@ -54,7 +55,6 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Taken before the model is loaded: whoever mistypes a port should not wait for that."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.socket(family)

@@ -1,9 +1,10 @@
 """The `warmturn` command as its users run it: a process with its own settings."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+
+from tests.support.launch import run
 
 WARMTURN = (sys.executable, "-m", "warmturn")
 
@@ -16,21 +17,17 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 class Command:
-    """`command("ls", "--json")` runs it against the server at `url` and gives what came out."""
+    """`command("ls", "--json")` runs it against the server at `url` and gives what came out.
+
+    In a fork of a process that has loaded what it needs of others; `WARMTURN` is for who wants it fresh.
+    """
 
     def __init__(self, home: Path, url: str = "http://127.0.0.1:9") -> None:
         self.home = home
         self.url = url
 
     def __call__(self, *arguments: str, stdin: str = "", timeout: float = 60, **variables: str) -> "Done":
-        done = subprocess.run(
-            [*WARMTURN, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=environment(self.home, **{"WARMTURN_URL": self.url, **variables}),
-        )
+        done = run(arguments, environment(self.home, **{"WARMTURN_URL": self.url, **variables}), stdin, timeout)
         return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -1,8 +1,9 @@
 """A process that has imported what a server imports and forks one on request: ready at once, not after six seconds.
 
 `python -m tests.support.forking DESCRIPTOR`, of a socket where requests come in. Each is a JSON object of `arguments`
-and `environment`, with three descriptors: stdout, stderr, and where the process's id and later its exit status are
-written. It never starts a thread, so that a fork of it has all that a fresh interpreter has.
+and `environment`, with four descriptors: stdin, stdout, stderr, and where the process's id and later its exit status
+are written. It never starts a thread, so that a fork of it has all that a fresh interpreter has. What the command's
+own modules see of the environment when they are imported they see in the fork: only packages of others are loaded here.
 """
 
 import contextlib
@@ -15,6 +16,9 @@ import socket
 import sys
 from dataclasses import dataclass
 
+import httpx  # noqa: F401
+import prompt_toolkit  # noqa: F401
+import typer  # noqa: F401
 import uvicorn.lifespan.on
 import uvicorn.loops.auto
 import uvicorn.protocols.http.auto  # noqa: F401
@@ -22,14 +26,16 @@ from tests.support.launch import MAX_REQUEST_BYTES, NUMBER
 from transformers.models.llama import modeling_llama  # noqa: F401
 
 import warmturn.__main__
+import warmturn_server.build
 import warmturn_server.serve  # noqa: F401
 
-_NUM_DESCRIPTORS = 3
+_NUM_DESCRIPTORS = 4
 
 
 @dataclass(frozen=True)
 class Request:
     message: bytes
+    stdin: int
     stdout: int
     stderr: int
     report: int
@@ -76,8 +82,8 @@ class Forking:
             return True
         self._reports[pid] = request.report
         os.write(request.report, NUMBER.pack(pid))
-        os.close(request.stdout)
-        os.close(request.stderr)
+        for descriptor in (request.stdin, request.stdout, request.stderr):
+            os.close(descriptor)
         return False
 
     def _forget_all(self) -> None:
@@ -105,7 +111,7 @@ class Forking:
 
 def become(request: Request) -> None:
     """The process has the requested files, environment and arguments, and runs the `warmturn` command."""
-    for descriptor, number in ((request.stdout, 1), (request.stderr, 2)):
+    for descriptor, number in ((request.stdin, 0), (request.stdout, 1), (request.stderr, 2)):
         os.dup2(descriptor, number)
         os.close(descriptor)
     wanted = json.loads(request.message)

@@ -4,13 +4,15 @@ import functools
 import json
 import os
 import select
+import signal
 import socket
 import struct
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from tempfile import TemporaryFile
+from typing import IO, Final, Protocol
 
 MAX_REQUEST_BYTES: Final = 2**17
 NUMBER: Final = struct.Struct("q")
@@ -41,10 +43,36 @@ def fresh(arguments: Sequence[str], environment: Mapping[str, str], stdout: Path
 
 def forked(arguments: Sequence[str], environment: Mapping[str, str], stdout: Path, stderr: Path) -> Process:
     """There in a moment; what counts while Python and torch start is `IMPORTED_WITH`, whatever `environment` says."""
+    with Path(os.devnull).open("rb") as nothing, stdout.open("wb") as out, stderr.open("ab") as err:
+        return _fork(arguments, environment, nothing, out, err)
+
+
+def run(
+    arguments: Sequence[str], environment: Mapping[str, str], stdin: str, timeout_seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """As `subprocess.run` would, in a fork: what `warmturn` printed, and how it ended."""
+    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        given.write(stdin.encode())
+        given.seek(0)
+        process = _fork(arguments, environment, given, out, err)
+        try:
+            status = process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            raise
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(arguments, status, out.read().decode(), err.read().decode())
+
+
+def _fork(
+    arguments: Sequence[str], environment: Mapping[str, str], stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]
+) -> Process:
     message = json.dumps({"arguments": arguments, "environment": dict(environment)}).encode()
     reading, writing = os.pipe()
-    with stdout.open("wb") as out, stderr.open("ab") as err, os.fdopen(writing, "wb") as report:
-        socket.send_fds(_forking(), [message], [out.fileno(), err.fileno(), report.fileno()])
+    with os.fdopen(writing, "wb") as report:
+        files = [file.fileno() for file in (stdin, stdout, stderr, report)]
+        socket.send_fds(_forking(), [message], files)
     return _Forked(reading)
 
 

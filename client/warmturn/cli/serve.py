@@ -79,6 +79,8 @@ def _serve(given: dict[str, Any]) -> None:
         _refuse("; ".join(_complaint(part["loc"], part["msg"], given) for part in error.errors()), _USAGE)
     try:
         run_server(settings)
+    except ModuleNotFoundError as error:  # what only a server that really runs needs is loaded late
+        _refuse(_INSTALL.format(missing=error.name), _FAILED)
     except (WarmturnError, OSError) as error:
         _refuse(str(error), _FAILED)
 

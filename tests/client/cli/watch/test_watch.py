@@ -48,8 +48,9 @@ def test_figures_are_redrawn_in_place(shared_server: ServerProcess, tmp_path: Pa
     assert f"{before + 1} done" in terminal.raw.split(LEAVE)[1], "the last figures stay when the screen is left"
 
 
-def test_a_window_may_change_its_size(shared_server: ServerProcess, tmp_path: Path) -> None:
-    with watching(tmp_path, shared_server.base_url, "--interval", "600") as terminal:
+def test_a_window_may_change_its_size(start_server: StartServer, tmp_path: Path) -> None:
+    """Of a server that has no long names to shorten yet."""
+    with watching(tmp_path, start_server().base_url, "--interval", "600") as terminal:
         terminal.resize(100, 30)
         terminal.wait_for("misses")
         terminal.resize(40, 8)
