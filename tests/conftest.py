@@ -85,10 +85,9 @@ def endless_server(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFac
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """All tests use the processors that there are, one more at a time than those, for each waits for others a third of
-    its time. Whoever names a few gets them in this very process."""
+    """All tests use the processors that there are; whoever names a few gets them in this very process."""
     is_everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return min((os.cpu_count() or 1) + 1, MAX_WORKERS) if is_everything else 0
+    return min(os.cpu_count() or 1, MAX_WORKERS) if is_everything else 0
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,9 @@
 """The `warmturn` command as its users run it: a process with its own settings."""
 
 import os
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.launch import run
@@ -27,8 +29,19 @@ class Command:
         self.url = url
 
     def __call__(self, *arguments: str, stdin: str = "", timeout: float = 60, **variables: str) -> "Done":
-        done = run(arguments, environment(self.home, **{"WARMTURN_URL": self.url, **variables}), stdin, timeout)
+        home = environment(self.home, **{"WARMTURN_URL": self.url, **variables})
+        started = _run_fresh if any(name.startswith("PYTHON") for name in variables) else run
+        done = started(arguments, home, stdin, timeout)
         return Done(done.returncode, done.stdout, done.stderr)
+
+
+def _run_fresh(
+    arguments: Sequence[str], environment: Mapping[str, str], stdin: str, timeout_seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """For what Python itself reads when it starts."""
+    return subprocess.run(
+        [*WARMTURN, *arguments], input=stdin, capture_output=True, text=True, timeout=timeout_seconds, env=environment
+    )
 
 
 class Done:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -74,6 +75,13 @@ class Terminal:
                 return found
             if not self._read(deadline):
                 raise AssertionError(f"{pattern!r} did not show up:\n{self.screen}")
+
+    def wait_until(self, shown: Callable[[], bool], timeout: float = 30) -> None:
+        """Waits until what was shown makes it so."""
+        deadline = time.monotonic() + timeout
+        while not shown():
+            if not self._read(deadline):
+                raise AssertionError(f"it did not come to that:\n{self.screen}")
 
     def wait(self, timeout: float = 30) -> int:
         """The exit status, once the program has ended."""

@@ -48,18 +48,20 @@ def test_figures_are_redrawn_in_place(shared_server: ServerProcess, tmp_path: Pa
     assert f"{before + 1} done" in terminal.raw.split(LEAVE)[1], "the last figures stay when the screen is left"
 
 
-def test_a_window_may_change_its_size(start_server: StartServer, tmp_path: Path) -> None:
-    """Of a server that has no long names to shorten yet."""
-    with watching(tmp_path, start_server().base_url, "--interval", "600") as terminal:
+def test_a_window_may_change_its_size(shared_server: ServerProcess, tmp_path: Path) -> None:
+    with watching(tmp_path, shared_server.base_url, "--interval", "600") as terminal:
+
+        def fits(columns: int, rows: int) -> bool:
+            return all(len(frame) <= rows and max(map(len, frame)) <= columns for frame in frames(terminal)[-1:])
+
         terminal.resize(100, 30)
         terminal.wait_for("misses")
         terminal.resize(40, 8)
-        terminal.wait_for("…")
+        terminal.wait_until(lambda: fits(40, 8))
         terminal.type(CTRL_C)
         assert terminal.wait() == 0
-        narrow = frames(terminal)[-1:]
-    assert narrow
-    assert all(len(frame) <= 8 and max(map(len, frame)) <= 40 for frame in narrow)
+        assert frames(terminal)
+        assert fits(40, 8)
 
 
 def test_a_server_may_go_and_come_back(start_server: StartServer, tmp_path: Path) -> None:
