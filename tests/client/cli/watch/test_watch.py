@@ -18,7 +18,7 @@ QUICK = ("--interval", "0.2")
 
 
 def watching(home: Path, url: str, *options: str) -> Terminal:
-    return Terminal([*WARMTURN, "watch", *QUICK, *options], environment(home, WARMTURN_URL=url, COLUMNS=""))
+    return Terminal([*WARMTURN, "watch", *QUICK, *options], environment(home, WARMTURN_URL=url, COLUMNS="", LINES=""))
 
 
 def turn(server: ServerProcess, **options: object) -> None:
