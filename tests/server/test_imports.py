@@ -22,8 +22,9 @@ def test_nothing_takes_more_than_a_handful_to_make() -> None:
     assert set(SOURCES.long_constructors()) == RECORDS
 
 
-@pytest.mark.parametrize("package", ["warmturn_server.chat", "warmturn_server.engine_api"])
-def test_talk_needs_no_torch(package: str) -> None:
+@pytest.mark.parametrize("package", ["warmturn_server.chat", "warmturn_server.engine_api", "warmturn_server.serve"])
+def test_torch_is_loaded_by_what_computes_alone(package: str) -> None:
+    """Least of all to say that a port is taken."""
     probe = f"import sys, {package}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0
 
