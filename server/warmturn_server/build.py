@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from transformers import PreTrainedTokenizerBase
 
 from . import bundled
-from .api import create_app
+from .api import Access, create_app
 from .chat import Storage, build_service, open_local_storage, open_shared_storage
 from .data_dir import FileHashes, lock_data_dir
 from .engine import Capacity, Controls, CostModel, Engine, KVPool, LogitSketch, Memory, ModelRunner, Vocabulary
@@ -61,8 +61,13 @@ def build_app(settings: Settings) -> FastAPI:
         service.close()
         lock.close()
 
+    return create_app(service, metrics, access=_access(settings), lifespan=lifespan)
+
+
+def _access(settings: Settings) -> Access:
+    """The name that it listens on is a name of this server too."""
     api_key = settings.api_key.get_secret_value() if settings.api_key else None
-    return create_app(service, metrics, api_key=api_key, lifespan=lifespan)
+    return Access(api_key, (settings.host, *settings.allowed_hosts), settings.allowed_origins)
 
 
 def _open_storage(settings: Settings) -> Storage:

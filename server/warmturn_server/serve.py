@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-import sys
+from ipaddress import ip_address
 
 import uvicorn
 
@@ -13,18 +13,17 @@ from .errors import StartRefused
 from .settings import Settings
 
 _GRACE_SECONDS = 10
-_LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; says on stdout where, once requests are answered. Raises `StartRefused`."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     with _listen(settings.host, settings.port) as listener:
+        if settings.api_key is None and not settings.insecure_no_key:
+            _refuse_strangers(listener)
         from .build import build_app  # not before: it loads torch, and whoever mistypes a port should not wait for that
 
         app = build_app(settings)
-        if settings.host not in _LOCAL and settings.api_key is None:
-            print("warning: reachable from other machines without a key; set WARMTURN_API_KEY", file=sys.stderr)
         stats = app.state.service.engine.stats()
         ready = f"model {stats['model']}, {stats['dtype']}, {stats['threads']} threads"
         config = uvicorn.Config(
@@ -63,6 +62,15 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise StartRefused(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
     return listener
+
+
+def _refuse_strangers(listener: socket.socket) -> None:
+    address = listener.getsockname()[0]
+    if not ip_address(address.partition("%")[0]).is_loopback:
+        raise StartRefused(
+            f"on {address} whoever reaches this machine could read and delete every conversation: "
+            "set WARMTURN_API_KEY, or ask for that with --insecure-no-key"
+        )
 
 
 def _url(listener: socket.socket) -> str:

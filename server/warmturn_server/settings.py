@@ -6,11 +6,36 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import ByteSize, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from .names import is_host_pattern, is_origin
 
 BUNDLED = "bundled"
+
+
+def _parted(given: object) -> object:
+    """What is written with commas; spaces around them do not count."""
+    return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
+
+
+def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not is_host_pattern(name):
+            raise ValueError(f"{name!r} is no host's name: write chat.example.org, *.example.org or *, without a port")
+    return names
+
+
+def _origins(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not is_origin(name):
+            raise ValueError(f"{name!r} is no origin: write https://chat.example.org, with a port if it has one, or *")
+    return names
+
+
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted), AfterValidator(_hosts)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted), AfterValidator(_origins)]
 
 
 class Settings(BaseSettings):
@@ -39,6 +64,9 @@ class Settings(BaseSettings):
     control_seed: int | None = None
     max_waiting: Annotated[int, Field(ge=1)] = 256
     api_key: SecretStr | None = None
+    insecure_no_key: bool = False
+    allowed_hosts: Hosts = ()
+    allowed_origins: Origins = ()
     log: Literal["sqlite", "redis"] = "sqlite"
     redis: SecretStr | None = Field(default=None, description="URL of the Redis that servers share")
     log_redis: SecretStr | None = Field(default=None, description="URL of the Redis of the log, if it has its own")

@@ -10,6 +10,7 @@ from tests.deploy.conftest import DEPLOY, ROOT, Yaml
 from tests.server.chat.storage.redis.test_store import RIGHTS
 
 from warmturn_server.kvcache.tiers.redis.tier import COMMANDS, COMMANDS_OF_A_CLUSTER
+from warmturn_server.names import is_own_name
 from warmturn_server.settings import Settings
 
 
@@ -95,6 +96,19 @@ def test_balancer_and_prometheus_know_the_servers_by_their_names(compose: Yaml, 
     assert configured == ["warmturn-1", "warmturn-2"]
     targets = [target for job in prometheus_config["scrape_configs"] for target in job["static_configs"][0]["targets"]]
     assert {target.split(":")[0] for target in targets} == {*configured, "balancer"} <= set(services(compose))
+
+
+def test_servers_answer_to_the_names_they_are_asked_by(compose: Yaml, prometheus_config: Yaml) -> None:
+    for name in ("warmturn-1", "warmturn-2"):
+        given = services(compose)[name]["environment"]["WARMTURN_ALLOWED_HOSTS"].replace("${WARMTURN_PUBLIC_HOST:-", "")
+        allowed = Settings.model_validate({"allowed_hosts": given.replace("}", "")}).allowed_hosts
+        for job in prometheus_config["scrape_configs"]:
+            assert all(is_own_name(target, allowed) for target in job["static_configs"][0]["targets"])
+
+
+def test_the_image_alone_refuses_to_serve_without_a_key() -> None:
+    assert "--insecure-no-key" not in (DEPLOY / "Dockerfile").read_text()
+    assert "0.0.0.0" in (DEPLOY / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,19 @@ def serve(
     model: Annotated[str | None, _option("--model", "`bundled` (default), a folder, or a hub id.")] = None,
     host: Annotated[str | None, _option("--host", "Address to listen on; default 127.0.0.1.")] = None,
     port: Annotated[int | None, _option("--port", "Port to listen on, 0 for any free one; default 8000.")] = None,
+    allowed_hosts: Annotated[
+        str | None,
+        _option("--allowed-hosts", "Names of this server besides localhost, parted by commas; default none."),
+    ] = None,
+    allowed_origins: Annotated[
+        str | None,
+        _option(
+            "--allowed-origins", "Other servers whose pages may use it, such as https://chat.example.org; default none."
+        ),
+    ] = None,
+    insecure_no_key: Annotated[
+        bool | None, _option("--insecure-no-key", "Serve other machines without a key; default False.")
+    ] = None,
     data_dir: Annotated[Path | None, _option("--data-dir", "Folder of the conversations and the disk cache.")] = None,
     device: Annotated[str | None, _option("--device", "Where the model runs; default cpu.")] = None,
     dtype: Annotated[

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .access import Access
 from .app import MAX_BODY_BYTES, create_app
 from .operations import ServerMetrics
 
-__all__ = ["MAX_BODY_BYTES", "ServerMetrics", "create_app"]
+__all__ = ["MAX_BODY_BYTES", "Access", "ServerMetrics", "create_app"]

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 
 from ..chat import ChatService
 from . import conversations, errors, models, operations, page
+from .access import Access
 from .completions import routes as completions
 from .middleware import CountRequests, LimitBody, RequireKey
 from .operations import ServerMetrics
@@ -24,16 +25,16 @@ def create_app(
     service: ChatService,
     metrics: ServerMetrics,
     *,
-    api_key: str | None = None,
+    access: Access = Access(),  # noqa: B008 - frozen
     lifespan: Lifespan | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> FastAPI:
-    """`api_key`: what every caller has to show, None for nothing. `lifespan` starts and stops what the service uses."""
-    middleware = [Middleware(CountRequests, counter=metrics)]
-    if api_key is not None:
-        middleware.append(Middleware(RequireKey, api_key=api_key))
+    """`lifespan` starts and stops what the service uses. FastAPI's own pages are off: they load a CDN's scripts."""
+    middleware = [Middleware(CountRequests, counter=metrics), *access.middleware()]
+    if access.api_key is not None:
+        middleware.append(Middleware(RequireKey, api_key=access.api_key))
     middleware.append(Middleware(LimitBody, max_bytes=max_body_bytes))
-    app = FastAPI(title="Warmturn", lifespan=lifespan, middleware=middleware)
+    app = FastAPI(title="Warmturn", lifespan=lifespan, middleware=middleware, docs_url=None, redoc_url=None)
     app.state.service = service
     app.state.metrics = metrics
     errors.install(app)

@@ -123,7 +123,7 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = str(error.detail)
     if error.status_code in (404, 405):
-        message = f"{request.method} {request.scope['path']}: {message}. See /docs for what this server offers."
+        message = f"{request.method} {request.scope['path']}: {message}. See /openapi.json for what this server offers."
     shape = error_object(message, code=_CODES.get(error.status_code))
     return reply(error.status_code, shape, error.headers)
 

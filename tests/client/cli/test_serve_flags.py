@@ -15,6 +15,8 @@ IN_OTHER_WORDS: Final[dict[tuple[str, Any], str]] = {
     ("log", "sqlite"): "in the data folder (default)",
     ("redis_ttl", 24 * 60 * 60): "stays in Redis; a day",
     ("kv_codec", "none"): "none (default)",
+    ("allowed_hosts", ()): "default none",
+    ("allowed_origins", ()): "default none",
 }
 NOT_SAID: Final = {"data_dir", "kv_memory", "ram_cache", "disk_cache", "redis", "log_redis"}
 """Of these the help names no default."""

@@ -29,4 +29,4 @@ def client_of(chat: Chat, caller: Principal | None = None) -> httpx.AsyncClient:
     if caller:
         app.dependency_overrides[principal] = lambda: caller
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
