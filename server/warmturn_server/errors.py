@@ -61,6 +61,19 @@ class EngineFailed(WarmturnError):
     code = "engine_failed"
 
 
+class NoNextToken(EngineFailed):
+    """The model's logits name no token: they are no numbers, or none of them is left. Nothing of the turn is kept."""
+
+    code = "no_next_token"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The model gave no usable numbers for the next token (NaN or infinite logits). Nothing of this turn was "
+            "kept, and the saved state that it went on from is not used again: ask once more. If it happens again, "
+            "the model overflows on this prompt; serve it with --dtype float32."
+        )
+
+
 class StartRefused(WarmturnError):
     """The server does not start with these settings; raised before anything is served."""
 

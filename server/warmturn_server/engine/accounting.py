@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from ..engine_api.report import FinishReason, Miss, RecomputeSource, TurnReport
 from ..engine_api.request import GenerationRequest, ReuseMode
+from ..errors import EngineFailed
 from ..kvcache import reusable_tokens
 from .miss import explain
 from .model.cost_model import CostModel
@@ -23,6 +24,8 @@ class EngineObserver(Protocol):
     def token(self, seconds_since_last: float) -> None: ...
 
     def turn_finished(self, report: TurnReport, num_output_tokens: int, reason: FinishReason) -> None: ...
+
+    def turn_failed(self, code: str) -> None: ...
 
     def saving_measured(self, seconds: float) -> None: ...
 
@@ -71,6 +74,10 @@ class Accounts:
             self._observer.conversation_continued(tier)
         if (saved_seconds := self._savings.pair(sequence.request, report)) is not None:
             self._observer.saving_measured(saved_seconds)
+
+    def failed(self, failure: EngineFailed) -> None:
+        """Count a turn of which nothing came."""
+        self._observer.turn_failed(str(failure.code))
 
     def report(self, sequence: Sequence) -> TurnReport:
         """The account of a sequence that is over."""

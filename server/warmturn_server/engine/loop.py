@@ -6,49 +6,24 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
 
 import torch
 
 from ..engine_api.report import Finish, FinishReason, TokenDelta, TokenLogprobs
 from ..engine_api.request import TokenIds
-from ..errors import EngineFailed
+from ..errors import EngineFailed, NoNextToken
 from .accounting import Accounts
 from .admission import Admission
 from .hooks import Account, StepHook
 from .memory import Memory
-from .model.executor import Executor, Work
+from .model.executor import Executor
 from .restorer import Restorer
 from .sampling.sampler import most_likely
 from .scheduler import Scheduler
 from .sequence import Sequence, now
+from .share import Share
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A sequence's share of a step: `count` tokens from position `start` on; the hook wants to see `rows` of them."""
-
-    sequence: Sequence
-    start: int
-    count: int
-    rows: range
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the next token is chosen from it."""
-        return self.start + self.count == len(self.sequence.token_ids)
-
-    @property
-    def more_rows(self) -> range:
-        """Those of `rows` that the model gives only because they are asked for."""
-        return range(self.rows.start, min(self.rows.stop, self.count - self.is_last))
-
-    @property
-    def work(self) -> Work:
-        sequence = self.sequence
-        return Work(sequence.kv, sequence.pending(self.count), self.is_last, sequence.queries, self.more_rows)
 
 
 class EngineLoop:
@@ -93,7 +68,7 @@ class EngineLoop:
                     continue
                 _log.exception("a request could not begin; it is given up")
                 self._scheduler.remove(sequence)
-                sequence.sink(EngineFailed(f"the model could not begin this request: {error!r}"))
+                self._fail(sequence, error, f"the model could not begin this request: {error!r}")
                 continue
             if plan is None:
                 return
@@ -181,12 +156,20 @@ class EngineLoop:
         return logits[chosen]
 
     def _tell_all(self, sequences: Items[Sequence], logits: torch.Tensor) -> None:
-        best = most_likely(logits)
-        for index, sequence in enumerate(sequences):
-            if sequence.sampler.settles_for(best[index]):
-                self._tell(sequence, best[index], None)
+        for sequence, best, row in zip(sequences, most_likely(logits), logits, strict=True):
+            try:
+                chosen = self._choose(sequence, best, row)
+            except NoNextToken as error:
+                self._distrust(sequence)
+                self._give_up(sequence, error)
             else:
-                self._tell(sequence, *sequence.sampler.sample(logits[index]))
+                self._tell(sequence, *chosen)
+
+    @staticmethod
+    def _choose(sequence: Sequence, best: int | None, logits: torch.Tensor) -> tuple[int, TokenLogprobs | None]:
+        if best is None:
+            raise NoNextToken
+        return (best, None) if sequence.sampler.settles_for(best) else sequence.sampler.sample(logits)
 
     def _tell(self, sequence: Sequence, token_id: int, logprobs: TokenLogprobs | None) -> None:
         moment = now()
@@ -214,7 +197,17 @@ class EngineLoop:
         """Nothing of a failed step is kept: its buffers may be half written."""
         if sequence in self._scheduler:
             self._leave(sequence)
-            sequence.sink(EngineFailed(f"the model failed on this request: {error}"))
+            self._fail(sequence, error, f"the model failed on this request: {error}")
+
+    def _fail(self, sequence: Sequence, error: Exception, message: str) -> None:
+        failure = error if isinstance(error, EngineFailed) else EngineFailed(message)
+        self._accounts.failed(failure)
+        sequence.sink(failure)
+
+    def _distrust(self, sequence: Sequence) -> None:
+        """Saved state that may have led to this is not used again, or every further try would end alike."""
+        if reused := sequence.prefix.num_tokens:
+            self._memory.quarantine(sequence.request.tenant, sequence.request.token_ids[:reused])
 
     def _leave(self, sequence: Sequence) -> None:
         self._scheduler.remove(sequence)

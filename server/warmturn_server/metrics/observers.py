@@ -42,6 +42,10 @@ class TurnCounts:
                 self._exposed.saved_seconds.labels("estimated").inc(report.saved_ms / 1000)
             self._stats.turn_finished(report, num_output_tokens)
 
+    def turn_failed(self, code: str) -> None:
+        """The model failed on a turn; `code` is that of the caller's error."""
+        self._exposed.failures.labels(code).inc()
+
     def saving_measured(self, seconds: float) -> None:
         """A turn on saved state and the same turn computed in full were both timed; this is the difference."""
         self._exposed.saved_seconds.labels("measured").inc(seconds)

@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from ..engine import Engine
 from ..engine_api import FinishReason, MissReason, ReuseMode
+from ..errors import EngineFailed, NoNextToken
 
 _TTFT_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 60.0)
 _TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
@@ -64,6 +65,7 @@ class Exposed:
             "warmturn_step_sequences", "Sequences in a step", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=registry
         )
         self.turns = Counter("warmturn_turns", "Turns that ended", ["reuse", "finish_reason"], registry=registry)
+        self.failures = Counter("warmturn_turns_failed", "Turns that the model failed on", ["code"], registry=registry)
         self.prompt_tokens = Counter(
             "warmturn_prompt_tokens", "Prompt tokens by where their state came from", ["source"], registry=registry
         )
@@ -106,6 +108,8 @@ class Exposed:
             self.ttft.labels(mode.value)
             for reason in get_args(FinishReason):
                 self.turns.labels(mode.value, reason)
+        for failure in (EngineFailed, NoNextToken):
+            self.failures.labels(failure.code)
         for held in ("resident", "ram", "disk", "redis", "nothing"):
             self.continued.labels(held)
         for status in ("warm", "started", "nothing_saved", "skipped"):

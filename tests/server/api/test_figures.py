@@ -41,6 +41,7 @@ METRICS: Final[Mapping[str, tuple[str, ...]]] = {
     "warmturn_tier_failures counter": ("tier",),
     "warmturn_tier_up gauge": ("tier",),
     "warmturn_time_to_first_token_seconds histogram": ("reuse",),
+    "warmturn_turns_failed counter": ("code",),
     "warmturn_turns counter": ("finish_reason", "reuse"),
     "warmturn_warmed_tokens counter": ("tier",),
     "warmturn_warms counter": ("status",),

@@ -8,6 +8,7 @@ import torch
 
 from ...engine_api.report import TokenLogprobs
 from ...engine_api.request import SamplingParams
+from ...errors import NoNextToken
 from .processors import LogitsProcessor, processors_of
 
 _LIKELY_ENOUGH = 512
@@ -38,10 +39,15 @@ class Sampler:
         return params.greedy and params.logprobs is None and all(each.leaves(best) for each in self._processors)
 
     def sample(self, logits: torch.Tensor) -> tuple[int, TokenLogprobs | None]:
-        """The next token from logits `[vocabulary]` in float32, and its log-probabilities where asked for."""
+        """The next token from logits `[vocabulary]` in float32, and its log-probabilities where asked for.
+
+        Raises `NoNextToken` where nothing may be chosen.
+        """
         masked = logits
         for processor in self._processors:
             masked = processor.mask(masked)
+        if not masked.max().isfinite():
+            raise NoNextToken
         token_id = self._choose(masked)
         logprobs = None if self._params.logprobs is None else _logprobs(logits, token_id, self._params.logprobs)
         return token_id, logprobs
@@ -55,7 +61,7 @@ class Sampler:
         params = self._params
         if params.greedy:
             return int(logits.argmax())
-        scaled = (logits / params.temperature).cpu()
+        scaled = ((logits - logits.max()) / params.temperature).cpu()
         if params.top_k > 0 or params.top_p < 1.0 or params.min_p > 0.0:
             return self._choose_among_best(scaled)
         return self._draw(torch.softmax(scaled.double(), dim=-1))
@@ -87,11 +93,15 @@ class Sampler:
         return min(index, int(torch.nonzero(weights)[-1])) if index >= len(weights) else index
 
 
-def most_likely(logits: torch.Tensor) -> list[int]:
-    """The best token of each row of logits `[rows, vocabulary]` in float32; numpy finds it seven times faster."""
-    if logits.device.type == "cpu":
-        return logits.numpy().argmax(axis=-1).tolist()  # type: ignore[no-any-return]
-    return logits.argmax(dim=-1).tolist()
+def most_likely(logits: torch.Tensor) -> list[int | None]:
+    """The best token of each row of logits `[rows, vocabulary]` in float32; numpy finds it seven times faster.
+
+    None where there is none: a NaN counts as the largest, so a row is sound if its largest number is finite.
+    """
+    on_cpu = logits.device.type == "cpu"
+    best = torch.from_numpy(logits.numpy().argmax(axis=-1)) if on_cpu else logits.argmax(dim=-1)
+    sound = logits.gather(-1, best[:, None])[:, 0].isfinite()
+    return [token_id if is_sound else None for token_id, is_sound in zip(best.tolist(), sound.tolist(), strict=True)]
 
 
 def _logprobs(logits: torch.Tensor, token_id: int, count: int) -> TokenLogprobs:
