@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import IO, Self
@@ -13,6 +14,18 @@ from warmturn.errors import WarmturnError
 
 _READY = re.compile(r"ready on (http://\S+:(\d+))")
 _STDERR_LINES = 12
+
+
+def launch(command: Sequence[str], environment: Mapping[str, str], stderr: IO[str]) -> subprocess.Popen[str]:
+    """A process beside this one, with a pipe for what it prints."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env=environment,
+        start_new_session=True,  # a Ctrl-C is ours to handle
+    )
 
 
 class OwnServer:
@@ -33,14 +46,7 @@ class OwnServer:
     def start(self) -> None:
         """Returns when the server answers; a second start takes the same port and folder again."""
         with self._stderr.open("w") as stderr:
-            self._process = process = subprocess.Popen(
-                self._command(),
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                env=_environment(),
-                start_new_session=True,  # a Ctrl-C is ours to handle
-            )
+            self._process = process = launch(self._command(), _environment(), stderr)
         assert process.stdout is not None
         self.url, self._port = self._await_ready(process.stdout)
         Thread(target=deque, args=(process.stdout, 0), daemon=True).start()

@@ -1,5 +1,6 @@
 """The client against scripted replies: what it sends, what it makes of answers and of failures."""
 
+import ssl
 from collections.abc import Iterator
 
 import httpx
@@ -19,6 +20,7 @@ from warmturn import (
     Warming,
     WarmturnError,
 )
+from warmturn.transport import trusted
 
 
 @pytest.fixture
@@ -260,3 +262,24 @@ def test_an_answer_that_cannot_be_decoded_is_a_protocol_error(server: FakeServer
 def test_an_address_too_long_to_be_asked_is_an_error_of_ours(server: FakeServer) -> None:
     with pytest.raises(SettingsError, match="too long"):
         server.client.conversations.get("a" * 70_000)
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "loads_certificates"),
+    [
+        ("https://warmturn.example", None, True),
+        ("http://127.0.0.1:8000", None, False),
+        ("http://127.0.0.1:8000", "https://proxy.example", True),
+    ],
+)
+def test_certificates_are_loaded_for_whom_they_can_check(
+    monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None, loads_certificates: bool
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    if proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+    context = trusted(url)
+    assert (len(context.get_ca_certs()) > 0) is loads_certificates
+    assert context.verify_mode is ssl.CERT_REQUIRED

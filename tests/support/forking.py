@@ -8,6 +8,7 @@ own modules see of the environment when they are imported they see in the fork: 
 
 import contextlib
 import gc
+import io
 import json
 import os
 import select
@@ -15,6 +16,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from typing import TextIO
 
 import httpx  # noqa: F401
 import prompt_toolkit  # noqa: F401
@@ -22,10 +24,11 @@ import typer  # noqa: F401
 import uvicorn.lifespan.on
 import uvicorn.loops.auto
 import uvicorn.protocols.http.auto  # noqa: F401
-from tests.support.launch import MAX_REQUEST_BYTES, NUMBER
+from tests.support.launch import MAX_REQUEST_BYTES, NUMBER, ask, launch_own_server
 from transformers.models.llama import modeling_llama  # noqa: F401
 
 import warmturn.__main__
+import warmturn.own_server
 import warmturn_server.build
 import warmturn_server.serve  # noqa: F401
 
@@ -46,6 +49,7 @@ class Forking:
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
+        self._from_forks, self.for_forks = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._reports: dict[int, int] = {}
         self._woken, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
@@ -56,22 +60,18 @@ class Forking:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._waker)
         while True:
-            ready, _, _ = select.select([self._requests.fileno(), self._woken], [], [])
+            asked = (self._requests, self._from_forks)
+            ready, _, _ = select.select([*(asking.fileno() for asking in asked), self._woken], [], [])
             if self._woken in ready:
                 os.read(self._woken, 4096)
                 self._report_ended()
-            if self._requests.fileno() not in ready:
-                continue
-            request = self._receive()
-            if request is None:
-                self._kill_all()
-                return None
-            if self._fork(request):
-                return request
-
-    def _receive(self) -> Request | None:
-        message, descriptors, _, _ = socket.recv_fds(self._requests, MAX_REQUEST_BYTES, _NUM_DESCRIPTORS)
-        return Request(message, *descriptors) if message else None
+            for asking in (asking for asking in asked if asking.fileno() in ready):
+                request = _receive(asking)
+                if request is None:
+                    self._kill_all()
+                    return None
+                if self._fork(request):
+                    return request
 
     def _fork(self, request: Request) -> bool:
         """Whether this is the new process."""
@@ -91,6 +91,7 @@ class Forking:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._requests.close()
+        self._from_forks.close()
         for descriptor in (self._woken, self._waker, *self._reports.values()):
             os.close(descriptor)
 
@@ -109,19 +110,42 @@ class Forking:
             os.kill(pid, signal.SIGKILL)
 
 
-def become(request: Request) -> None:
+def _receive(asking: socket.socket) -> Request | None:
+    message, descriptors, _, _ = socket.recv_fds(asking, MAX_REQUEST_BYTES, _NUM_DESCRIPTORS)
+    return Request(message, *descriptors) if message else None
+
+
+def become(request: Request, asking: socket.socket) -> None:
     """The process has the requested files, environment and arguments, and runs the `warmturn` command."""
     for descriptor, number in ((request.stdin, 0), (request.stdout, 1), (request.stderr, 2)):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    _open_streams()
     wanted = json.loads(request.message)
     os.environ.clear()
     os.environ.update(wanted["environment"])
     sys.argv = ["warmturn", *wanted["arguments"]]
+    if "serve" in wanted["arguments"]:
+        asking.close()
+    else:
+        ask(asking)
+        warmturn.own_server.launch = launch_own_server  # type: ignore[assignment]
     warmturn.__main__.main()
+
+
+def _open_streams() -> None:
+    """As Python makes them when it starts: a stream remembers whether its file was one to seek in."""
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = _unbuffered(1, "strict")
+    sys.stderr = _unbuffered(2, "backslashreplace")
+
+
+def _unbuffered(descriptor: int, errors: str) -> TextIO:
+    return io.TextIOWrapper(io.FileIO(descriptor, "w", closefd=False), errors=errors, write_through=True)
 
 
 if __name__ == "__main__":
     gc.freeze()  # shared memory stays shared
-    if (request := Forking(socket.socket(fileno=int(sys.argv[1]))).serve()) is not None:
-        become(request)
+    forking = Forking(socket.socket(fileno=int(sys.argv[1])))
+    if (asked := forking.serve()) is not None:
+        become(asked, forking.for_forks)

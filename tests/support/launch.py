@@ -1,6 +1,5 @@
 """Two ways to a `warmturn` process: a fresh interpreter, and the fork of one that has imported everything."""
 
-import functools
 import json
 import os
 import select
@@ -12,13 +11,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Final, Protocol
+from typing import IO, Any, Final, Protocol
 
 MAX_REQUEST_BYTES: Final = 2**17
 NUMBER: Final = struct.Struct("q")
 IMPORTED_WITH: Final = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
 """Of every server's environment: these count while Python and torch start."""
 _ROOT: Final = Path(__file__).parents[2]
+_asked: Final[list[socket.socket]] = []
 
 
 class Process(Protocol):
@@ -28,6 +28,7 @@ class Process(Protocol):
     def pid(self) -> int: ...
     def poll(self) -> int | None: ...
     def send_signal(self, sig: int) -> None: ...
+    def kill(self) -> None: ...
     def wait(self, timeout: float | None = None) -> int: ...
 
 
@@ -65,9 +66,31 @@ def run(
         return subprocess.CompletedProcess(arguments, status, out.read().decode(), err.read().decode())
 
 
+def launch_own_server(command: Sequence[str], environment: Mapping[str, str], stderr: IO[str]) -> "OfFork":
+    """As `warmturn.own_server.launch`, for a command that is a fork itself: so is then what it runs of `warmturn`.
+
+    On one thread, if nothing else is asked for: models are tiny in tests.
+    """
+    arguments = [*command[command.index("warmturn") + 1 :]]
+    if "--threads" not in arguments:
+        arguments += ["--threads", "1"]
+    reading, writing = os.pipe()
+    with Path(os.devnull).open("rb") as nothing, os.fdopen(writing, "wb") as stdout:
+        process = _fork(arguments, environment, nothing, stdout, stderr)
+    return OfFork(process, os.fdopen(reading))
+
+
+class OfFork:
+    """What a `subprocess.Popen` with a pipe for stdout offers to whom reads it, kills it and waits for it."""
+
+    def __init__(self, process: Process, stdout: IO[str]) -> None:
+        self.stdout = stdout
+        self.kill, self.wait = process.kill, process.wait
+
+
 def _fork(
-    arguments: Sequence[str], environment: Mapping[str, str], stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]
-) -> Process:
+    arguments: Sequence[str], environment: Mapping[str, str], stdin: IO[bytes], stdout: IO[bytes], stderr: IO[Any]
+) -> "_Forked":
     message = json.dumps({"arguments": arguments, "environment": dict(environment)}).encode()
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as report:
@@ -76,9 +99,19 @@ def _fork(
     return _Forked(reading)
 
 
-@functools.cache
+def ask(forking: socket.socket) -> None:
+    """Take this for where requests go."""
+    _asked.append(forking)
+
+
 def _forking() -> socket.socket:
-    """Where `tests.support.forking` takes requests; it ends with this process."""
+    """Where `tests.support.forking` takes requests; it ends with this process, if this one started it."""
+    if not _asked:
+        ask(_started())
+    return _asked[0]
+
+
+def _started() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "tests.support.forking", str(theirs.fileno())]
     with theirs:
@@ -107,6 +140,9 @@ class _Forked:
     def send_signal(self, sig: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
     def _has_ended(self, timeout: float | None) -> bool:
         return bool(select.select([self._report], [], [], timeout)[0])

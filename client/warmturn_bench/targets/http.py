@@ -9,7 +9,7 @@ import httpx
 
 from warmturn.sse import SSEParser
 from warmturn.stream import json_event
-from warmturn.transport import api_error, authorization, checked_url, json_object, translated
+from warmturn.transport import api_error, authorization, checked_url, json_object, translated, trusted
 
 _TIMEOUT = httpx.Timeout(600.0, connect=5.0)
 _NO_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
@@ -26,7 +26,9 @@ class Http:
     def __init__(self, base_url: str, api_key: str | None) -> None:
         self.base_url = checked_url(base_url)
         headers = authorization(api_key)
-        self._client = httpx.AsyncClient(base_url=self.base_url, headers=headers, timeout=_TIMEOUT, limits=_NO_LIMITS)
+        self._client = httpx.AsyncClient(
+            base_url=self.base_url, headers=headers, timeout=_TIMEOUT, limits=_NO_LIMITS, verify=trusted(self.base_url)
+        )
 
     async def get(self, path: str) -> Json:
         return await self._json("GET", path)
