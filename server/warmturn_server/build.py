@@ -73,7 +73,7 @@ def _access(settings: Settings) -> Access:
 def _open_storage(settings: Settings) -> Storage:
     """Before the model is loaded: whoever mistypes an address should not wait for that."""
     if settings.log == "sqlite":
-        return open_local_storage(settings.data_dir)
+        return open_local_storage(settings.data_dir, settings.log_secret_bytes)
     url = settings.url_of_log
     assert url is not None, "such settings are refused"
     return open_shared_storage(url.get_secret_value(), settings.redis_secret_bytes)

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     redis: SecretStr | None = Field(default=None, description="URL of the Redis that servers share")
     log_redis: SecretStr | None = Field(default=None, description="URL of the Redis of the log, if it has its own")
     redis_secret: SecretStr | None = Field(default=None, description="signs what is kept there; the same everywhere")
+    log_secret: SecretStr | None = Field(default=None, description="signs the rows of the log in the data folder")
     redis_ttl: Annotated[int, Field(ge=1)] = 86_400
     redis_wait_ms: Annotated[float, Field(gt=0)] = 75.0
     kv_codec: Literal["none", "zstd", "int8"] = "none"
@@ -84,6 +85,11 @@ class Settings(BaseSettings):
     def redis_secret_bytes(self) -> bytes:
         """Empty without a secret."""
         return self.redis_secret.get_secret_value().encode() if self.redis_secret else b""
+
+    @property
+    def log_secret_bytes(self) -> bytes:
+        """Empty without a secret."""
+        return self.log_secret.get_secret_value().encode() if self.log_secret else b""
 
     @property
     def lossless(self) -> bool:

@@ -21,6 +21,7 @@ class TurnContext:
     parent_id: TurnId | None
     conversation: Conversation | None
     base_id: TurnId | None
+    """The earlier turn of the same conversation whose record this one goes on from."""
     text: str
     transcript: Transcript
     rewrite: Rewrite | None
@@ -61,7 +62,7 @@ class ContextReader:
         return TurnContext(
             parent_id=history.head,
             conversation=history.conversation,
-            base_id=base.turn_id,
+            base_id=base.turn_id if own else None,
             text=text,
             transcript=transcript,
             rewrite=None if edited else find_rewrite(base.record, text, transcript, self._tokenizer),

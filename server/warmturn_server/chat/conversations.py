@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,7 +26,7 @@ from .model import (
 from .recent_misses import RecentMisses
 from .storage.invalidation import Invalidations
 from .storage.locks import ConversationLocks, Lease, holding
-from .storage.store import Append, ConversationStore, Forgotten, Page
+from .storage.store import Append, ConversationStore, Forgotten, Page, StoreCorrupt
 
 _LOOK_SECONDS = 0.05
 
@@ -80,7 +81,8 @@ class Conversations:
 
     async def delete(self, tenant: str, conversation_id: ConversationId) -> None:
         async with holding(self._locks, tenant, conversation_id):
-            await self.get(tenant, conversation_id)
+            with suppress(StoreCorrupt):  # what is damaged can still be deleted
+                await self.get(tenant, conversation_id)
             forgotten = await asyncio.to_thread(self._store.delete_conversation, tenant, conversation_id)
         self._misses.forget_conversation(tenant, conversation_id)
         await self.forget(tenant, forgotten)

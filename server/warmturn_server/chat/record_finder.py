@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .model import TurnId
-from .storage.store import ConversationStore
+from .storage.store import ConversationStore, StoreCorrupt
 from .transcript.prefix_digests import prefix_digests
 from .transcript.records import Record, RecordPart, agreement, assemble
 
@@ -42,9 +42,16 @@ class RecordFinder:
     def of_text(self, tenant: str, text: str) -> Base:
         chain = prefix_digests(text, tenant, self._vocabulary)
         owners = self._store.records_beginning(tenant, chain, _CANDIDATES)
-        bases = [self.of_parts(parts) for parts in self._store.record_lines(tenant, owners)]
+        bases = [self.of_parts(parts) for parts in self._readable(tenant, owners)]
         best = max(bases, key=lambda base: agreement(base.record.text, text), default=Base())
         return self._descend(tenant, best, text)
+
+    def _readable(self, tenant: str, owners: Sequence[TurnId]) -> list[list[RecordPart]]:
+        """Without those that are damaged: a text that was sent again can be tokenised again."""
+        try:
+            return self._store.record_lines(tenant, owners)
+        except StoreCorrupt:
+            return [parts for owner in owners if len(owners) > 1 for parts in self._readable(tenant, [owner])]
 
     def _descend(self, tenant: str, base: Base, text: str) -> Base:
         """Children inherit the prefix_digests of their base and share more of the text than it does, if any does."""

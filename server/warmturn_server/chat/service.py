@@ -115,7 +115,7 @@ class ChatService:
     def _commit(self, context: TurnContext, lease: Lease | None, turn: Turn, output_ids: tuple[int, ...]) -> None:
         transcript, tenant = context.transcript, turn.tenant
         record = self._transcriber.part(turn.id, context.base_id, transcript, output_ids, tenant)
-        inherited = len(context.text) - len(transcript.fresh_text)
+        inherited = len(transcript.kept_text) if record.base_id else 0
         chain = prefix_digests(context.text[:inherited] + record.text, tenant, record.vocabulary)
         conversation = context.conversation
         self._store.append(

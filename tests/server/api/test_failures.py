@@ -62,13 +62,13 @@ class TestTheEngineFails:
 async def test_a_turn_that_cannot_be_logged_never_looks_complete(chat: Chat) -> None:
     async with client_of(chat) as http:
         made = (await http.post("/v1/conversations")).json()["id"]
-        chat.store._database.execute("PRAGMA query_only = ON")
+        chat.store._connection.database.execute("PRAGMA query_only = ON")
         body = {"input": "who?", "conversation": made}
         streamed = await http.post("/v1/responses", json={**body, "stream": True})
         assert [event["type"] for event in events_of(streamed)][-2:] == ["response.failed", "error"]
         whole = await http.post("/v1/responses", json=body)
         assert (whole.status_code, whole.json()["error"]["code"]) == (503, "store_unavailable")
-        chat.store._database.execute("PRAGMA query_only = OFF")
+        chat.store._connection.database.execute("PRAGMA query_only = OFF")
         assert (await http.get(f"/v1/conversations/{made}/items")).json()["data"] == []
         assert (await http.post("/v1/responses", json=body)).status_code == 200
 

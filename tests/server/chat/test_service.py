@@ -137,7 +137,7 @@ class TestOneTurnAtATime:
         conversation = await chat.new()
         request = TurnRequest((user("x"),), conversation_id=conversation.id, stored=True)
         running = await chat.service.start(request)
-        with chat.store._lock:
+        with chat.store._connection._lock:
             reading = asyncio.create_task(read(running.deltas()))
             while running._committing is None:
                 await asyncio.sleep(0)
@@ -158,14 +158,14 @@ async def read(deltas: AsyncIterator[object]) -> None:
 
 async def test_a_turn_that_cannot_be_logged_is_not_acknowledged(chat: Chat) -> None:
     conversation = await chat.new()
-    chat.store._database.execute("PRAGMA query_only = ON")
+    chat.store._connection.database.execute("PRAGMA query_only = ON")
     running = await chat.service.start(TurnRequest((user("x"),), conversation_id=conversation.id, stored=True))
     with pytest.raises(StoreFailed):
         await read(running.deltas())
     running.close()
     with pytest.raises(RuntimeError):
         _ = running.result
-    chat.store._database.execute("PRAGMA query_only = OFF")
+    chat.store._connection.database.execute("PRAGMA query_only = OFF")
     await chat.say("x", conversation_id=conversation.id)
 
 

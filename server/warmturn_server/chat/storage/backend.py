@@ -18,6 +18,6 @@ class Storage:
     invalidations: Invalidations = field(default_factory=NoPeers)
 
 
-def open_local_storage(data_dir: Path) -> Storage:
+def open_local_storage(data_dir: Path, secret: bytes = b"") -> Storage:
     """One server's own, in a file. Raises StartRefused with what to do."""
-    return Storage(SqliteStore(data_dir / "conversations.sqlite3"), LocalLocks())
+    return Storage(SqliteStore(data_dir / "conversations.sqlite3", secret), LocalLocks())

@@ -26,6 +26,14 @@ class StoreCorrupt(StoreFailed):
     code = "store_corrupt"
 
 
+def damaged(kind: str, name: str) -> StoreCorrupt:
+    """It names what is damaged, and quotes nothing of it."""
+    return StoreCorrupt(
+        f"The {kind} of '{name}' in the conversation log is damaged, or was not written by this service; "
+        "it is not used."
+    )
+
+
 class VersionConflict(Conflict):
     """The conversation went on elsewhere since this turn began."""
 

@@ -21,6 +21,7 @@ class Transcript:
     token_ids: tuple[int, ...]
     ends: tuple[int, ...]
     kept_tokens: int
+    kept_text: str
     fresh: Encoded
     fresh_text: str
     record_tokens: int
@@ -55,16 +56,21 @@ class Transcriber:
     def part(
         self, turn_id: TurnId, base_id: TurnId | None, transcript: Transcript, output_ids: Sequence[int], tenant: str
     ) -> RecordPart:
-        """What a finished turn adds to the record: the fresh end of its prompt and what the model chose."""
+        """What a finished turn adds to the record of `base_id`: the fresh end of its prompt and what the model chose.
+
+        All of the prompt where it has no base: no record needs another conversation's, which may be deleted.
+        """
         output_text, output_ends = self.tokenizer.decode_onto(transcript.token_ids, output_ids)
-        prompt_chars = len(transcript.fresh_text)
+        is_based = base_id is not None and transcript.kept_tokens > 0
+        prompt = transcript.fresh if is_based else Encoded(transcript.token_ids, transcript.ends)
+        text = transcript.fresh_text if is_based else transcript.kept_text + transcript.fresh_text
         return RecordPart(
             turn_id=turn_id,
-            base_id=base_id if transcript.kept_tokens else None,
-            kept_tokens=transcript.kept_tokens,
-            token_ids=transcript.fresh.token_ids + tuple(output_ids),
-            ends=transcript.fresh.ends + tuple(prompt_chars + end for end in output_ends),
-            text=transcript.fresh_text + output_text,
+            base_id=base_id if is_based else None,
+            kept_tokens=transcript.kept_tokens if is_based else 0,
+            token_ids=prompt.token_ids + tuple(output_ids),
+            ends=prompt.ends + tuple(len(text) + end for end in output_ends),
+            text=text + output_text,
             vocabulary=self.tokenizer.vocabulary,
             tenant=tenant,
         )
@@ -95,10 +101,11 @@ class Transcriber:
         kept = next((number for number, (new, old) in pairs if new != old), shared)
         cut = encoded.ends[kept - 1] if kept else 0
         rest = Encoded(encoded.token_ids[kept:], tuple(end - cut for end in encoded.ends[kept:]))
-        return Transcript(encoded.token_ids, encoded.ends, kept, rest, text[cut:], len(record))
+        return Transcript(encoded.token_ids, encoded.ends, kept, text[:cut], rest, text[cut:], len(record))
 
     @staticmethod
     def _join(record: Record, kept: int, text: str, fresh: Encoded) -> Transcript:
         cut = record.text_length(kept)
         ends = record.ends[:kept] + tuple(cut + end for end in fresh.ends)
-        return Transcript(record.token_ids[:kept] + fresh.token_ids, ends, kept, fresh, text, len(record))
+        token_ids = record.token_ids[:kept] + fresh.token_ids
+        return Transcript(token_ids, ends, kept, record.text[:cut], fresh, text, len(record))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ...model import Conversation, ConversationId, ItemId, Reply, Turn, TurnId, item_content, items_from
 from ...transcript.records import RecordPart
-from ..store import StoreCorrupt, StoreFailed
+from ..store import StoreFailed, damaged
 
 FORMAT: Final = 1
 MAX_VALUE_BYTES: Final = 64 * 2**20
@@ -36,23 +36,16 @@ class Signer:
         """Raises StoreCorrupt."""
         head = len(_MARK) + _MAC_CHARS
         if value is None or not value.startswith(_MARK) or len(value) > MAX_VALUE_BYTES + head + 1:
-            raise _corrupt(kind, name)
+            raise damaged(kind, name)
         mac, text = value[len(_MARK) : head], value[head + 1 :]
         if value[head : head + 1] != b"." or not hmac.compare_digest(mac, self._mac(kind, tenant, name, text)):
-            raise _corrupt(kind, name)
+            raise damaged(kind, name)
         content: dict[str, Any] = json.loads(text)
         return content
 
     def _mac(self, kind: str, tenant: str, name: str, text: bytes) -> bytes:
         bound = json.dumps([kind, tenant, name]).encode() + b"\0" + text
         return base64.b64encode(hmac.digest(self._key, bound, "sha256"))
-
-
-def _corrupt(kind: str, name: str) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"The {kind} of '{name}' in the conversation log is damaged, or was not written by this service; "
-        "it is not used."
-    )
 
 
 def turn_content(turn: Turn) -> dict[str, object]:
@@ -136,7 +129,7 @@ class ConversationValues:
         born, head, hidden, metadata = (self._signer.read(kind, tenant, name, field) for kind, field in pairs)
         version = max(head["version"], hidden["version"])
         if fields[0] != str(version).encode():
-            raise _corrupt("version", name)
+            raise damaged("version", name)
         return Conversation(
             id=name,
             created_at=born["created_at"],

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
 from ...model import TurnId
 from ...transcript.records import RecordPart
-from ..store import Forgotten, forgotten
-from .queries import has_record, line_of_records
+from ..store import Forgotten, StoreCorrupt, forgotten
+from .connection import SealedConnection
+from .queries import Queries
+
+_log = logging.getLogger(__name__)
 
 
 class Pruning:
     """Works inside a transaction of the store, with its lock held."""
 
-    def __init__(self, database: sqlite3.Connection, max_unnamed_records: int) -> None:
-        self._database = database
+    def __init__(self, connection: SealedConnection, queries: Queries, max_unnamed_records: int) -> None:
+        self._connection = connection
+        self._database = connection.database
+        self._queries = queries
         self._max_unnamed_records = max_unnamed_records
 
     def collect(self, tenant: str, leaves: Sequence[TurnId]) -> list[Forgotten]:
@@ -31,7 +37,7 @@ class Pruning:
             if row and row["parent"]:
                 waiting.append(TurnId(row["parent"]))
             self._collect_record(tenant, turn_id, lines)
-        return [forgotten(parts, partial(has_record, self._database, tenant)) for parts in lines.values()]
+        return [forgotten(parts, partial(self._queries.has_record, tenant)) for parts in lines.values()]
 
     def drop_oldest_unnamed(self) -> None:
         """Keeps the number of stateless clients' records within its bound. Inner nodes go once they are leaves."""
@@ -61,12 +67,16 @@ class Pruning:
 
     def _collect_record(self, tenant: str, turn_id: TurnId, lines: dict[TurnId, list[RecordPart]]) -> None:
         """Removes the turn's record unless others are based on it: then it stays, as a stateless client's would."""
-        parts = line_of_records(self._database, tenant, turn_id)
-        if not parts:
+        if not self._queries.has_record(tenant, turn_id):
             return
+        own = self._database.execute("SELECT * FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id)).fetchall()
         based = self._database.execute("SELECT 1 FROM record WHERE tenant = ? AND base = ?", (tenant, turn_id))
         if based.fetchone():
-            self._database.execute("UPDATE record SET named = 0 WHERE tenant = ? AND id = ?", (tenant, turn_id))
+            for row in own:
+                self._connection.change("record", row, named=False)
             return
+        try:
+            lines[turn_id] = self._queries.line_of_records(tenant, turn_id)
+        except StoreCorrupt as error:  # nobody knows which state belonged to it: that is no error
+            _log.error("removed, but its saved state stays until it is evicted: %s", error)
         self._database.execute("DELETE FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))
-        lines[turn_id] = parts

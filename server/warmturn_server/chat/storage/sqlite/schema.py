@@ -1,17 +1,34 @@
-"""The tables of the SQLite store, and the check that this program may open them."""
+"""The tables of the SQLite store, and how a database is opened that has them."""
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from ....errors import StartRefused
+from .seal import RowSeal, text_as_it_is
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _BUSY_TIMEOUT_SECONDS: Final = 5.0
+_PRAGMAS: Final[Mapping[str, str | int]] = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # full
+    "foreign_keys": 1,
+    "secure_delete": 1,
+}
 
 _TABLES: Final = """
+-- How many changes were made to this log; one row.
+CREATE TABLE about (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    changes INTEGER NOT NULL,
+    mac BLOB NOT NULL
+);
+
 CREATE TABLE conversation (
     seq INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -22,9 +39,10 @@ CREATE TABLE conversation (
     head TEXT,
     version INTEGER NOT NULL,
     hidden TEXT NOT NULL,
+    mac BLOB NOT NULL,
     UNIQUE (tenant, id)
 );
-CREATE INDEX conversation_by_head ON conversation (tenant, head);
+CREATE INDEX conversation_by_head ON conversation (tenant, head, id);
 
 CREATE TABLE turn (
     seq INTEGER PRIMARY KEY,
@@ -37,10 +55,11 @@ CREATE TABLE turn (
     output TEXT NOT NULL,
     reply TEXT,
     stored INTEGER NOT NULL,
+    mac BLOB NOT NULL,
     UNIQUE (tenant, id)
 );
 CREATE INDEX turn_by_parent ON turn (tenant, parent);
-CREATE INDEX turn_by_conversation ON turn (tenant, conversation);
+CREATE INDEX turn_by_conversation ON turn (tenant, conversation, id);
 
 -- A record outlives its turn while other records are based on it; one without a turn belongs to a stateless client.
 CREATE TABLE record (
@@ -54,9 +73,10 @@ CREATE TABLE record (
     text TEXT NOT NULL,
     vocabulary TEXT NOT NULL,
     named INTEGER NOT NULL,
+    mac BLOB NOT NULL,
     UNIQUE (tenant, id)
 );
-CREATE INDEX record_by_base ON record (tenant, base, seq);
+CREATE INDEX record_by_base ON record (tenant, base, seq, id);
 CREATE INDEX record_unnamed ON record (seq) WHERE NOT named;
 
 CREATE TABLE beginning (
@@ -68,30 +88,50 @@ CREATE INDEX beginning_by_record ON beginning (record);
 """
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """A connection to the log at `path`, which is made if there is none, readable by its owner only."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    try:
-        database = sqlite3.connect(
-            path, timeout=_BUSY_TIMEOUT_SECONDS, check_same_thread=False, isolation_level=None, cached_statements=64
-        )
-        database.row_factory = sqlite3.Row
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA foreign_keys = ON")
-        _ensure_schema(database, path)
-    except sqlite3.Error as error:
-        raise StartRefused(f"The conversations in {path} cannot be opened: {error}.") from error
+SEALED: Final = ("about", "conversation", "turn", "record")
+"""Tables whose rows have a checksum. Digests of beginnings have none: what is found by them is compared as text."""
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Raises `sqlite3.Error`."""
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}",
+        timeout=_BUSY_TIMEOUT_SECONDS,
+        check_same_thread=False,
+        isolation_level=None,
+        cached_statements=64,
+        uri=True,
+    )
+    database.row_factory = sqlite3.Row
+    database.text_factory = text_as_it_is
+    database.execute("PRAGMA temp_store = MEMORY")
     return database
 
 
-def _ensure_schema(database: sqlite3.Connection, path: Path) -> None:
-    (found,) = database.execute("PRAGMA user_version").fetchone()
-    if found > SCHEMA_VERSION:
-        raise StartRefused(
-            f"The conversations in {path} were written by a newer version of Warmturn (schema {found}, this one knows "
-            f"{SCHEMA_VERSION}). Install that version, or name another folder with --data-dir."
-        )
-    if found == 0:
-        database.executescript(f"BEGIN IMMEDIATE;{_TABLES}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+def connect_durably(path: Path) -> sqlite3.Connection:
+    """For writing: synced before anybody is told, and what is deleted overwritten. Raises `sqlite3.Error`."""
+    database = connect(path)
+    for pragma, wanted in _PRAGMAS.items():
+        database.execute(f"PRAGMA {pragma} = {wanted}")
+        (found,) = database.execute(f"PRAGMA {pragma}").fetchone()
+        if found != wanted:
+            raise StartRefused(f"SQLite does not take {pragma} = {wanted} for {path} (it says {found}).")
+    return database
+
+
+def create_tables(database: sqlite3.Connection, seal: RowSeal) -> None:
+    """Of a new log, empty and with a name of its own."""
+    database.executescript(f"BEGIN IMMEDIATE;{_TABLES}PRAGMA user_version = {SCHEMA_VERSION};")
+    insert(database, "about", seal.sealed("about", {"tenant": "", "id": secrets.token_hex(16), "changes": 0}))
+    database.execute("COMMIT")
+
+
+def insert(database: sqlite3.Connection, table: str, row: Mapping[str, object]) -> int:
+    columns = ", ".join(row)
+    marks = ", ".join(f":{column}" for column in row)
+    return database.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", dict(row)).lastrowid or 0
+
+
+def version_of(database: sqlite3.Connection) -> int:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return int(version)

@@ -39,7 +39,7 @@ def test_only_the_owner_may_read_it(path: Path) -> None:
 
 def test_commits_reach_the_disk_before_anybody_is_told(path: Path) -> None:
     store = SqliteStore(path)
-    database = store._database
+    database = store._connection.database
     assert database.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert database.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
     store.close()
@@ -48,11 +48,11 @@ def test_commits_reach_the_disk_before_anybody_is_told(path: Path) -> None:
 def test_a_log_that_cannot_be_written_says_so_and_keeps_what_it_had(path: Path) -> None:
     store = SqliteStore(path)
     store.append(append(turn("a")))
-    store._database.execute("PRAGMA query_only = ON")
+    store._connection.database.execute("PRAGMA query_only = ON")
     with pytest.raises(StoreFailed, match="Nothing was changed") as failure:
         store.append(append(turn("b")))
     assert failure.value.status == 503
-    store._database.execute("PRAGMA query_only = OFF")
+    store._connection.database.execute("PRAGMA query_only = OFF")
     assert store.turn("", TurnId("b")) is None
     store.append(append(turn("b")))
     assert store.turn("", TurnId("b")) is not None
@@ -69,8 +69,10 @@ def test_stateless_records_are_bounded_and_the_oldest_leaves_go_first(path: Path
     left = [name for name in ("named", "inner", "newest", "child-newest") if store.record_parts("", TurnId(name))]
     assert left == ["named", "inner", "newest", "child-newest"]
     assert not store.record_parts("", TurnId("old"))
-    (count,) = store._database.execute("SELECT count(*) FROM record WHERE NOT named").fetchone()
+    (count,) = store._connection.database.execute("SELECT count(*) FROM record WHERE NOT named").fetchone()
     assert count == 3
-    orphans = store._database.execute("SELECT count(*) FROM beginning WHERE record NOT IN (SELECT seq FROM record)")
+    orphans = store._connection.database.execute(
+        "SELECT count(*) FROM beginning WHERE record NOT IN (SELECT seq FROM record)"
+    )
     assert orphans.fetchone()[0] == 0
     store.close()

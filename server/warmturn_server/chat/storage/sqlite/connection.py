@@ -1,0 +1,79 @@
+"""The one connection of a store to its file: what is read and written through it, one after the other."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from .log_file import LogFile
+from .open import about, open_database
+from .schema import insert
+from .seal import RowSeal
+from .trouble import told
+
+
+class SealedConnection:
+    """A turn is a few kilobytes and one sync, so callers behind the lock hardly wait for each other."""
+
+    def __init__(self, path: Path, secret: bytes) -> None:
+        """Raises StartRefused."""
+        self.seal = RowSeal(secret)
+        self._file = LogFile(path)
+        self.database = open_database(path, self.seal, self._file)
+        self._log, self._changes = about(self.database, self.seal)
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        with self._lock:
+            self.database.close()
+            self._file.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Raises StoreFailed and StoreCorrupt."""
+        with self._lock:
+            self._file.check()
+            try:
+                yield self.database
+            except sqlite3.Error as error:
+                raise told(error, "read") from None
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """All that is written, or nothing. Raises StoreFailed and StoreCorrupt."""
+        with self._lock:
+            self._file.check()
+            try:
+                self.database.execute("BEGIN IMMEDIATE")
+                with self.database:
+                    yield self.database
+                    self._count(self._changes + 1)
+            except sqlite3.Error as error:
+                raise told(error, "written") from None
+            self._changes += 1
+            self._file.check()
+            self._file.acknowledged(self._log, self._changes)
+
+    def insert(self, table: str, row: Mapping[str, object]) -> int:
+        return insert(self.database, table, self.seal.sealed(table, row))
+
+    def update(self, table: str, row: Mapping[str, object]) -> None:
+        """The whole row of that tenant and id."""
+        sealed = self.seal.sealed(table, row)
+        columns = ", ".join(f"{column} = :{column}" for column in sealed)
+        self.database.execute(f"UPDATE {table} SET {columns} WHERE tenant = :tenant AND id = :id", sealed)
+
+    def change(self, table: str, row: sqlite3.Row, **changes: object) -> None:
+        """Some columns of a row as it was read. What was damaged before is so afterwards."""
+        content = {name: row[name] for name in row.keys() if name not in ("seq", "mac")}  # noqa: SIM118
+        if self.seal.fits(table, row):
+            self.update(table, {**content, **changes})
+            return
+        columns = ", ".join(f"{column} = :{column}" for column in changes)
+        self.database.execute(f"UPDATE {table} SET {columns} WHERE seq = :seq", {**changes, "seq": row["seq"]})
+
+    def _count(self, changes: int) -> None:
+        self.update("about", {"tenant": "", "id": self._log, "changes": changes})
