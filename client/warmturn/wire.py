@@ -100,7 +100,10 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class TurnReport:
-    """The `warmturn` object of a reply: where each prompt token came from and what that saved. Unknown is None."""
+    """The `warmturn` object of a reply: where each prompt token came from and what that saved. Unknown is None.
+
+    `..._ci95` are the bounds of an estimate's 95% interval; what was measured has none.
+    """
 
     reuse: str
     prompt_tokens: int
@@ -113,8 +116,10 @@ class TurnReport:
     ttft_ms: float | None = None
     decode_ms_per_token: float | None = None
     recompute_ms: float | None = None
+    recompute_ms_ci95: tuple[float, float] | None = None
     recompute_source: str | None = None
     saved_ms: float | None = None
+    saved_ms_ci95: tuple[float, float] | None = None
     miss: Miss | None = None
     control: Control | None = None
     prompt_token_ids: tuple[int, ...] | None = None
@@ -255,9 +260,9 @@ def _parse_report(data: Json) -> TurnReport:
         known["miss"] = _parse_miss(known["miss"])
     if control := known.get("control"):
         known["control"] = Control(**{name: control.get(name) for name in Control.__slots__})
-    for ids in ("prompt_token_ids", "output_token_ids"):
-        if known.get(ids) is not None:
-            known[ids] = tuple(known[ids])
+    for several in ("prompt_token_ids", "output_token_ids", "recompute_ms_ci95", "saved_ms_ci95"):
+        if known.get(several) is not None:
+            known[several] = tuple(known[several])
     if known.get("lookback") is not None:
         known["lookback"] = parse_lookback(known["lookback"])
     return TurnReport(**known)

@@ -90,7 +90,7 @@ def _load(settings: Settings, metrics: Metrics) -> tuple[Engine, PreTrainedToken
     hash_files = FileHashes(settings.data_dir / "model_hashes.json").of
     fingerprint = fingerprint_of(loaded, runner, tokenizer, hash_files, settings.block_size, lossless=settings.lossless)
     cache = _prefix_cache(settings, fingerprint.digest(), runner, link, metrics)
-    cost_model = CostModel(settings.prefill_budget)
+    cost_model = CostModel(settings.prefill_budget, runner.pair_cost)
     calibrate(runner, cost_model, settings.prefill_budget)
     pool = KVPool(runner.layout, runner.device, settings.kv_memory)
     engine = Engine(

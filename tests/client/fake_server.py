@@ -20,8 +20,10 @@ REPORT: dict[str, Any] = {
     "ttft_ms": 38.2,
     "decode_ms_per_token": 11.9,
     "recompute_ms": 1480.0,
+    "recompute_ms_ci95": [1390.0, 1580.0],
     "recompute_source": "estimated",
     "saved_ms": 1442.9,
+    "saved_ms_ci95": [1352.9, 1542.9],
     "miss": None,
     "control": None,
 }

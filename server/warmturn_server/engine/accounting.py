@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence as Items
+from functools import partial
 from typing import Final, Protocol
 
-from ..engine_api.report import FinishReason, Miss, RecomputeSource, TurnReport
+from ..engine_api.report import FinishReason, Miss, TurnReport
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..errors import EngineFailed
 from ..kvcache import reusable_tokens
 from .miss import explain
 from .model.cost_model import CostModel
+from .model.effort import Effort
+from .recompute import recompute, seconds_at_its_pace
 from .sequence import Sequence, now
 
 NOT_HELD: Final = "nothing"
@@ -47,10 +50,14 @@ class Accounts:
         self._step_ended: float | None = None
         """When the last step was over, if the next one follows on it."""
 
-    def computed(self, chunks: Items[tuple[int, int]], seconds: float) -> None:
-        """A forward pass over chunks of so many tokens after so many; a prefill alone tells what prefills cost."""
-        if len(chunks) == 1 and chunks[0][0] > 1:
-            self.cost_model.observe(*chunks[0], seconds)
+    def computed(self, chunks: Items[tuple[Sequence, int, int]], seconds: float) -> None:
+        """A forward pass over so many tokens of each sequence after so many; prefills alone tell what they cost."""
+        effort = Effort.of_step([(count, start) for _, count, start in chunks])
+        for sequence, *_ in chunks:
+            if sequence.timeline.first_token is None:
+                sequence.prefilled.add(effort, seconds)
+        if all(count > 1 for _, count, _ in chunks):
+            self.cost_model.observe_step(effort, seconds)
 
     def token(self, sequence: Sequence, moment: float) -> None:
         """A sequence gets its next token."""
@@ -84,8 +91,8 @@ class Accounts:
         line, prefix = sequence.timeline, sequence.prefix
         restore_ms = _ms(line.ready - line.admitted)
         prefill_ms = None if line.first_token is None else _ms(line.first_token - line.ready)
-        recompute_ms, source = self._recompute_ms(sequence, prefill_ms)
-        saved_ms = None if recompute_ms is None or prefill_ms is None else recompute_ms - restore_ms - prefill_ms
+        full = recompute(sequence, prefill_ms, self.cost_model)
+        spent = restore_ms + (prefill_ms or 0.0)
         return TurnReport(
             reuse=ReuseMode.PROMPT if sequence.withheld else sequence.request.reuse,
             prompt_tokens=sequence.num_prompt_tokens,
@@ -97,23 +104,30 @@ class Accounts:
             prefill_ms=prefill_ms,
             ttft_ms=None if line.first_token is None else _ms(line.first_token - line.arrived),
             decode_ms_per_token=_decode_ms_per_token(sequence),
-            recompute_ms=recompute_ms,
-            recompute_source=source if recompute_ms is not None else None,
-            saved_ms=saved_ms,
+            recompute_ms=full.ms,
+            recompute_ms_ci95=full.bounds,
+            recompute_source=full.source,
+            saved_ms=None if full.ms is None else full.ms - spent,
+            saved_ms_ci95=None if full.bounds is None else (full.bounds[0] - spent, full.bounds[1] - spent),
             miss=None if sequence.withheld else self._miss(sequence),
         )
 
     def _miss(self, sequence: Sequence) -> Miss | None:
-        prefix, seconds = sequence.prefix, self.cost_model.seconds
-        cached, expected = prefix.num_tokens, prefix.restore_seconds
-        return explain(sequence.request, cached, prefix.block_miss, expected, seconds, prefix.block_size)
+        prefix = sequence.prefix
+        return explain(
+            sequence.request,
+            prefix.num_tokens,
+            prefix.block_miss,
+            prefix.restore_seconds,
+            partial(self._cost_seconds, sequence),
+            prefix.block_size,
+        )
 
-    def _recompute_ms(self, sequence: Sequence, prefill_ms: float | None) -> tuple[float | None, RecomputeSource]:
-        """How long computing the whole prompt takes; measured where that was just done."""
-        if sequence.request.reuse is not ReuseMode.STATE or not sequence.prefix.num_tokens:
-            return prefill_ms, "measured"
-        estimate = self.cost_model.seconds(sequence.num_prompt_tokens)
-        return None if estimate is None else _ms(estimate), "estimated"
+    def _cost_seconds(self, sequence: Sequence, at_token: int, lost: int) -> float | None:
+        """What the turn's prefill took longer for `lost` tokens from `at_token` on: the rest of it was due anyway."""
+        num_tokens, effort = sequence.num_prompt_tokens, self.cost_model.effort
+        lost_effort = effort(num_tokens - at_token, at_token) - effort(num_tokens - at_token - lost, at_token + lost)
+        return seconds_at_its_pace(sequence, lost_effort, self.cost_model)
 
 
 class MeasuredSavings:

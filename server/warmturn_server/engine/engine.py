@@ -206,11 +206,16 @@ class Engine:
         }
 
     def _hook(self) -> StepHook:
-        budget = self._capacity.prefill_tokens
         replays = IdleReplays(
-            self._runner, self._admission, self._restorer, self._memory, self._controls, self.vocabulary, budget
+            self._runner,
+            self._admission,
+            self._restorer,
+            self._memory,
+            self._controls,
+            self.vocabulary,
+            self.cost_model,
         )
-        return Hooks(AuditHook(self._controls, replays, self.cost_model), LookbackHook(self._lookbacks))
+        return Hooks(AuditHook(self._controls, replays), LookbackHook(self._lookbacks))
 
     def _accept(self, request: GenerationRequest, sink: Sink) -> Sequence:
         if not request.token_ids:

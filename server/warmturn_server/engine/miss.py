@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..engine_api import MissReason
 from ..engine_api.report import Miss
 from ..engine_api.request import GenerationRequest, ReuseMode
-from ..kvcache import BlockMiss, PrefillSeconds, reusable_tokens
+from ..kvcache import BlockMiss, reusable_tokens
 
 _BLOCK_DIGITS = 16
+
+CostSeconds = Callable[[int, int], float | None]
+"""From which token on, how many: what it cost to compute them although they had been computed before."""
 
 
 def explain(
@@ -15,7 +20,7 @@ def explain(
     cached: int,
     block_miss: BlockMiss | None,
     restore_seconds: float | None,
-    prefill_seconds: PrefillSeconds,
+    cost_seconds: CostSeconds,
     block_size: int,
 ) -> Miss | None:
     """The miss of a turn that reused `cached` prompt tokens; None if it had no more to reuse.
@@ -46,7 +51,7 @@ def explain(
         at_token,
         block_miss.reason,
         lost,
-        _ms(_cost(at_token, lost, len(request.token_ids), prefill_seconds)),
+        _ms(cost_seconds(at_token, lost)),
         _ms(restore_seconds) if block_miss.reason is MissReason.RECOMPUTE_FASTER else None,
         block_miss.tier,
         block_miss.key.hex()[:_BLOCK_DIGITS] if block_miss.key else None,
@@ -57,13 +62,6 @@ def explain(
 def _share_a_block(cached: int, rewritten_at: int, block_size: int) -> bool:
     """Whether the block after the reused ones is another one only because of the rewriting further on in it."""
     return cached // block_size == rewritten_at // block_size
-
-
-def _cost(at_token: int, lost: int, num_tokens: int, prefill_seconds: PrefillSeconds) -> float | None:
-    """What the turn's prefill took longer for `lost` tokens: the rest of it was due anyway."""
-    whole = prefill_seconds(num_tokens - at_token, at_token)
-    rest = prefill_seconds(num_tokens - at_token - lost, at_token + lost)
-    return None if whole is None or rest is None else max(whole - rest, 0.0)
 
 
 def _lost(request: GenerationRequest, at_token: int) -> int:

@@ -16,6 +16,7 @@ from ..kvcache import BlockMiss, KVBuffer
 from .detokenizer import Detokenizer
 from .kv_pool import Reservation
 from .model.capture import Queries
+from .model.effort import Effort
 from .sampling.sampler import Sampler
 
 Sink = Callable[[TokenDelta | BaseException], None]
@@ -38,6 +39,18 @@ class Timeline:
     ready: float = 0.0
     first_token: float | None = None
     last_token: float = 0.0
+
+
+@dataclass(slots=True)
+class Prefilled:
+    """The forward passes that its prompt took part in, whatever else they computed."""
+
+    effort: Effort = field(default_factory=Effort)
+    seconds: float = 0.0
+
+    def add(self, effort: Effort, seconds: float) -> None:
+        self.effort += effort
+        self.seconds += seconds
 
 
 @dataclass(slots=True)
@@ -88,6 +101,7 @@ class Sequence:
         self.lookback: Future[Lookback | None] | None = None
         """What the reply looked at, if it was asked for: made when the turn is over."""
         self.prefix = Prefix()
+        self.prefilled = Prefilled()
         self.restoring = False
         self.cancelled = False
         self.timeline = Timeline(now() - request.waited_seconds)

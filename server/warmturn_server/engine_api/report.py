@@ -12,6 +12,8 @@ from .request import ReuseMode, Rewrite
 
 FinishReason = Literal["stop", "length", "cancelled"]
 RecomputeSource = Literal["estimated", "measured"]
+Bounds = tuple[float, float]
+"""The lower and the upper end of a 95% interval."""
 PrefetchStatus = Literal["warm", "started", "nothing_saved"]
 
 
@@ -68,7 +70,11 @@ class ControlReport:
 
 @dataclass(frozen=True, slots=True)
 class TurnReport:
-    """The extension object `warmturn` of every reply. Unknown is None, never 0; times are wall clock."""
+    """The extension object `warmturn` of every reply. Unknown is None, never 0; times are wall clock.
+
+    An estimate has its 95% interval beside it, and is None while that is wide. Where nothing was reused, nothing was
+    saved and nothing lost, unless state was waited for in vain.
+    """
 
     reuse: ReuseMode
     prompt_tokens: int
@@ -81,8 +87,10 @@ class TurnReport:
     ttft_ms: float | None
     decode_ms_per_token: float | None
     recompute_ms: float | None
+    recompute_ms_ci95: Bounds | None
     recompute_source: RecomputeSource | None
     saved_ms: float | None
+    saved_ms_ci95: Bounds | None
     miss: Miss | None
     control: ControlReport | None = None
 
@@ -141,4 +149,6 @@ class Located:
 def _rounded(value: object) -> object:
     if isinstance(value, dict):
         return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return [_rounded(inner) for inner in value]
     return round(value, 3) if isinstance(value, float) else value

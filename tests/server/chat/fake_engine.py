@@ -25,8 +25,10 @@ def report_on(request: GenerationRequest) -> TurnReport:
         ttft_ms=None,
         decode_ms_per_token=None,
         recompute_ms=None,
+        recompute_ms_ci95=None,
         recompute_source=None,
         saved_ms=None,
+        saved_ms_ci95=None,
         miss=None,
     )
 

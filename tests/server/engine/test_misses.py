@@ -17,6 +17,7 @@ from tests.support.reference import random_ids
 
 from warmturn_server.engine import CostModel, Engine
 from warmturn_server.engine.miss import explain
+from warmturn_server.engine.model.cost_model import Estimate
 from warmturn_server.engine_api import GenerationRequest, Miss, MissReason, Reading, Rewrite
 
 PROMPT = random_ids(random.Random(1), 60)
@@ -28,9 +29,9 @@ pytestmark = pytest.mark.usefixtures("restoring_always_wins", "_every_token_cost
 
 @pytest.fixture
 def _every_token_costs() -> Iterator[None]:
-    """What a machine that does other things besides is measured at can be that a few tokens more cost nothing."""
+    """On a machine that does other things besides, what a few tokens cost may not be known well enough to be told."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CostModel, "seconds", lambda _, num_tokens, context=0: 1e-3 * num_tokens * (1 + context / 1e3))
+        patch.setattr(CostModel, "estimate", lambda _, effort, *_aside: Estimate(*3 * [1e-3 * effort.tokens]))
         yield
 
 
@@ -139,16 +140,27 @@ def test_a_new_conversation_that_begins_as_another_did_had_nothing_to_miss(start
     assert start_engine().generate(dataclasses.replace(request, continues=False)).report.miss is None
 
 
-def test_what_a_miss_costs_is_what_the_prefill_takes_longer() -> None:
+def test_what_a_miss_costs_is_told_for_the_lost_tokens_alone() -> None:
     """A step costs something whatever is in it, and the turn needs one anyway."""
     request = greedy((*PROMPT, *SECOND), 2, known_tokens=40)
+    asked = list[tuple[int, int]]()
 
-    def seconds(num_tokens: int, _context: int) -> float:
-        return 0.0 if num_tokens == 0 else 7.0 + num_tokens
+    def cost_seconds(at_token: int, lost: int) -> float:
+        asked.append((at_token, lost))
+        return 10.0
 
-    miss = explain(request, 30, None, None, seconds, block_size=8)
+    miss = explain(request, 30, None, None, cost_seconds, block_size=8)
     assert miss is not None
-    assert (miss.lost_tokens, miss.cost_ms) == (10, 10_000)
+    assert (miss.lost_tokens, miss.cost_ms, asked) == (10, 10_000, [(30, 10)])
+
+
+def test_what_a_miss_costs_is_unknown_while_nobody_can_say(
+    start_engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CostModel, "estimate", lambda *_: Estimate(1.0, 0.1, 10.0))
+    miss = start_engine().generate(history_rewritten(15)).report.miss
+    assert miss is not None
+    assert (miss.lost_tokens, miss.cost_ms) == (len(PROMPT) - 1, None)
 
 
 def history_rewritten(at_token: int) -> GenerationRequest:

@@ -28,8 +28,10 @@ FIELDS = {
     "ttft_ms",
     "decode_ms_per_token",
     "recompute_ms",
+    "recompute_ms_ci95",
     "recompute_source",
     "saved_ms",
+    "saved_ms_ci95",
     "miss",
     "control",
 }
@@ -77,7 +79,7 @@ def test_other_modes_reuse_nothing_save_nothing_and_miss_nothing(engine: Engine,
     for reuse in (ReuseMode.PROMPT, ReuseMode.NOTHING):
         report = engine.generate(greedy(turns[1].prompt, 3, reuse, known_tokens=20)).report
         assert (report.reuse, report.cached_tokens, report.saved_ms, report.miss) == (reuse, 0, 0.0, None)
-        assert report.recompute_source == "measured"
+        assert (report.recompute_source, report.recompute_ms_ci95, report.saved_ms_ci95) == ("measured", None, None)
 
 
 def miss_of(answer: Generated) -> tuple[int, MissReason]:

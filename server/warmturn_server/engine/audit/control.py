@@ -10,7 +10,6 @@ from typing import Protocol
 
 from ...engine_api.report import ControlMode, ControlReport, TurnReport
 from ...engine_api.request import GenerationRequest, ReuseMode, TokenIds
-from ..model.cost_model import CostModel
 from ..sequence import Sequence
 from .logit_sketch import LogitSketch, WatchedLogits
 from .verdict import Verdict
@@ -31,7 +30,7 @@ class Control:
     reuse_seconds: float | None = None
     """What going on from state was expected to take, where that was not done."""
     recompute_seconds: float | None = None
-    """What computing from scratch is expected to take."""
+    """What computing from scratch was expected to take, where that was done."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +43,8 @@ class ControlTurn:
     report: dict[str, object]
     """As the reply and the log have it, but for texts."""
     cached_by_tier: dict[str, int]
-    reuse_seconds: float
-    """Restore and prefill as they were."""
+    restore_seconds: float
+    """As it was. What else reuse took is measured again beside the recomputation, on the same idle machine."""
 
     @property
     def cached_tokens(self) -> int:
@@ -112,14 +111,13 @@ class Controls:
         last = num_prompt_tokens - 1
         return WatchedLogits(self._sketch, max(last - _WATCHED_PROMPT, 0), last + _WATCHED_REPLY)
 
-    def settle(self, control: Control, sequence: Sequence, cost_model: CostModel) -> ControlReport | None:
+    def settle(self, control: Control, sequence: Sequence) -> ControlReport | None:
         """What the reply says; a turn that reused nothing after all, or finds the backlog full, is no control turn."""
         if sequence.timeline.first_token is None:
             return None
         if control.mode is ControlMode.SHADOW:
             if not sequence.prefix.num_tokens or not self._has_room():
                 return None
-            control.recompute_seconds = cost_model.seconds(sequence.num_prompt_tokens)
             return ControlReport(control.id, control.mode)
         if (withheld := sequence.withheld) is None:
             return None
@@ -140,10 +138,11 @@ class Controls:
             self.observer.turn_recomputed(control.mode, seconds, control.recompute_seconds, control.reuse_seconds)
             if not self._has_room():
                 return False
-        spent = (report.restore_ms + (report.prefill_ms or 0.0)) / 1000
+        restore_seconds = report.restore_ms / 1000
         token_ids = tuple(sequence.token_ids[:-1])
         account = {name: value for name, value in report.as_dict().items() if name != "miss"}
-        self.backlog.append(ControlTurn(control, sequence.request, token_ids, account, report.cached_by_tier, spent))
+        tiers = report.cached_by_tier
+        self.backlog.append(ControlTurn(control, sequence.request, token_ids, account, tiers, restore_seconds))
         return True
 
     def forget(self, tenant: str, token_ids: TokenIds, reason: str, keep_tokens: int) -> None:

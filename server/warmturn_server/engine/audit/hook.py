@@ -11,7 +11,6 @@ import torch
 from ...engine_api.report import ControlMode, FinishReason
 from ...engine_api.request import TokenIds
 from ..hooks import Account
-from ..model.cost_model import CostModel
 from ..sequence import Sequence
 from .control import Control, Controls
 from .replays import IdleReplays
@@ -20,10 +19,9 @@ from .replays import IdleReplays
 class AuditHook:
     """Draws control turns, watches their logits, and has them computed once more when nobody waits for anything."""
 
-    def __init__(self, controls: Controls, replays: IdleReplays, cost_model: CostModel) -> None:
+    def __init__(self, controls: Controls, replays: IdleReplays) -> None:
         self._controls = controls
         self._replays = replays
-        self._cost_model = cost_model
         self._drawn: WeakKeyDictionary[Sequence, Control] = WeakKeyDictionary()
 
     def enqueued(self, sequence: Sequence) -> None:
@@ -46,7 +44,7 @@ class AuditHook:
         self._controls.reused(account.report)
         if control is None or reason == "cancelled":
             return account
-        settled = self._controls.settle(control, sequence, self._cost_model)
+        settled = self._controls.settle(control, sequence)
         if settled is None:
             return account
         report = dataclasses.replace(account.report, control=settled)

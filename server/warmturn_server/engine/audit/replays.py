@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from dataclasses import dataclass
 
 from ...engine_api.report import ControlMode
 from ...engine_api.request import GenerationRequest, ReuseMode, SamplingParams, TokenIds
 from ..admission import Admission, Plan
 from ..memory import Memory
+from ..model.cost_model import CostModel
 from ..model.executor import Work
 from ..model.runner import ModelRunner
 from ..restorer import Restorer
 from ..sequence import Sequence, Vocabulary, now
 from .control import Controls, ControlTurn
-from .logit_sketch import WatchedLogits
 from .noise_floor import NoiseFloor
+from .running import Running
 from .verdict import Audit, Replay, Result, Verdict
 
 QUIET_SECONDS = 0.2
@@ -26,18 +26,6 @@ _ROUND, _SINGLE = 32, 8
 _SHARE_OF_MEMORY = 4
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Running:
-    """A control turn under way, and its present replay."""
-
-    turn: ControlTurn
-    audit: Audit
-    replay: Replay
-    sequence: Sequence
-    watch: WatchedLogits
-    seconds: float = 0.0
 
 
 class IdleReplays:
@@ -55,7 +43,7 @@ class IdleReplays:
         memory: Memory,
         controls: Controls,
         vocabulary: Vocabulary,
-        prefill_budget: int,
+        cost_model: CostModel,
     ) -> None:
         self.floor = NoiseFloor(runner.dtype)
         self._runner = runner
@@ -64,7 +52,7 @@ class IdleReplays:
         self._memory = memory
         self._controls = controls
         self._vocabulary = vocabulary
-        self._budget = prefill_budget
+        self._cost_model = cost_model
         self._running: Running | None = None
         self._audit: Audit | None = None
         self._last_busy = 0.0
@@ -147,36 +135,48 @@ class IdleReplays:
     def _compute(self, running: Running) -> None:
         sequence = running.sequence
         start, count = sequence.kv.length, self._chunk(running)
-        rows = running.watch.rows(start, count)
+        rows = range(0) if running.measures_end else running.watch.rows(start, count)
         began = now()
         sequence.kv.reserve(start + count, limit=sequence.max_tokens)
         logits = self._runner.forward([Work(sequence.kv, sequence.pending(count), wants_logits=False, rows=rows)])
-        running.watch.record([start + row for row in rows], logits)
         seconds = now() - began
-        self._controls.observer.idle_seconds_used(seconds)
-        if start < len(running.turn.request.token_ids):
-            running.seconds += seconds
-        if not sequence.num_pending:
+        running.watch.record([start + row for row in rows], logits)
+        self._controls.observer.idle_seconds_used(now() - began)
+        if count > 1:
+            self._cost_model.observe(count, start, seconds)
+        if start < running.num_prompt_tokens:
+            running.took(seconds)
+        if running.is_over:
             self._end(running)
 
     def _chunk(self, running: Running) -> int:
         """As the turn's prompt would be computed; for the second time, as state comes about: tokens and pieces."""
-        start, prompt = running.sequence.kv.length, len(running.turn.request.token_ids)
+        start, prompt = running.sequence.kv.length, running.num_prompt_tokens
         if running.replay is not Replay.AGAIN:
-            return min(self._budget, (prompt if start < prompt else running.sequence.max_tokens) - start)
+            left = (prompt if start < prompt else running.sequence.max_tokens) - start
+            return min(self._cost_model.budget, left)
         single = start >= prompt or start % _ROUND < _SINGLE
         return 1 if single else min(_ROUND - start % _ROUND, prompt - start)
 
     def _end(self, running: Running) -> None:
+        if running.replay is Replay.SCRATCH and not running.measures_end:
+            running.measures_end, running.sequence.kv.length = True, running.turn.cached_tokens
+            return
         self.abandon()
         running.audit.take(running.replay, running.watch)
         if running.replay is Replay.SCRATCH:
-            control = running.turn.control
-            self._controls.observer.turn_recomputed(
-                control.mode, running.seconds, control.recompute_seconds, running.turn.reuse_seconds
-            )
+            self._measured(running)
         if running.audit.next is None:
             self._conclude(running)
+
+    def _measured(self, running: Running) -> None:
+        """Tell what the turn would have taken either way, both on the machine as it is now, and what was estimated."""
+        turn, effort = running.turn, self._cost_model.effort
+        end = effort(running.num_prompt_tokens - turn.cached_tokens, turn.cached_tokens)
+        spared = self._cost_model.estimate(effort(running.num_prompt_tokens) - end, end, running.end_seconds)
+        expected = None if spared is None else running.end_seconds + spared.seconds
+        reuse = turn.restore_seconds + running.end_seconds
+        self._controls.observer.turn_recomputed(turn.control.mode, running.whole_seconds, expected, reuse)
 
     def _conclude(self, running: Running) -> None:
         verdict = running.audit.verdict()

@@ -11,25 +11,27 @@ from .device import finish
 from .executor import Work
 from .runner import ModelRunner
 
-_SIZES = (8, 32, 128, 512)
-_CONTEXTS = (0, 512)
-_ENOUGH_SECONDS = 2.0
-_AT_LEAST = 2
+_PLAN = ((64, 0), (512, 0), (8, 0), (512, 1536), (8, 512), (128, 0))
+"""Tokens, and after how many. The long ones tell most; a short one first, to tell whether there is time for them."""
+_ENOUGH_SECONDS = 3.0
 
 
 def calibrate(runner: ModelRunner, cost_model: CostModel, budget: int) -> None:
-    """Time prefills of rising length, on empty and on longer context, until enough time has gone into it."""
-    began, measured = time.perf_counter(), 0
+    """Time short and long prefills, but those that would not be over in time: estimates are unsure then."""
     _prefill(runner, 0, 2)  # the first pass pays for allocations that no later one pays
-    for context in _CONTEXTS:
-        for size in sorted({min(size, budget) for size in _SIZES}):
-            enough = measured >= _AT_LEAST and time.perf_counter() - began > _ENOUGH_SECONDS
-            if context + size <= runner.context_length and not enough:
-                if runner.device.type == "cuda":  # whose kernels are loaded when they are first used, a size's own ones
-                    _prefill(runner, context, size)
-                cost_model.observe(size, context, _prefill(runner, context, size))
-                measured += 1
-    cost_model.fit()
+    ends = time.perf_counter() + _ENOUGH_SECONDS
+    for size, context in _plan(budget, runner.context_length):
+        if time.perf_counter() + (cost_model.seconds(size, context) or 0.0) > ends:
+            continue
+        if runner.device.type == "cuda":  # whose kernels are loaded when they are first used, a size's own ones
+            _prefill(runner, context, size)
+        cost_model.observe(size, context, _prefill(runner, context, size))
+
+
+def _plan(budget: int, context_length: int) -> list[tuple[int, int]]:
+    """For each context the sizes that one step and the model's context allow."""
+    fitting = [(min(size, budget, context_length - context), context) for size, context in _PLAN]
+    return list(dict.fromkeys((size, context) for size, context in fitting if size > 0))
 
 
 def _prefill(runner: ModelRunner, context: int, size: int) -> float:

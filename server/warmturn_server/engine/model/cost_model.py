@@ -1,75 +1,165 @@
-"""How long a prefill takes on this machine: fixed, linear and quadratic in tokens, learned from what was measured."""
+"""How long a prefill takes on this machine now, and how sure that is."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-_REMEMBERED = 512
-_REFIT_EVERY = 16
+from .effort import Effort
+
+Floats = npt.NDArray[np.float64]
+
+_STEP_TOKENS: Final = np.geomspace(4, 16_384, 25)
+_USUAL_STEP_TOKENS, _STEP_SPREAD = 80.0, 1.6
+"""A CPU's step costs as much as some 80 tokens; a GPU's, which waits for its launches, as much as thousands."""
+_ATTENTION_FACTORS: Final = np.geomspace(0.5, 4, 7)
+_USUAL_FACTOR, _FACTOR_SPREAD = 1.3, 0.4
+"""Attention is a little slower than products with weights are, operation for operation."""
+_HALF_LIFE, _RECENT = 4, 24
+"""Of prefills: the one before counts for all, the fourth before that for half."""
+_TELLING, _REMEMBERED = 0.2, 64
+"""Only what the shapes foresee differently, by this logarithm, tells which is right; so much of that is kept."""
+_LEAST_ERROR, _ERROR_AT_FIRST, _DOUBTS = 0.03, 0.3, 3
+"""Few prefills that agree may do so by luck: as if so many had been foreseen that badly before."""
+_Z_95: Final = 1.96
+_TRUSTED: Final = math.log(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Seconds, and the bounds of a 95% interval."""
+
+    seconds: float
+    low: float
+    high: float
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is at most off by a factor of two; beyond that it is better to say nothing."""
+        return self.high <= math.exp(_TRUSTED) * self.seconds
 
 
 class CostModel:
-    """seconds = fixed a step + linear in new tokens + quadratic in (new tokens x tokens they look at).
+    """seconds = pace x (steps x step_tokens + tokens + pairs x pair_cost x attention_factor).
 
-    Fitted by least squares on relative errors, with no negative coefficient. `budget` is the largest prefill of one
-    step, so that longer ones are priced in the pieces they are computed in.
+    What attention costs beside products is known from the model's shape (`pair_cost`); by which factor it is slower in
+    practice, and how many tokens' worth a step costs besides, differs little from what is usual. Each pair of these two
+    is a hypothesis on the law's shape, and has its own pace: the weighted median over recent prefills, so that neither
+    a hiccup nor a busy second decides it, and a machine that became faster is followed within a few. Every prefill is
+    first foreseen by all hypotheses. Those whose forecasts were nearer count for more (the likelihood is Cauchy's, for
+    which outliers weigh little), and by how much they were off is the error. So what short prefills taught says of long
+    ones only what likely hypotheses agree on, and the interval tells.
+    `budget` is the largest prefill of one step. Not locked: the engine's thread alone observes and asks.
     """
 
-    def __init__(self, budget: int) -> None:
-        self._budget = budget
-        self._seen: deque[tuple[int, int, float]] = deque(maxlen=_REMEMBERED)
-        self._coefficients: npt.NDArray[np.float64] | None = None
-        self._since_fit = 0
+    def __init__(self, budget: int, pair_cost: float) -> None:
+        self.budget = budget
+        steps, factors = np.meshgrid(_STEP_TOKENS, _ATTENTION_FACTORS, indexing="ij")
+        self._step_tokens, self._pair_tokens = steps.ravel(), factors.ravel() * pair_cost
+        self._prior = _log_normal(steps.ravel(), _USUAL_STEP_TOKENS, _STEP_SPREAD)
+        self._prior += _log_normal(factors.ravel(), _USUAL_FACTOR, _FACTOR_SPREAD)
+        self._belief = _normalised(self._prior)
+        self._paces: deque[Floats] = deque(maxlen=_RECENT)
+        self._telling: deque[Floats] = deque(maxlen=_REMEMBERED)
+        self._errors: deque[float] = deque(maxlen=_RECENT)
+        self._pace: Floats | None = None
 
     def observe(self, num_tokens: int, context: int, seconds: float) -> None:
         """One step that did nothing but prefill `num_tokens` after `context` tokens."""
-        self._seen.append((num_tokens, context, seconds))
-        self._since_fit += 1
-        if self._coefficients is None or self._since_fit >= _REFIT_EVERY:
-            self.fit()
+        self.observe_step(Effort.of(num_tokens, context, num_tokens), seconds)
 
-    def fit(self) -> None:
-        """Take everything seen into account."""
-        if not self._seen:
-            return
-        rows = np.array([_features(tokens, context) for tokens, context, _ in self._seen])
-        seconds = np.array([seconds for *_, seconds in self._seen])
-        self._coefficients = _non_negative_fit(rows / seconds[:, None])
-        self._since_fit = 0
+    def observe_step(self, effort: Effort, seconds: float) -> None:
+        """One forward pass, and how long it took."""
+        pace = math.log(max(seconds, 1e-9)) - np.log(self._tokens_worth(effort))
+        if self._pace is not None:
+            self._judge(pace - self._pace)
+        self._paces.append(pace)
+        self._pace = _weighted_median(np.array(self._paces))
 
     def seconds(self, num_tokens: int, context: int = 0) -> float | None:
-        """Expected time to prefill `num_tokens` after `context`, alone; None if nothing was measured."""
-        if self._coefficients is None:
+        """The best guess for a prefill of `num_tokens` after `context`, alone; None if nothing was measured."""
+        expected = self.estimate(Effort.of(num_tokens, context, self.budget))
+        return None if expected is None else expected.seconds
+
+    def effort(self, num_tokens: int, context: int = 0) -> Effort:
+        """To prefill `num_tokens` after `context`, in the steps that it would be computed in."""
+        return Effort.of(num_tokens, context, self.budget)
+
+    def estimate(self, effort: Effort, beside: Effort | None = None, beside_seconds: float = 0.0) -> Estimate | None:
+        """What `effort` would take at a moment at which `beside` took `beside_seconds`; None if nothing was measured.
+
+        The moment's own pace counts for a half at least, and for more the more of the whole it was; where it differs
+        from the recent one, the interval holds both.
+        """
+        if self._pace is None:
             return None
-        starts = range(0, num_tokens, self._budget)
-        steps = [_features(min(self._budget, num_tokens - start), context + start) for start in starts]
-        return float(np.sum(np.array(steps) @ self._coefficients)) if steps else 0.0
+        if not effort:
+            return Estimate(0.0, 0.0, 0.0)
+        worth = self._tokens_worth(effort)
+        foreseen = self._pace + np.log(worth)
+        doubt = 0.0
+        if beside and beside_seconds > 0:
+            other = self._tokens_worth(beside)
+            aside = math.log(beside_seconds) - np.log(other) - self._pace
+            weight = (1 + other / (other + worth)) / 2
+            foreseen = foreseen + weight * aside
+            doubt = float(self._belief @ ((1 - weight) * np.abs(aside)))
+        return self._interval(foreseen, doubt)
 
     @property
     def relative_error(self) -> float | None:
-        """Median of |predicted - measured| / measured over the steps remembered; None before any measurement."""
-        if self._coefficients is None:
-            return None
-        predicted = np.array([_features(tokens, context) for tokens, context, _ in self._seen]) @ self._coefficients
-        measured = np.array([seconds for *_, seconds in self._seen])
-        return float(np.median(np.abs(predicted - measured) / measured))
+        """Weighted median of |foreseen - measured| / foreseen over recent prefills; None before there were two."""
+        return math.expm1(float(_weighted_median(np.array(self._errors)))) if self._errors else None
+
+    def _judge(self, off: Floats) -> None:
+        """By which logarithm a prefill was slower than each hypothesis foresaw."""
+        self._errors.append(abs(float(self._belief @ off)))
+        if np.ptp(off) < _TELLING:
+            return
+        self._telling.append(off)
+        told = np.abs(np.array(self._telling))
+        doubted = np.vstack([told, np.full((_DOUBTS, told.shape[1]), _ERROR_AT_FIRST)])
+        spread = max(float(np.median(doubted, axis=0).min()), _LEAST_ERROR)
+        self._belief = _normalised(self._prior - np.log1p((told / spread) ** 2).sum(axis=0))
+
+    def _interval(self, foreseen: Floats, doubt: float) -> Estimate:
+        mean = float(self._belief @ foreseen)
+        variance = float(self._belief @ (foreseen - mean) ** 2) + self._usual_error**2 + doubt**2
+        off = _Z_95 * math.sqrt(variance)
+        return Estimate(math.exp(mean), math.exp(mean - off), math.exp(mean + off))
+
+    @property
+    def _usual_error(self) -> float:
+        """Standard deviation, from the median of recent errors; where few were seen, they are not all there is."""
+        errors = np.array([_ERROR_AT_FIRST / 1.5, _ERROR_AT_FIRST / 1.5, *self._errors])
+        return max(1.5 * float(_weighted_median(errors)), _LEAST_ERROR)
+
+    def _tokens_worth(self, effort: Effort) -> Floats:
+        worth: Floats = effort.steps * self._step_tokens + effort.tokens + effort.pairs * self._pair_tokens
+        return worth
 
 
-def _features(num_tokens: int, context: int) -> tuple[float, float, float]:
-    return 1.0, float(num_tokens), num_tokens * (context + num_tokens / 2)
+def _weighted_median(values: Floats) -> Floats:
+    """Along the first axis, oldest first; the younger, the heavier."""
+    weights = 0.5 ** (np.arange(len(values))[::-1] / _HALF_LIFE)
+    order = np.argsort(values, axis=0)
+    below = np.cumsum(weights[order], axis=0)
+    middle = np.argmax(below >= weights.sum() / 2, axis=0)
+    found: Floats = np.take_along_axis(values, np.take_along_axis(order, middle[None], axis=0), axis=0)[0]
+    return found
 
 
-def _non_negative_fit(relative_rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Coefficients c >= 0 that bring rows @ c closest to 1; a feature that would go negative is left out."""
-    active = [0, 1, 2]
-    coefficients = np.zeros(3)
-    while active:
-        solved = np.linalg.lstsq(relative_rows[:, active], np.ones(len(relative_rows)), rcond=None)[0]
-        if (solved >= 0).all():
-            coefficients[active] = solved
-            return coefficients
-        active.pop(int(np.argmin(solved)))
-    return coefficients
+def _log_normal(values: Floats, usual: float, spread: float) -> Floats:
+    density: Floats = -0.5 * (np.log(values / usual) / spread) ** 2
+    return density
+
+
+def _normalised(logarithms: Floats) -> Floats:
+    shares = np.exp(logarithms - logarithms.max())
+    normalised: Floats = shares / shares.sum()
+    return normalised

@@ -8,6 +8,7 @@ import torch
 
 from ...kvcache import KVBuffer, KVLayout
 from .executor import Executor, WithFallback, Work
+from .flops import pair_cost
 from .generic import GenericExecutor
 from .loader import LoadedModel
 from .prepack import prepack
@@ -25,6 +26,7 @@ class ModelRunner:
         self.vocab_size = loaded.vocab_size
         self.num_threads = torch.get_num_threads()
         self.layout = KVLayout.of(loaded.layers, loaded.dtype)
+        self.pair_cost = pair_cost(loaded.model, loaded.layers)
         self._loaded = loaded
         prepack(loaded.model)
         self.generic = GenericExecutor(loaded.model, loaded.device)

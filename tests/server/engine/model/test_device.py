@@ -65,7 +65,7 @@ def test_the_clock_stops_when_the_work_is_done(runner: ModelRunner) -> None:
 
 
 def test_what_is_calibrated_is_the_speed_of_a_warm_machine(runner: ModelRunner) -> None:
-    cost_model = CostModel(512)
+    cost_model = CostModel(512, runner.pair_cost)
     calibrate(runner, cost_model, 512)
     expected = cost_model.seconds(512)
     assert expected is not None
