@@ -9,10 +9,14 @@ from ipaddress import ip_address
 
 import uvicorn
 
+from .connection import Door, Limits, connection_of
+from .descriptors import BACKLOG, room_for_connections
 from .errors import StartRefused
 from .settings import Settings
 
 _GRACE_SECONDS = 10
+
+_log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
@@ -26,14 +30,30 @@ def serve(settings: Settings) -> None:
         app = build_app(settings)
         stats = app.state.service.engine.stats()
         ready = f"model {stats['model']}, {stats['dtype']}, {stats['threads']} threads"
+        limits = _limits(settings)
         config = uvicorn.Config(
             app,
+            http=connection_of(limits, Door(limits.connections)),
+            ws="none",
+            backlog=BACKLOG,
             log_level=settings.log_level,
             access_log=settings.log_level in ("debug", "info"),
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         signal.signal(signal.SIGTERM, _well_ended)
         _Server(config, f"Warmturn ready on {_url(listener)} ({ready})").run(sockets=[listener])
+
+
+def _limits(settings: Settings) -> Limits:
+    room = room_for_connections(settings.max_connections)
+    if room < settings.max_connections:
+        _log.warning("only %d connections at once: the limit of open files (ulimit -n) leaves no more", room)
+    return Limits(
+        connections=room,
+        head_seconds=settings.head_seconds,
+        body_seconds=settings.body_seconds,
+        reader_seconds=settings.reader_seconds,
+    )
 
 
 def _well_ended(*_: object) -> None:

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     max_waiting: Annotated[int, Field(ge=1)] = 256
     api_key: SecretStr | None = None
     insecure_no_key: bool = False
+    max_connections: Annotated[int, Field(ge=1)] = 1000
+    head_seconds: Annotated[float, Field(gt=0)] = 10.0
+    body_seconds: Annotated[float, Field(gt=0)] = 30.0
+    reader_seconds: Annotated[float, Field(gt=0)] = 30.0
     allowed_hosts: Hosts = ()
     allowed_origins: Origins = ()
     log: Literal["sqlite", "redis"] = "sqlite"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..names import is_of, is_own_name
 from . import page
 from .errors import error_object, reply
 
@@ -98,3 +100,51 @@ class RequireKey:
 
 def _is_open(path: str) -> bool:
     return path in _OPEN_PATHS or page.is_open(path)
+
+
+class CheckHost:
+    """Refuses names that are not this server's. Who names none at all is no browser."""
+
+    def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
+        self._app = app
+        self._allowed = tuple(name.lower() for name in allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = [host for host in _hosts(scope) if not self._is_ours(host)]
+        if not refused:
+            await self._app(scope, receive, send)
+            return
+        message = (
+            f"This server does not go by the name {refused[0][:253]!r}. If it should, name it in --allowed-hosts "
+            "(WARMTURN_ALLOWED_HOSTS)."
+        )
+        await reply(403, error_object(message, code="host_not_allowed"))(scope, receive, send)
+
+    def _is_ours(self, host: str) -> bool:
+        return not host or is_own_name(host, self._allowed)
+
+
+class CheckOrigin:
+    """Refuses what scripts of other servers' pages ask, unless they are named. Callers that are no browser pass."""
+
+    def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
+        self._app = app
+        self._allowed = frozenset(allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        origin = Headers(scope=scope).get("origin") if scope["type"] == "http" else None
+        if origin is None or self._is_named(origin) or any(is_of(origin, host) for host in _hosts(scope)):
+            await self._app(scope, receive, send)
+            return
+        message = (
+            f"Pages of {origin[:253]!r} may not use this server. If they should, name it in --allowed-origins "
+            "(WARMTURN_ALLOWED_ORIGINS)."
+        )
+        await reply(403, error_object(message, code="origin_not_allowed"))(scope, receive, send)
+
+    def _is_named(self, origin: str) -> bool:
+        return origin in self._allowed or "*" in self._allowed
+
+
+def _hosts(scope: Scope) -> list[str]:
+    return Headers(scope=scope).getlist("host") if scope["type"] == "http" else []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..engine_api import Rewrite
-from ..errors import InvalidRequest
+from ..errors import ContextLengthExceeded, InvalidRequest
 from .history import History, history_before, history_of
 from .lookback.attribution import Outline
 from .model import Conversation, ConversationId, Turn, TurnId, TurnRequest, as_messages
@@ -40,9 +40,10 @@ class TurnContext:
 class ContextReader:
     """Reads the store and runs the template; takes milliseconds, so call it off the event loop."""
 
-    def __init__(self, store: ConversationStore, transcriber: Transcriber) -> None:
+    def __init__(self, store: ConversationStore, transcriber: Transcriber, max_tokens: int) -> None:
         self._store = store
         self._transcriber = transcriber
+        self._max_tokens = max_tokens
         self._tokenizer = transcriber.tokenizer
         self._records = RecordFinder(store, self._tokenizer.vocabulary)
 
@@ -53,6 +54,7 @@ class ContextReader:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
         render = partial(self._tokenizer.render, tools=request.tools)
         text = render(as_messages(request.instructions, items))
+        self._refuse_what_cannot_fit(text)
         own, base = self._own_record(request.tenant, history)
         if own is None:
             base = self._records.of_text(request.tenant, text)
@@ -74,6 +76,14 @@ class ContextReader:
         """The ids that a next turn goes on from, as far as their state was computed: all but the last one chosen."""
         _, base = self._own_record(tenant, history_of(tenant, conversation_id, self._store))
         return base.record.token_ids[:-1]
+
+    def _refuse_what_cannot_fit(self, text: str) -> None:
+        """Before it is tokenised, which takes seconds and much memory for the longest text that a request may have."""
+        if self._tokenizer.exceeds(text, self._max_tokens):
+            raise ContextLengthExceeded(
+                f"The prompt's {len(text):,} characters are more than {self._max_tokens:,} tokens, the limit of the "
+                "model's context; shorten the conversation"
+            )
 
     def _own_record(self, tenant: str, history: History) -> tuple[Turn | None, Base]:
         """The last turn that has a record, and that record."""

@@ -42,7 +42,7 @@ class ChatService:
         self._store = store
         self._transcriber = transcriber
         self._new_parser = new_parser
-        self._reader = ContextReader(store, transcriber)
+        self._reader = ContextReader(store, transcriber, engine.context_length)
         self._locks = locks or LocalLocks()
         self._invalidations = invalidations or NoPeers()
         self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses, self._invalidations)

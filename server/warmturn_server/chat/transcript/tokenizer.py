@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import jinja2
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ...engine_api import TokenStream
@@ -20,6 +20,10 @@ from .token_bytes import TokenBytes
 
 _DECODE_CONTEXT: Final = 16
 """Ids before the output that the decoder is shown: some decoders treat the first token of a text differently."""
+
+_TELLING_CHARS: Final = 8
+"""For each token that there may be: twice as many as tokens of prose have."""
+_LONG_CHARS: Final = 20_000
 
 _SAMPLE: Final = "Well, the cats' catalogue:\n\n  1. naïve café,\t12345 (日本語)  \n😀 don't unbelievably end "
 
@@ -50,6 +54,7 @@ class TextTokenizer:
         self.vocabulary = hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:32]
         self.exact = self._decodes_what_it_encodes()
         """Whether the texts of ids can be trusted; if not, ids are compared and generated text is tokenised anew."""
+        self._longest = self._longest_token()
         self.splits_freely = self.exact and self._encodes_pieces_alike()
         """Whether a text that starts in the middle of another is tokenised the same, as no space is put before it."""
 
@@ -66,13 +71,23 @@ class TextTokenizer:
         return cast(str, rendered)
 
     def encode(self, text: str) -> Encoded:
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        encoding = self._encoding(text)
         token_ids = tuple(encoding.ids)
         if not text.isascii():
             decoded, ends = self.decode_onto((), token_ids)
             if decoded == text:
                 return Encoded(token_ids, ends)
         return Encoded(token_ids, _ends_from_offsets(text, [end for _, end in encoding.offsets]))
+
+    def exceeds(self, text: str, max_tokens: int) -> bool:
+        """Whether `text` is certainly more than `max_tokens`: by its length, or by a beginning that is enough to tell.
+
+        The beginning's last word may be cut into more tokens than it is made of, hence the margin.
+        """
+        if self._longest is not None and len(text) > max_tokens * self._longest:
+            return True
+        enough = max_tokens * _TELLING_CHARS
+        return len(text) > enough and len(self._encoding(text[:enough])) > max_tokens + max_tokens // 8 + 16
 
     def decode_onto(self, before: Sequence[int], token_ids: Sequence[int]) -> tuple[str, tuple[int, ...]]:
         """The text that `token_ids` add behind `before`, and where in it each one ends.
@@ -106,6 +121,18 @@ class TextTokenizer:
     def last_edge(self, text: str, end: int) -> int:
         """Where the last special token within `text[:end]` starts: no tokenizer merges anything across it. Else 0."""
         return max((text.rfind(content, 0, end) for content in self._edges), default=0) if end else 0
+
+    def _encoding(self, text: str) -> Encoding:
+        """A long text as a batch of one: while it makes batches the library lets other threads run."""
+        if len(text) < _LONG_CHARS:
+            return self._backend.encode(text, add_special_tokens=False)
+        return self._backend.encode_batch([text], add_special_tokens=False)[0]
+
+    def _longest_token(self) -> int | None:
+        """In characters; None where a token may stand for any number of them, as one for the unknown does."""
+        model = self._backend.model
+        swallows = getattr(model, "unk_token", None) is not None and not getattr(model, "byte_fallback", False)
+        return None if swallows or not self.exact else max(map(len, self._backend.get_vocab()))
 
     def _decodes_what_it_encodes(self) -> bool:
         """Tried on a sample: from every token's end on, decoding gives the rest of the text and the same ends."""
