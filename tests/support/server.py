@@ -52,9 +52,13 @@ class ServerProcess:
         return [*serve, "--data-dir", str(self.data_dir), *computing, *self.options]
 
     def start(self) -> Self:
-        self._process = self._launch(self.arguments(), self._environment, self._stdout, self._stderr)
-        self._await_ready(self._process)
+        self._await_ready(self.launch())
         return self
+
+    def launch(self) -> Process:
+        """Start, and do not wait until it is ready."""
+        self._process = self._launch(self.arguments(), self._environment, self._stdout, self._stderr)
+        return self._process
 
     def _await_ready(self, process: Process) -> None:
         deadline = time.monotonic() + _START_SECONDS
