@@ -14,6 +14,7 @@ from warmturn.lookback import Lookback, parse_lookback
 Json = Mapping[str, Any]
 ReuseMode = Literal["state", "prompt", "nothing"]
 REUSE_MODES: tuple[ReuseMode, ...] = ("state", "prompt", "nothing")
+Tokens = Literal["record", "canonical"]
 DRAFT_OF = "draft_of"
 """In the metadata of a conversation: the id of the one whose place it is to take."""
 TIERS = ("resident", "ram", "disk", "redis")
@@ -39,6 +40,7 @@ class TurnOptions(TypedDict, total=False):
     instructions: str
     store: bool
     reuse: ReuseMode
+    tokens: Tokens
     max_output_tokens: int
     temperature: float
     top_p: float
@@ -103,6 +105,9 @@ class TurnReport:
     """The `warmturn` object of a reply: where each prompt token came from and what that saved. Unknown is None.
 
     `..._ci95` are the bounds of an estimate's 95% interval; what was measured has none.
+
+    `tokens`: "record" where the prompt's first `record_tokens` ids are those that the server had on record, "canonical"
+    where all of them are what the tokenizer makes of the text.
     """
 
     reuse: str
@@ -122,6 +127,8 @@ class TurnReport:
     saved_ms_ci95: tuple[float, float] | None = None
     miss: Miss | None = None
     control: Control | None = None
+    tokens: str | None = None
+    record_tokens: int | None = None
     prompt_token_ids: tuple[int, ...] | None = None
     output_token_ids: tuple[int, ...] | None = None
     lookback: Lookback | None = None

@@ -12,7 +12,7 @@ from tests.support.models import END_OF_TEXT, IM_END, IM_START, TinyModels
 from tests.support.reference import Reference, assert_greedy
 from tests.support.server import ServerProcess
 from tests.support.talk import Said, Talk, checked, respond
-from tests.support.tokenizer import tiny_tokenizer
+from tests.support.tokenizer import as_shown, tiny_tokenizer
 
 LINES = ("My name is Anna.", "My cat is Mio.", "Grüße aus Köln! 日本 👩‍👩‍👧", "What is my name?", "And my cat?")
 MODES = ("state", "prompt", "nothing")
@@ -44,7 +44,7 @@ def servers(
 
 def known_after(turn: Said) -> int:
     """Tokens of a finished turn whose state exists: all but the last, which was only chosen."""
-    return len(turn.token_ids) - 1
+    return len(turn.known)
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ def test_turns_continue_the_very_tokens_of_the_record(
     followed = [(before, turn) for before, turn in pairwise(turns) if in_plain_text(before)]
     assert len(followed) > len(turns) // 2
     for before, turn in followed:
-        assert turn.prompt[: known_after(before)] == before.token_ids[:-1]
+        assert turn.prompt[: known_after(before)] == before.known
         assert turn.cached >= known_after(before)
         assert turn.report["miss"] is None
     assert any(tuple(tiny_tokenizer().encode(before.text).ids) != before.output for before, _ in followed)
@@ -110,7 +110,7 @@ def test_a_client_that_sends_everything_again_reuses_as_much(servers: Callable[[
             reply = checked(client.post("/v1/chat/completions", json=body))
             report = reply["warmturn"]
             assert report["cached_tokens"] >= known
-            known = len(report["prompt_token_ids"]) + len(report["output_token_ids"]) - 1
+            known = len(as_shown(report["prompt_token_ids"] + report["output_token_ids"])) - 1
             messages.append({"role": "assistant", "content": reply["choices"][0]["message"]["content"]})
 
 
@@ -162,7 +162,7 @@ def test_forks_share_what_they_have_in_common(servers: Callable[[str], ServerPro
         fork = talk.fork()
         left, right = talk.say("Left."), fork.say("Right.")
     for turn in (left, right):
-        assert turn.prompt[: len(second.token_ids)] == second.token_ids
+        assert turn.prompt[: len(second.known)] == second.known
         assert turn.cached >= known_after(second)
         assert_greedy(reference, turn.prompt, turn.output)
 

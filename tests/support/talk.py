@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
+from tests.support.tokenizer import as_shown
 
 INCLUDE = ["warmturn.token_ids"]
 Json = dict[str, Any]
@@ -35,6 +36,11 @@ class Said:
     @property
     def token_ids(self) -> tuple[int, ...]:
         return self.prompt + self.output
+
+    @property
+    def known(self) -> tuple[int, ...]:
+        """What the next prompt begins with: all that was shown, but for the last token, which was only chosen."""
+        return tuple(as_shown(self.token_ids)[:-1])
 
     @property
     def cached(self) -> int:

@@ -4,6 +4,7 @@ A random model picks its tokens without regard to the merges, so what it writes 
 chose: the case that breaks servers which re-tokenise generated text.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -36,6 +37,14 @@ def tiny_tokenizer() -> Tokenizer:
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in ("<think>", "</think>")])
     assert tokenizer.get_vocab_size() == TOKENIZER_SIZE
     return tokenizer
+
+
+def as_shown(token_ids: Sequence[int]) -> list[int]:
+    """Without the half character that a reply was cut off in: nobody saw it, so no prompt goes on from it."""
+    shown, tokenizer = list(token_ids), tiny_tokenizer()
+    while tokenizer.decode(shown, skip_special_tokens=False).endswith("\ufffd"):
+        shown.pop()
+    return shown
 
 
 def chat_tokenizer(template: str) -> PreTrainedTokenizerFast:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from ..chat import Tokens
 from ..engine_api import ReuseMode, SamplingParams
 
 TOKEN_IDS: Final = "warmturn.token_ids"
@@ -99,6 +100,7 @@ class SamplingFields(Body):
     repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
     ignore_eos: bool | None = None
     reuse: ReuseMode | None = None
+    tokens: Tokens | None = None
     include: Includes | None = None
     n: Annotated[int, Field(ge=1, le=1)] | None = None
 

@@ -6,7 +6,20 @@ from transformers import PreTrainedTokenizerBase
 
 from ..engine_api.engine import Generating, TurnEngine
 from .conversations import Conversations, Prefetch
-from .model import Conversation, ConversationId, Item, ItemId, Reply, Role, Tool, Turn, TurnId, TurnRequest, new_item_id
+from .model import (
+    Conversation,
+    ConversationId,
+    Item,
+    ItemId,
+    Reply,
+    Role,
+    Tokens,
+    Tool,
+    Turn,
+    TurnId,
+    TurnRequest,
+    new_item_id,
+)
 from .parts import Part, PartDelta, Reasoning, Text, ToolCall, ToolResult
 from .principal import Limits, Principal
 from .reply_parser import NewReplyParser, ReplyParser, TextOnly
@@ -60,6 +73,7 @@ __all__ = [
     "Text",
     "TextOnly",
     "TextTokenizer",
+    "Tokens",
     "Tool",
     "ToolCall",
     "ToolResult",

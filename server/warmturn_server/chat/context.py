@@ -9,10 +9,10 @@ from ..engine_api import Rewrite
 from ..errors import ContextLengthExceeded, InvalidRequest
 from .history import History, history_before, history_of
 from .lookback.attribution import Outline
-from .model import Conversation, ConversationId, Turn, TurnId, TurnRequest, as_messages
+from .model import Conversation, ConversationId, Tokens, Turn, TurnId, TurnRequest, as_messages
 from .record_finder import Base, RecordFinder
 from .storage.store import ConversationStore
-from .transcript.rewrite import find_rewrite
+from .transcript.rewrite import find_rewrite, parts_unseen
 from .transcript.transcript import Transcriber, Transcript
 
 
@@ -30,6 +30,12 @@ class TurnContext:
     """Whether a conversation goes on, with an id or sent again as a whole; a common beginning alone is not enough."""
     outline: Outline | None
     """Whose the prompt's tokens are; only for who asked what the reply looked at."""
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What the reply says of how its prompt came about."""
+        tokens: Tokens = "record" if self.transcript.record_ids else "canonical"
+        return {"tokens": tokens, "record_tokens": self.transcript.record_ids}
 
     @property
     def known_tokens(self) -> int:
@@ -58,8 +64,9 @@ class ContextReader:
         own, base = self._own_record(request.tenant, history)
         if own is None:
             base = self._records.of_text(request.tenant, text)
-        transcript = self._transcriber.transcribe(text, base.record)
-        edited = own is None or _edited(request, own, base, history)
+        transcribe = self._transcriber.canonical if request.canonical else self._transcriber.transcribe
+        transcript = transcribe(text, base.record)
+        edited = own is None or request.canonical or _edited(request, own, base, history, text)
         outlined = request.lookback
         return TurnContext(
             parent_id=history.head,
@@ -96,10 +103,13 @@ class ContextReader:
         return None, Base()
 
 
-def _edited(request: TurnRequest, own: Turn, base: Base, history: History) -> bool:
-    """Whether it is the user who changed what the turn `own` saw: instructions, or items deleted since."""
-    before = own.reply.instructions if own.reply else None
-    if (before or None) != (request.instructions or None):
+def _edited(request: TurnRequest, own: Turn, base: Base, history: History, text: str) -> bool:
+    """Whether it is the user who changed what the turn `own` saw or said: instructions, items deleted since, a stop
+    string, a limit that cut a character in two."""
+    if own.reply is None or (own.reply.instructions or None) != (request.instructions or None):
+        return True
+    said = "".join(item.text for item in own.output)
+    if own.output and parts_unseen(base.record, text, own.reply.output_tokens, said):
         return True
     deleted = (item for turn in history.turns for item in turn.items if item.id in history.hidden)
     return any(item.text.strip() in base.record.text for item in deleted)

@@ -157,12 +157,16 @@ def visible_turns(turns: Iterable[Turn], hidden: Collection[ItemId]) -> list[Tur
     return kept
 
 
+Tokens = Literal["record", "canonical"]
+"""Whether a prompt goes on from ids of record, where its text is theirs, or has those of the tokenizer alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
     """New `input`, on top of a conversation, of an earlier response, or of nothing.
 
-    `stored`: the response may be asked for by its id later. `lookback`: say what the reply looked at. `echo`: request
-    fields that the response object repeats.
+    `tokens`: None for what fits, see `canonical`. `stored`: the response may be asked for by its id later. `lookback`:
+    say what the reply looked at. `echo`: request fields that the response object repeats.
     """
 
     input: tuple[Item, ...]
@@ -173,6 +177,7 @@ class TurnRequest:
     tools: tuple[Tool, ...] = ()
     sampling: SamplingParams = SamplingParams()
     reuse: ReuseMode = ReuseMode.STATE
+    tokens: Tokens | None = None
     stored: bool = False
     lookback: bool = False
     echo: Mapping[str, object] = field(default_factory=dict)
@@ -180,3 +185,12 @@ class TurnRequest:
     @property
     def tenant(self) -> str:
         return self.principal.tenant
+
+    @property
+    def canonical(self) -> bool:
+        """Without reuse of any kind, what was generated here before must not show in a request that carries all of its
+        history. That of a conversation is on record, in every mode: there the ids are what was said."""
+        if self.tokens is not None:
+            return self.tokens == "canonical"
+        carries_all = self.conversation_id is None and self.previous_response_id is None
+        return carries_all and self.reuse is ReuseMode.NOTHING

@@ -130,7 +130,7 @@ class RunningTurn:
             finish_reason=finish.reason,
             completed_at=int(time.time()),
             output_tokens=len(self.output_token_ids),
-            report=finish.report.as_dict(),
+            report={**finish.report.as_dict(), **self._context.facts},
             instructions=self.request.instructions,
             echo=self.request.echo,
         )

@@ -18,6 +18,11 @@ class Detokenizer:
         self._held = ""
         self.stopped = False
 
+    @property
+    def settled(self) -> bool:
+        """Whether what was added so far is visible, all of it."""
+        return self._stream.settled and not self._held and not self.stopped
+
     def add(self, token_id: int) -> str:
         """Text that this token makes certain; empty while a character or a stop string is undecided."""
         return self._visible(self._stream.step(token_id))

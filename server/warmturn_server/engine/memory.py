@@ -31,8 +31,10 @@ class Memory:
         buffer, request = sequence.kv, sequence.request
         if request.reuse is not ReuseMode.STATE or buffer.length == 0 or request.recomputes_reply:
             return
-        computed = sequence.token_ids[: buffer.length]
-        self.saver.save(request.tenant, computed, buffer.snapshot())
+        computed, snapshot = sequence.token_ids[: buffer.length], buffer.snapshot()
+        self.saver.save(request.tenant, computed, snapshot)
+        if sequence.num_shown < len(computed):  # a block that ends where the next turn parts from this one
+            self.saver.save(request.tenant, computed[: sequence.num_shown], snapshot)
         self.pool.keep(IdleBuffer(request.tenant, np.asarray(computed, dtype=np.int64), buffer))
 
     def forget(self, tenant: str, token_ids: TokenIds, keep_tokens: int, done: Callable[[], None]) -> None:

@@ -87,6 +87,8 @@ class Sequence:
     def __init__(self, request: GenerationRequest, max_new_tokens: int, vocabulary: Vocabulary, sink: Sink) -> None:
         self.request = request
         self.token_ids: list[int] = list(request.token_ids)
+        self.num_shown = len(self.token_ids)
+        """Leading tokens that a next turn goes on from: no half character, nothing of a stop string."""
         self.max_new_tokens = max_new_tokens
         self.sink = sink
         self.sampler = Sampler(request.sampling, request.token_ids, vocabulary.eos_token_ids)
@@ -153,6 +155,8 @@ class Sequence:
             text, reason = self._detokenizer.finish(), "stop"
         else:
             text = self._detokenizer.add(token_id)
+            if self._detokenizer.settled:
+                self.num_shown = len(self.token_ids)
             if self._detokenizer.stopped:
                 reason = "stop"
             elif self.num_output_tokens >= self.max_new_tokens:

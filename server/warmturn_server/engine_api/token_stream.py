@@ -22,6 +22,11 @@ class TokenStream:
         self._latest = list(context)
         self._open: list[int] = []
 
+    @property
+    def settled(self) -> bool:
+        """Whether all text of the ids so far was given."""
+        return not self._open
+
     def step(self, token_id: int) -> str:
         """The text that this token makes certain."""
         self._open.append(token_id)
@@ -37,7 +42,14 @@ class TokenStream:
 
     def finish(self) -> str:
         """The whole characters among what was not given yet, for it ends within one: no more is to come."""
+        return self.rest().rstrip(_UNFINISHED)
+
+    def rest(self) -> str:
+        """What was not given yet, half a character as U+FFFD; what comes after it begins anew."""
         before = self._tokenizer.decode(self._latest, skip_special_tokens=True)
-        text = self._tokenizer.decode(self._latest + self._open, skip_special_tokens=True).rstrip(_UNFINISHED)
+        text = self._tokenizer.decode(self._latest + self._open, skip_special_tokens=True)
+        rest = text[len(before) :] if text.startswith(before) else ""
+        if rest:
+            self._stream, self._latest = DecodeStream(skip_special_tokens=True), []
         self._open = []
-        return text[len(before) :] if text.startswith(before) else ""
+        return rest

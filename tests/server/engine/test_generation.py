@@ -76,6 +76,24 @@ def test_it_ends_before_a_stop_string_wherever_that_lies(engine: Engine, answer:
         assert stopped.token_ids == answer.token_ids[: len(stopped.token_ids)]
 
 
+@pytest.mark.usefixtures("restoring_always_wins")
+def test_state_is_saved_up_to_what_was_shown(start_engine: StartEngine, answer: Generated) -> None:
+    """That is where the next prompt goes on, however blocks are cut."""
+    engine, text = start_engine(), answer.text
+    stop = text[len(text) // 2 :][:3]
+    stopped = ask(engine, stop=(stop,))
+    cut = next(
+        count
+        for count in range(len(stopped.token_ids), -1, -1)
+        if stopped.text.startswith(engine.vocabulary.tokenizer.decode(list(stopped.token_ids[:count])))
+    )
+    assert cut < len(stopped.token_ids) - 1
+    engine.flush()
+    engine.evict_idle()
+    following = greedy((*PROMPT, *stopped.token_ids[:cut], IM_END, 30), 1)
+    assert engine.generate(following).report.cached_tokens == len(PROMPT) + cut
+
+
 def test_a_stop_string_that_does_not_come_changes_nothing(engine: Engine, answer: Generated) -> None:
     unfinished = answer.text[-2:] + "never"
     assert ask(engine, stop=("never", unfinished)).text == answer.text

@@ -39,6 +39,7 @@ def _turn_request(body: CreateCompletion, caller: Principal) -> TurnRequest:
         principal=caller,
         sampling=body.sampling(body.limit, body.num_logprobs),
         reuse=body.reuse_mode,
+        tokens=body.tokens,
         lookback=body.wants_lookback,
     )
 

@@ -46,6 +46,7 @@ def _turn_request(body: CreateResponse, caller: Principal) -> TurnRequest:
         instructions=body.instructions or None,
         sampling=body.sampling(body.max_output_tokens, body.num_logprobs),
         reuse=body.reuse_mode,
+        tokens=body.tokens,
         stored=body.store is not False,
         lookback=body.wants_lookback,
         echo=body.echo(),

@@ -28,6 +28,16 @@ def find_rewrite(record: Record, text: str, transcript: Transcript, tokenizer: T
     )
 
 
+def parts_unseen(record: Record, text: str, output_tokens: int, shown: str) -> bool:
+    """Whether record and text part only where nobody saw more of the record's last reply than `shown`.
+
+    It was cut off within a character, or has the stop string that it ended at: no template changed that. Of the
+    record's ids the last `output_tokens` are the reply's.
+    """
+    start, agreed = record.text_length(len(record) - output_tokens), agreement(record.text, text)
+    return agreed >= start and shown.lstrip() in record.text[max(start - len(shown), 0) : agreed]
+
+
 def _first_difference(record: Sequence[int], prompt: Sequence[int], start: int) -> int:
     """Characters can part within a token's bytes, so that the first tokens behind the kept ones are still the same."""
     shorter = min(len(record), len(prompt))

@@ -93,14 +93,15 @@ class TextTokenizer:
         """The text that `token_ids` add behind `before`, and where in it each one ends.
 
         It is the visible text, decoded as the engine does it, with the special tokens put back where they stood: what
-        a template will write. Bytes at the end that are no whole character stand for nothing.
+        a template will write. Half a character at the end stands for U+FFFD: nobody was shown it, so no template will
+        ever write it.
         """
         stream = TokenStream(self._backend, before[-_DECODE_CONTEXT:])
         text, ends = "", array("q")
         for number, token_id in enumerate(token_ids):
             piece = stream.step(token_id)
-            if number == len(token_ids) - 1:
-                piece += stream.finish()
+            if token_id in self._special or number == len(token_ids) - 1:
+                piece += stream.rest()
             piece += self._special.get(token_id, "")
             if piece:
                 text += piece
@@ -121,6 +122,10 @@ class TextTokenizer:
     def last_edge(self, text: str, end: int) -> int:
         """Where the last special token within `text[:end]` starts: no tokenizer merges anything across it. Else 0."""
         return max((text.rfind(content, 0, end) for content in self._edges), default=0) if end else 0
+
+    def begins_with_special(self, text: str, start: int) -> bool:
+        """Whether a special token stands there: the text before it is tokenised by itself."""
+        return any(text.startswith(content, start) for content in self._edges)
 
     def _encoding(self, text: str) -> Encoding:
         """A long text as a batch of one: while it makes batches the library lets other threads run."""

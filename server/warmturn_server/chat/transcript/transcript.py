@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,12 @@ class Transcript:
     fresh: Encoded
     fresh_text: str
     record_tokens: int
+    is_canonical: bool = False
+
+    @property
+    def record_ids(self) -> int:
+        """How many of its ids are there because they are on record."""
+        return 0 if self.is_canonical else self.kept_tokens
 
     @property
     def rewritten_at(self) -> int | None:
@@ -49,9 +56,14 @@ class Transcriber:
         if not self.tokenizer.exact:
             return self._compare_ids(text, record)
         agreed = agreement(record.text, text)
-        if agreed == len(record.text) and self._may_split(text, agreed):
-            return self._join(record, len(record), text[agreed:], self.tokenizer.encode(text[agreed:]))
+        kept = bisect_right(record.ends, agreed)
+        if record.text_length(kept) == agreed and self._may_part(text, record, agreed):
+            return self._join(record, kept, text[agreed:], self.tokenizer.encode(text[agreed:]))
         return self._rejoin(text, record, agreed)
+
+    def canonical(self, text: str, record: Record) -> Transcript:
+        """The ids that a tokenizer without any history gives `text`; those that `record` begins with are its own."""
+        return dataclasses.replace(self._compare_ids(text, record), is_canonical=True)
 
     def part(
         self, turn_id: TurnId, base_id: TurnId | None, transcript: Transcript, output_ids: Sequence[int], tenant: str
@@ -74,6 +86,12 @@ class Transcriber:
             vocabulary=self.tokenizer.vocabulary,
             tenant=tenant,
         )
+
+    def _may_part(self, text: str, record: Record, agreed: int) -> bool:
+        """Whether ids may be kept up to there: the record's end, or where the template ends what was seen of it."""
+        if agreed < len(record.text):
+            return agreed > 0 and self.tokenizer.begins_with_special(text, agreed)
+        return self._may_split(text, agreed)
 
     def _may_split(self, text: str, position: int) -> bool:
         inside_word = 0 < position < len(text) and text[position - 1].isalnum() and text[position].isalnum()
@@ -99,6 +117,8 @@ class Transcriber:
         pairs = enumerate(zip(encoded.token_ids, record.token_ids, strict=False))
         shared = min(len(encoded.token_ids), len(record))
         kept = next((number for number, (new, old) in pairs if new != old), shared)
+        while self.tokenizer.exact and kept and encoded.ends[kept - 1] != record.ends[kept - 1]:
+            kept -= 1  # within a character, of which each of the texts may have another
         cut = encoded.ends[kept - 1] if kept else 0
         rest = Encoded(encoded.token_ids[kept:], tuple(end - cut for end in encoded.ends[kept:]))
         return Transcript(encoded.token_ids, encoded.ends, kept, text[:cut], rest, text[cut:], len(record))

@@ -10,6 +10,7 @@ from tests.server.chat.transcript.tokenizers_of_other_kinds import (
     marks_spaces,
     puts_a_space_first,
 )
+from tests.support.models import IM_END
 from tests.support.templates import CHATML
 from tests.support.tokenizer import chat_tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -92,9 +93,10 @@ def test_a_token_that_was_added_has_the_bytes_of_its_content(tokenizer: TextToke
     assert tokenizer.token_bytes(1_000_000) == b"", "models have more rows than their tokenizer has tokens"
 
 
-def test_an_unfinished_character_stands_for_nothing(tokenizer: TextTokenizer) -> None:
-    first_bytes = tokenizer.encode("😀").token_ids[:2]
-    assert tokenizer.decode_onto((), [*tokenizer.encode("a").token_ids, *first_bytes]) == ("a", (1, 1, 1))
+def test_an_unfinished_character_stands_for_what_no_template_writes(tokenizer: TextTokenizer) -> None:
+    cut = [*tokenizer.encode("a").token_ids, *tokenizer.encode("😀").token_ids[:2]]
+    assert tokenizer.decode_onto((), cut) == ("a\ufffd", (1, 2, 2))
+    assert tokenizer.decode_onto((), [*cut, IM_END, *tokenizer.encode(" b").token_ids])[0] == "a\ufffd<|im_end|> b"
 
 
 def test_ids_without_a_token_stand_for_nothing(tokenizer: TextTokenizer) -> None:

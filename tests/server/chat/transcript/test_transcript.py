@@ -73,19 +73,31 @@ sampled_ids = st.lists(st.integers(len(SPECIAL_TOKENS), TOKENIZER_SIZE + 10), ma
 """Whatever a random model may choose, half characters and ids without a token included."""
 
 
-SPACE_AND_A_HALF_CHARACTER = 286
+texts = st.text(alphabet="abt he日本é😀\n", max_size=40)
+roles = st.sampled_from(["user", "assistant"])
+histories = st.lists(st.tuples(roles, texts), max_size=5)
+
+SPACE_AND_A_HALF_CHARACTER = next(
+    token_id for token_id in range(TOKENIZER_SIZE) if CHATML.token_bytes(token_id) == " 😀".encode()[:3]
+)
+UNFINISHED = "\ufffd"
 
 
 @given(st.lists(st.tuples(st.text(max_size=20), sampled_ids, st.booleans()), min_size=1, max_size=6))
 @example([("", [SPACE_AND_A_HALF_CHARACTER], True), ("", [], True)])
 @example([("", [SPACE_AND_A_HALF_CHARACTER], False), ("", [], True)])
-def test_a_conversation_that_goes_on_keeps_every_id(turns: list[tuple[str, list[int], bool]]) -> None:
+def test_a_conversation_that_goes_on_keeps_every_id_that_was_shown(turns: list[tuple[str, list[int], bool]]) -> None:
+    """And none of half a character at a reply's end, nor what was chosen behind it."""
     dialogue = Dialogue()
     for user, output_ids, ended in turns:
         before = dialogue.record
         transcript = dialogue.turn(user, output_ids + [IM_END] * ended)
-        assert transcript.token_ids[: len(before)] == before.token_ids
-        assert transcript.rewritten_at is None
+        shown = len(before.text.removesuffix("<|im_end|>").rstrip(UNFINISHED))
+        is_cut = before.text[shown : shown + 1] == UNFINISHED
+        kept = len([end for end in before.ends if end <= shown]) if is_cut else len(before)
+        assert transcript.token_ids[:kept] == before.token_ids[:kept]
+        assert transcript.kept_tokens == kept
+        assert decoded(CHATML, transcript) == CHATML.render(dialogue.messages[:-1])
 
 
 def test_generated_text_that_tokenises_otherwise_keeps_its_ids() -> None:
@@ -98,11 +110,46 @@ def test_generated_text_that_tokenises_otherwise_keeps_its_ids() -> None:
     assert list(again.token_ids[start : start + len(output_ids)]) == output_ids
 
 
-def test_a_half_character_at_a_cut_off_end_is_kept_as_the_ids_that_it_is() -> None:
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("said", ["here: ", "", "日本"])
+def test_a_half_character_that_nobody_saw_is_not_in_the_next_prompt(said: str, ended: bool) -> None:
+    dialogue, half = Dialogue(), list(CHATML.encode("😀").token_ids[:2])
+    first = dialogue.turn("smile", spell(said, 1) + half + [IM_END] * ended)
+    assert dialogue.messages[-1]["content"] == said
+    again = dialogue.turn("go on", [])
+    assert decoded(CHATML, again) == CHATML.render(dialogue.messages[:-1])
+    assert again.kept_tokens == len(first.token_ids) + len(spell(said, 1))
+
+
+def test_a_token_of_a_whole_and_half_a_character_gives_the_whole_one() -> None:
     dialogue = Dialogue()
-    dialogue.turn("smile", [*CHATML.encode("here: ").token_ids, *CHATML.encode("😀").token_ids[:2]])
-    assert dialogue.messages[-1]["content"] == "here: "
-    assert dialogue.turn("go on", []).kept_tokens == len(dialogue.parts[0].token_ids)
+    dialogue.turn("go on", [*spell("here", 1), SPACE_AND_A_HALF_CHARACTER])
+    assert dialogue.messages[-1]["content"] == "here "
+    assert decoded(CHATML, dialogue.turn("and?", [])) == CHATML.render(dialogue.messages[:-1])
+
+
+def test_what_stands_behind_a_stop_string_is_not_in_the_next_prompt() -> None:
+    dialogue = Dialogue()
+    output_ids = spell("here and there", 1)
+    first = dialogue.turn("where?", output_ids)
+    dialogue.messages[-1]["content"] = "here"
+    again = dialogue.turn("who?", [])
+    assert decoded(CHATML, again) == CHATML.render(dialogue.messages[:-1])
+    shown = dialogue.parts[0].ends[len(first.token_ids) - 1] + len("here")
+    assert again.kept_tokens == len([end for end in dialogue.parts[0].ends if end <= shown])
+
+
+@given(histories, st.integers(0, 9), texts)
+def test_canonical_ids_do_not_depend_on_what_was_generated(said: list[tuple[str, str]], seed: int, more: str) -> None:
+    transcriber = Transcriber(CHATML)
+    prompt = transcriber.transcribe(render(said) + "<|im_start|>assistant\n", Record())
+    record = assemble([transcriber.part(TurnId("1"), None, prompt, spell("the cat is there", seed), "")])
+    text = record.text + f"<|im_end|>\n<|im_start|>user\n{more}<|im_end|>\n"
+    transcript = transcriber.canonical(text, record)
+    assert transcript.token_ids == transcriber.transcribe(text, Record()).token_ids == CHATML.encode(text).token_ids
+    child = transcriber.part(TurnId("2"), TurnId("1"), transcript, [IM_END], "")
+    whole = assemble([transcriber.part(TurnId("1"), None, prompt, spell("the cat is there", seed), ""), child])
+    assert (whole.token_ids, whole.text) == ((*transcript.token_ids, IM_END), text + "<|im_end|>")
 
 
 def test_thinking_that_the_template_drops_costs_reuse_from_there_on_and_is_reported() -> None:
@@ -177,11 +224,6 @@ def test_the_same_prompt_again_is_kept_whole() -> None:
 def record_of(text: str, tokenizer: TextTokenizer = CHATML) -> Record:
     transcriber = Transcriber(tokenizer)
     return assemble([transcriber.part(TurnId("1"), None, transcriber.transcribe(text, Record()), [], "")])
-
-
-texts = st.text(alphabet="abt he日本é😀\n", max_size=40)
-roles = st.sampled_from(["user", "assistant"])
-histories = st.lists(st.tuples(roles, texts), max_size=5)
 
 
 @pytest.mark.parametrize("name", ["chatml", "composes", "puts_a_space_first"])
