@@ -17,7 +17,7 @@ from .wire import LOOKBACK, SamplingFields
 
 async def collect(turn: RunningTurn, request: Request) -> list[TokenLogprobs]:
     """Runs the turn to its end and gives its log-probabilities; a client that goes away ends it."""
-    watcher = asyncio.create_task(cancel_on_disconnect(request, turn))
+    watcher = asyncio.create_task(cancel_on_disconnect(request.receive, turn))
     try:
         return [entry async for delta in turn.deltas() for entry in delta.logprobs]
     finally:

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -38,7 +37,11 @@ def replay(events: Iterable[bytes]) -> Response:
 
 
 class EventStream(StreamingResponse):
-    """Sends `events`; whatever ends it, the turn is closed, and with it stops if it is not over."""
+    """Sends `events`; whatever ends it, the turn is closed, and with it stops if it is not over.
+
+    A client that goes away has the turn cancelled, and that ends its events. Starlette would cancel the task that sends
+    them: anyio keeps such an exception in a cycle, and with it all that the task knew, until somebody collects garbage.
+    """
 
     def __init__(self, turn: RunningTurn, events: AsyncIterator[bytes]) -> None:
         super().__init__(events, media_type="text/event-stream", headers={**_HEADERS, **turn_headers(turn)})
@@ -46,9 +49,12 @@ class EventStream(StreamingResponse):
         self._last_sent = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        watcher = asyncio.create_task(cancel_on_disconnect(receive, self._turn))
         try:
-            await super().__call__(scope, receive, send)
+            await self.stream_response(send)
         finally:
+            watcher.cancel()
             self._turn.close()
 
     async def stream_response(self, send: Send) -> None:
@@ -74,8 +80,8 @@ class EventStream(StreamingResponse):
                 await asyncio.sleep(PING_SECONDS - silent)
 
 
-async def cancel_on_disconnect(request: Request, turn: RunningTurn) -> None:
-    """For replies that are not streamed: nothing else would notice that the client has gone."""
-    while (await request.receive())["type"] != "http.disconnect":
+async def cancel_on_disconnect(receive: Receive, turn: RunningTurn) -> None:
+    """Nothing else would notice that the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
         pass
     turn.cancel()

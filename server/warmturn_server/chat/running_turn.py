@@ -116,7 +116,11 @@ class RunningTurn:
     async def _commit_turn(self, turn: Turn) -> None:
         """A client that goes away now does not stop the commit: half a commit there is not."""
         self._committing = asyncio.create_task(asyncio.to_thread(self._commit, turn, tuple(self.output_token_ids)))
-        await asyncio.shield(self._committing)
+        try:
+            await asyncio.shield(self._committing)
+        finally:
+            if self._committing.done():  # one that failed knows this frame by its traceback, and would be known by it
+                self._committing = None
 
     def _content(self) -> tuple[Part, ...]:
         """There is always a text, be it empty: clients expect one."""

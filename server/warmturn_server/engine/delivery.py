@@ -9,10 +9,8 @@ from collections.abc import Callable
 
 from ..engine_api.lookback import Lookback
 from ..engine_api.report import TokenDelta
-from .sequence import Sequence
+from .sequence import Event, Sequence
 
-Event = TokenDelta | BaseException
-"""What a turn says: a delta, or why it failed."""
 _Queue = asyncio.Queue[Event]
 
 
@@ -70,12 +68,15 @@ class Generation:
     async def __anext__(self) -> TokenDelta:
         if self._ended:
             raise StopAsyncIteration
-        delta = await self._deltas.get()
-        if isinstance(delta, BaseException):
+        event = await self._deltas.get()
+        if isinstance(event, BaseException):
             self._ended = True
-            raise delta
-        self._ended = delta.finish is not None
-        return delta
+            try:
+                raise event
+            finally:
+                del event  # or it would know this frame, and this frame it
+        self._ended = event.finish is not None
+        return event
 
 
 def _hand_over(events: list[tuple[_Queue, Event]]) -> None:

@@ -112,7 +112,10 @@ class Engine:
         while True:
             delta = deltas.get()
             if isinstance(delta, BaseException):
-                raise delta
+                try:
+                    raise delta
+                finally:
+                    del delta
             text += delta.text
             token_ids += delta.token_ids
             logprobs += delta.logprobs

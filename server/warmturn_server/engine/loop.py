@@ -108,7 +108,7 @@ class EngineLoop:
     def end(self, error: Exception) -> None:
         """Tell everybody that it is over."""
         for sequence in list(self._scheduler):
-            sequence.sink(error)
+            sequence.end(error)
 
     def _share(self, sequence: Sequence, count: int) -> Share:
         start = sequence.kv.length
@@ -176,17 +176,18 @@ class EngineLoop:
         self._accounts.token(sequence, moment)
         delta, reason = sequence.accept(token_id, logprobs, moment)
         if reason is None:
-            sequence.sink(delta)
+            sequence.tell(delta)
         else:
             self._finish(sequence, reason, delta)
 
     def _finish(self, sequence: Sequence, reason: FinishReason, delta: TokenDelta) -> None:
         account = self._hook.finished(sequence, reason, Account(self._accounts.report(sequence)))
         self._accounts.finished(sequence, account.report, reason)
-        sequence.sink(dataclasses.replace(delta, finish=Finish(reason, account.report)))
+        sequence.end(dataclasses.replace(delta, finish=Finish(reason, account.report)))
         self._leave(sequence)
         if sequence.buffer is not None and account.keeps_state:
             self._memory.keep(sequence)
+        sequence.let_go()
 
     def _finish_cancelled(self) -> None:
         for sequence in list(self._scheduler):
@@ -197,12 +198,13 @@ class EngineLoop:
         """Nothing of a failed step is kept: its buffers may be half written."""
         if sequence in self._scheduler:
             self._leave(sequence)
+            sequence.let_go()
             self._fail(sequence, error, f"the model failed on this request: {error}")
 
     def _fail(self, sequence: Sequence, error: Exception, message: str) -> None:
         failure = error if isinstance(error, EngineFailed) else EngineFailed(message)
         self._accounts.failed(failure)
-        sequence.sink(failure)
+        sequence.end(failure)
 
     def _distrust(self, sequence: Sequence) -> None:
         """Saved state that may have led to this is not used again, or every further try would end alike."""

@@ -19,7 +19,9 @@ from .model.capture import Queries
 from .model.effort import Effort
 from .sampling.sampler import Sampler
 
-Sink = Callable[[TokenDelta | BaseException], None]
+Event = TokenDelta | BaseException
+"""What a turn says: a delta, or why it failed."""
+Sink = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Sequence:
         self.num_shown = len(self.token_ids)
         """Leading tokens that a next turn goes on from: no half character, nothing of a stop string."""
         self.max_new_tokens = max_new_tokens
-        self.sink = sink
+        self._sink = sink
         self.sampler = Sampler(request.sampling, request.token_ids, vocabulary.eos_token_ids)
         self.buffer: KVBuffer | None = None
         self.reservation = Reservation()
@@ -141,6 +143,19 @@ class Sequence:
     def pending(self, count: int) -> list[int]:
         return self.token_ids[self.kv.length : self.kv.length + count]
 
+    def tell(self, event: Event) -> None:
+        """Say it to whoever asked."""
+        self._sink(event)
+
+    def end(self, event: Event) -> None:
+        """Say the last word. Whoever asked also knows this sequence: as a cycle both would keep its memory."""
+        self._sink(event)
+        self._sink = _nobody
+
+    def let_go(self) -> None:
+        """What was worth keeping is kept: it has no state any more, however long somebody knows it."""
+        self.buffer = None
+
     def accept(
         self, token_id: int, logprobs: TokenLogprobs | None, now: float
     ) -> tuple[TokenDelta, FinishReason | None]:
@@ -165,6 +180,9 @@ class Sequence:
         if self.request.reuse is ReuseMode.NOTHING:
             self.kv.clear()
         return TokenDelta(text, (token_id,), () if logprobs is None else (logprobs,)), reason
+
+
+def _nobody(_: Event) -> None: ...
 
 
 def now() -> float:

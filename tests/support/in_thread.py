@@ -1,0 +1,51 @@
+"""A whole server in this process, where a test can look into it: over real sockets, on a thread of its own."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from tests.support.device import DEVICE
+from tests.support.http import local_client
+from tests.support.waiting import wait_until
+
+from warmturn_server.build import build_app
+from warmturn_server.engine import Engine
+from warmturn_server.settings import Settings
+
+
+@dataclass(frozen=True)
+class ServerInThread:
+    app: FastAPI
+    base_url: str
+
+    @property
+    def engine(self) -> Engine:
+        engine: Engine = self.app.state.service.engine
+        return engine
+
+    def client(self, timeout_seconds: float = 60) -> httpx.Client:
+        return local_client(self.base_url, timeout_seconds)
+
+
+@contextmanager
+def serving(model: Path, data_dir: Path, **settings: object) -> Iterator[ServerInThread]:
+    """In float32, with small blocks; it has ended when the block has."""
+    chosen: dict[str, object] = {"device": str(DEVICE), "dtype": "float32", "block_size": 8, "control_rate": 0.0}
+    app = build_app(Settings(model=str(model), data_dir=data_dir, threads=1, **{**chosen, **settings}))  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
+        thread.start()
+        try:
+            wait_until(lambda: server.started, "the server did not start")
+            yield ServerInThread(app, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            server.should_exit = True
+            thread.join()
