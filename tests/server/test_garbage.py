@@ -7,7 +7,7 @@ no hurry to go are fine, as long as nothing of ours hangs on them.
 import gc
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 
@@ -20,6 +20,7 @@ from tests.support.talk import Json, checked
 from tests.support.waiting import wait_until
 
 from warmturn_server.chat import SqliteStore, StoreFailed
+from warmturn_server.engine.model.executor import Work
 from warmturn_server.engine.model.generic import GenericExecutor
 
 pytestmark = pytest.mark.slow
@@ -199,6 +200,13 @@ def failing_model(*_: object) -> None:
     raise RuntimeError(f"it cannot be computed: {torch.zeros(3).sum()}")
 
 
+_forward = GenericExecutor.forward
+
+
+def numbers_that_are_none(self: GenericExecutor, step: Sequence[Work]) -> torch.Tensor:
+    return _forward(self, step) * torch.nan
+
+
 def broken(*_: object) -> None:
     raise ZeroDivisionError
 
@@ -211,8 +219,9 @@ def broken(*_: object) -> None:
         (SqliteStore, "append", failing_log),
         (SqliteStore, "append", broken),
         (GenericExecutor, "forward", failing_model),
+        (GenericExecutor, "forward", numbers_that_are_none),
     ],
-    ids=["log", "code", "model"],
+    ids=["log", "code", "model", "no numbers"],
 )
 def test_turns_that_fail(
     server: ServerInThread,
@@ -222,7 +231,7 @@ def test_turns_that_fail(
     stream: bool,
     place: type,
     name: str,
-    failure: Callable[..., None],
+    failure: Callable[..., object],
 ) -> None:
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)  # pytest keeps what is logged
     monkeypatch.setattr(place, name, failure)
