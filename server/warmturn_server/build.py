@@ -48,7 +48,7 @@ def build_app(settings: Settings) -> FastAPI:
     storage = _open_storage(settings)
     metrics = Metrics()
     engine, tokenizer = on_a_thread_of_its_own(partial(_load, settings, metrics))
-    service = build_service(storage, engine, tokenizer)
+    service = build_service(storage, engine, tokenizer, settings.unstored_ttl)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

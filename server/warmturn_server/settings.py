@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     log_redis: SecretStr | None = Field(default=None, description="URL of the Redis of the log, if it has its own")
     redis_secret: SecretStr | None = Field(default=None, description="signs what is kept there; the same everywhere")
     log_secret: SecretStr | None = Field(default=None, description="signs the rows of the log in the data folder")
+    unstored_ttl: Annotated[int, Field(ge=0)] = 3600
     redis_ttl: Annotated[int, Field(ge=1)] = 86_400
     redis_wait_ms: Annotated[float, Field(gt=0)] = 75.0
     kv_codec: Literal["none", "zstd", "int8"] = "none"

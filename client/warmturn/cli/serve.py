@@ -49,6 +49,10 @@ def serve(
         Literal["sqlite", "redis"] | None,
         _option("--log", "Where conversations are kept: in the data folder (default), or shared in --redis."),
     ] = None,
+    unstored_ttl: Annotated[
+        int | None,
+        _option("--unstored-ttl", "Seconds that turns not to be stored are of use; 0 for not at all; an hour."),
+    ] = None,
     redis: Annotated[str | None, _option("--redis", "Redis that servers share, e.g. redis://host:6379/0.")] = None,
     redis_ttl: Annotated[int | None, _option("--redis-ttl", "Seconds that unused state stays in Redis; a day.")] = None,
     kv_codec: Annotated[

@@ -40,6 +40,7 @@ from .storage.store import (
 )
 from .transcript.tokenizer import TextTokenizer
 from .transcript.transcript import Transcriber
+from .unstored import UnstoredTurns
 
 __all__ = [
     "Append",
@@ -82,6 +83,7 @@ __all__ = [
     "TurnEngine",
     "TurnId",
     "TurnRequest",
+    "UnstoredTurns",
     "VersionConflict",
     "build_service",
     "new_item_id",
@@ -90,7 +92,10 @@ __all__ = [
 ]
 
 
-def build_service(storage: Storage, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase) -> ChatService:
+def build_service(
+    storage: Storage, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase, unstored_ttl_seconds: float
+) -> ChatService:
     """The chat layer over an open storage; closing it closes the storage."""
     transcriber = Transcriber(TextTokenizer(tokenizer))
-    return ChatService(storage.store, engine, transcriber, storage.locks, storage.invalidations)
+    unstored = UnstoredTurns(unstored_ttl_seconds)
+    return ChatService(storage.store, engine, transcriber, storage.locks, storage.invalidations, unstored=unstored)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..engine_api import Rewrite
@@ -11,9 +11,10 @@ from .history import History, history_before, history_of
 from .lookback.attribution import Outline
 from .model import Conversation, ConversationId, Tokens, Turn, TurnId, TurnRequest, as_messages
 from .record_finder import Base, RecordFinder
-from .storage.store import ConversationStore
+from .storage.store import ConversationStore, Forgotten
 from .transcript.rewrite import find_rewrite, parts_unseen
 from .transcript.transcript import Transcriber, Transcript
+from .unstored import UnstoredTurns
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,18 @@ class TurnContext:
 class ContextReader:
     """Reads the store and runs the template; takes milliseconds, so call it off the event loop."""
 
-    def __init__(self, store: ConversationStore, transcriber: Transcriber, max_tokens: int) -> None:
+    def __init__(
+        self,
+        store: ConversationStore,
+        transcriber: Transcriber,
+        max_tokens: int,
+        unstored: UnstoredTurns | None = None,
+    ) -> None:
         self._store = store
         self._transcriber = transcriber
         self._max_tokens = max_tokens
         self._tokenizer = transcriber.tokenizer
-        self._records = RecordFinder(store, self._tokenizer.vocabulary)
+        self._records = RecordFinder(store, self._tokenizer.vocabulary, unstored)
 
     def read(self, request: TurnRequest) -> TurnContext:
         history = history_before(request, self._store)
@@ -91,6 +98,11 @@ class ContextReader:
                 f"The prompt's {len(text):,} characters are more than {self._max_tokens:,} tokens, the limit of the "
                 "model's context; shorten the conversation"
             )
+
+    def still_shared(self, forgotten: Forgotten, tenant: str) -> Forgotten:
+        """Told with as many tokens as other conversations begin with: their state stays."""
+        shared = self._records.shared_tokens(tenant, forgotten.record)
+        return replace(forgotten, shared_tokens=max(shared, forgotten.shared_tokens))
 
     def _own_record(self, tenant: str, history: History) -> tuple[Turn | None, Base]:
         """The last turn that has a record, and that record."""

@@ -106,7 +106,10 @@ class Conversations:
         async with holding(self._locks, tenant, conversation_id):
             await self.item(tenant, conversation_id, item_id)
             conversation = await self.get(tenant, conversation_id)
-            await asyncio.to_thread(self._store.hide_item, tenant, conversation_id, item_id, conversation.version)
+            hide = self._store.hide_item
+            forgotten = await asyncio.to_thread(hide, tenant, conversation_id, item_id, conversation.version)
+        self._misses.forget_conversation(tenant, conversation_id)
+        await self.forget(tenant, forgotten)
         return await self.get(tenant, conversation_id)
 
     async def fork(
@@ -135,9 +138,10 @@ class Conversations:
 
     async def forget(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
         """Saved state of what was deleted goes too, and soon at the other servers."""
-        for entry in forgotten:
+        gone = [await asyncio.to_thread(self._reader.still_shared, entry, tenant) for entry in forgotten]
+        for entry in gone:
             await asyncio.to_thread(self._engine.forget, tenant, entry.record.token_ids, entry.shared_tokens)
-        await asyncio.to_thread(self._invalidations.emit, tenant, forgotten)
+        await asyncio.to_thread(self._invalidations.emit, tenant, gone)
 
     def _items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:
         conversation = find_conversation(self._store, tenant, conversation_id)

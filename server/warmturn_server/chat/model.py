@@ -141,7 +141,7 @@ class Conversation:
     version: int = 0
     """Grows with each change of what the conversation says; a turn is appended to the version it was made from only."""
     hidden: frozenset[ItemId] = frozenset()
-    """Deleted items. The turns that hold them may belong to other conversations too, so they stay as they are."""
+    """Deleted items. They leave the turns that hold them once no other conversation shows them."""
     tenant: str = ""
 
 

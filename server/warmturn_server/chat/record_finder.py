@@ -8,8 +8,9 @@ from typing import Final
 
 from .model import TurnId
 from .storage.store import ConversationStore, StoreCorrupt
-from .transcript.prefix_digests import prefix_digests
+from .transcript.prefix_digests import TextDigest, prefix_digests
 from .transcript.records import Record, RecordPart, agreement, assemble
+from .unstored import UnstoredTurns
 
 _CANDIDATES: Final = 16
 _CHILDREN: Final = 32
@@ -26,8 +27,9 @@ class Base:
 class RecordFinder:
     """Looks among all records of a tenant for the one that begins as a text does, longest first."""
 
-    def __init__(self, store: ConversationStore, vocabulary: str) -> None:
+    def __init__(self, store: ConversationStore, vocabulary: str, unstored: UnstoredTurns | None = None) -> None:
         self._store = store
+        self._unstored = unstored or UnstoredTurns(0)
         self._vocabulary = vocabulary
 
     def of_turn(self, tenant: str, turn_id: TurnId) -> Base:
@@ -40,11 +42,22 @@ class RecordFinder:
         return Base(parts[-1].turn_id, assemble(parts)) if parts else Base()
 
     def of_text(self, tenant: str, text: str) -> Base:
+        """Of turns that were not to be stored too."""
         chain = prefix_digests(text, tenant, self._vocabulary)
+        unstored = [self.of_parts([part]) for part in self._unstored.beginning(chain, _CANDIDATES)]
+        return _longest([self._in_log(tenant, chain, text), *unstored], text)
+
+    def shared_tokens(self, tenant: str, record: Record) -> int:
+        """How many ids at its beginning are those of another record in the log, too."""
+        chain = prefix_digests(record.text, tenant, self._vocabulary)
+        other = self._in_log(tenant, chain, record.text).record.token_ids
+        pairs = enumerate(zip(other, record.token_ids, strict=False))
+        return next((number for number, (its, ours) in pairs if its != ours), min(len(other), len(record)))
+
+    def _in_log(self, tenant: str, chain: Sequence[TextDigest], text: str) -> Base:
         owners = self._store.records_beginning(tenant, chain, _CANDIDATES)
         bases = [self.of_parts(parts) for parts in self._readable(tenant, owners)]
-        best = max(bases, key=lambda base: agreement(base.record.text, text), default=Base())
-        return self._descend(tenant, best, text)
+        return self._descend(tenant, _longest(bases, text), text)
 
     def _readable(self, tenant: str, owners: Sequence[TurnId]) -> list[list[RecordPart]]:
         """Without those that are damaged: a text that was sent again can be tokenised again."""
@@ -65,6 +78,10 @@ class RecordFinder:
                 break
             agreed, base = longest, Base(child.turn_id, _extended(base.record, child))
         return base
+
+
+def _longest(bases: Sequence[Base], text: str) -> Base:
+    return max(bases, key=lambda base: agreement(base.record.text, text), default=Base())
 
 
 def _extended(record: Record, child: RecordPart) -> Record:

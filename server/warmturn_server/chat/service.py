@@ -24,6 +24,7 @@ from .storage.store import Append, ConversationStore, LogStatus
 from .transcript.prefix_digests import own_prefix_digests, prefix_digests
 from .transcript.tokenizer import TextTokenizer
 from .transcript.transcript import Transcriber
+from .unstored import UnstoredTurns
 
 
 class ChatService:
@@ -35,6 +36,7 @@ class ChatService:
         locks: ConversationLocks | None = None,
         invalidations: Invalidations | None = None,
         new_parser: NewReplyParser = TextOnly,
+        unstored: UnstoredTurns | None = None,
     ) -> None:
         """`locks` and `invalidations`: of all servers that share the store; None where this one has it to itself."""
         self.engine = engine
@@ -42,7 +44,8 @@ class ChatService:
         self._store = store
         self._transcriber = transcriber
         self._new_parser = new_parser
-        self._reader = ContextReader(store, transcriber, engine.context_length)
+        self._unstored = unstored or UnstoredTurns(ttl_seconds=0)
+        self._reader = ContextReader(store, transcriber, engine.context_length, self._unstored)
         self._locks = locks or LocalLocks()
         self._invalidations = invalidations or NoPeers()
         self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses, self._invalidations)
@@ -118,16 +121,19 @@ class ChatService:
         inherited = len(transcript.kept_text) if record.base_id else 0
         chain = prefix_digests(context.text[:inherited] + record.text, tenant, record.vocabulary)
         conversation = context.conversation
-        self._store.append(
-            Append(
-                turn=turn if turn.stored or conversation else None,
-                record=record,
-                prefix_digests=own_prefix_digests(chain, inherited),
-                conversation=conversation.id if conversation else None,
-                expected_version=conversation.version if conversation else 0,
-                lease=lease,
+        if not turn.stored and not conversation:
+            self._unstored.remember(record, chain)
+        else:
+            self._store.append(
+                Append(
+                    turn=turn,
+                    record=record,
+                    prefix_digests=own_prefix_digests(chain, inherited),
+                    conversation=conversation.id if conversation else None,
+                    expected_version=conversation.version if conversation else 0,
+                    lease=lease,
+                )
             )
-        )
         if lease:
             self._locks.committed(lease)
         self.misses.note(turn)

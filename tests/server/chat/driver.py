@@ -18,6 +18,7 @@ from warmturn_server.chat import (
     Transcriber,
     Turn,
     TurnRequest,
+    UnstoredTurns,
     new_item_id,
 )
 
@@ -30,7 +31,9 @@ class Chat:
     ) -> None:
         self.engine = FakeEngine(tokenizer)
         self.store = SqliteStore(folder / "log.sqlite3")
-        self.service = ChatService(self.store, self.engine, Transcriber(tokenizer), new_parser=new_parser)
+        self.unstored = UnstoredTurns(ttl_seconds=3600)
+        transcriber = Transcriber(tokenizer)
+        self.service = ChatService(self.store, self.engine, transcriber, new_parser=new_parser, unstored=self.unstored)
         self.tokenizer = tokenizer
 
     async def new(self) -> Conversation:

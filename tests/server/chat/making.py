@@ -58,8 +58,9 @@ def append(turn: Turn, record: RecordPart | None = None, version: int = 0) -> Ap
     return Append(turn, record, conversation=turn.conversation_id, expected_version=version)
 
 
-def stateless(part: RecordPart, whole_text: str | None = None) -> Append:
-    """A turn of a client that resends everything. `whole_text`: with what it inherits from its base."""
+def findable(part: RecordPart, whole_text: str | None = None) -> Append:
+    """A response with a record that is found by its text. `whole_text`: with what it inherits from its base."""
     text = whole_text or part.text
     chain = prefix_digests(text, part.tenant, part.vocabulary)
-    return Append(record=part, prefix_digests=own_prefix_digests(chain, len(text) - len(part.text)))
+    digests = own_prefix_digests(chain, len(text) - len(part.text))
+    return Append(turn(part.turn_id, part.base_id, tenant=part.tenant), part, prefix_digests=digests)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.server.chat.making import VOCABULARY, record, stateless
+from tests.server.chat.making import VOCABULARY, findable, record
 
 from warmturn_server.chat import SqliteStore
 from warmturn_server.chat.record_finder import RecordFinder
@@ -32,27 +32,27 @@ def test_nothing_where_nothing_is_known(store: SqliteStore) -> None:
 
 
 def test_a_child_that_is_too_short_for_a_beginning_of_its_own(store: SqliteStore) -> None:
-    store.append(stateless(record("a", LONG)))
-    store.append(stateless(record("b", "here", base="a", kept=len(LONG)), LONG + "here"))
-    store.append(stateless(record("c", "there", base="b", kept=len(LONG) + 4), LONG + "herethere"))
+    store.append(findable(record("a", LONG)))
+    store.append(findable(record("b", "here", base="a", kept=len(LONG)), LONG + "here"))
+    store.append(findable(record("c", "there", base="b", kept=len(LONG) + 4), LONG + "herethere"))
     assert found(store, LONG + "herethere and on") == "c"
     assert found(store, LONG + "herethe") == "c"
     assert found(store, LONG) == "a"
 
 
 def test_the_sibling_that_goes_on_alike(store: SqliteStore) -> None:
-    store.append(stateless(record("a", LONG)))
+    store.append(findable(record("a", LONG)))
     for name, text in (("b", "here"), ("c", "there"), ("d", "where")):
-        store.append(stateless(record(name, text, base="a", kept=len(LONG)), LONG + text))
+        store.append(findable(record(name, text, base="a", kept=len(LONG)), LONG + text))
     assert found(store, LONG + "there is more") == "c"
 
 
 def test_a_text_shorter_than_any_beginning(store: SqliteStore) -> None:
-    store.append(stateless(record("a", "short")))
-    store.append(stateless(record("b", "other")))
+    store.append(findable(record("a", "short")))
+    store.append(findable(record("b", "other")))
     assert found(store, "shorter still") == "a"
 
 
 def test_ids_of_another_tokenizer_are_not_found(store: SqliteStore) -> None:
-    store.append(stateless(record("a", LONG)))
+    store.append(findable(record("a", LONG)))
     assert RecordFinder(store, "tokenizer-2").of_text("", LONG).turn_id is None

@@ -22,16 +22,17 @@ class TestStatelessClients:
         assert chat.engine.requests[-1].token_ids[: len(ids)] == ids
         assert chat.kept == len(ids) - 1
 
-    async def test_over_many_turns_and_a_restart(self, chat: Chat, tmp_path: Path) -> None:
+    async def test_over_many_turns_and_as_text_after_a_restart(self, chat: Chat, tmp_path: Path) -> None:
         messages, known = [("system", "You are good. " * 10)], 0
         for number in range(8):
             if number == 4:
                 chat.service.close()
-                chat = Chat(tmp_path)
+                chat, known = Chat(tmp_path), 0
             messages.append(("user", f"question {number}"))
             answer = [*spell(f"{self.said} {number}", number), IM_END]
             await chat.resend(*messages, answer=answer)
             assert chat.kept == known
+            assert chat.unstored.num_turns == 1, "what it goes on from is let go"
             known = len(chat.engine.requests[-1].token_ids) + len(answer) - 1
             messages.append(("assistant", f"{self.said} {number}"))
         chat.service.close()

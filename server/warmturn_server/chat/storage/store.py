@@ -60,11 +60,11 @@ class Page:
 class Append:
     """One turn, in one piece: all of it is in the log or nothing.
 
-    `turn` is None for a stateless client's turn: only its record is kept, to be found again by `prefix_digests`.
-    With `conversation` the turn becomes its head, if its version still is `expected_version`.
+    The record is found again by `prefix_digests`. With `conversation` the turn becomes its head, if its version still
+    is `expected_version`.
     """
 
-    turn: Turn | None = None
+    turn: Turn
     record: RecordPart | None = None
     prefix_digests: Sequence[TextDigest] = ()
     conversation: ConversationId | None = None
@@ -105,7 +105,8 @@ class LogStatus:
 class ConversationStore(Protocol):
     """All methods are atomic, durable when they return, and may be called from any thread.
 
-    What is not there (for this tenant) is None or empty. Turns and records never change once written.
+    What is not there (for this tenant) is None or empty. Turns and records never change once written, but for what is
+    deleted of them.
     """
 
     def create(self, conversation: Conversation, append: Append | None = None) -> None: ...
@@ -124,8 +125,13 @@ class ConversationStore(Protocol):
         self, tenant: str, conversation_id: ConversationId, metadata: Mapping[str, str]
     ) -> Conversation | None: ...
 
-    def hide_item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int) -> None:
-        """Raises VersionConflict."""
+    def hide_item(
+        self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int
+    ) -> list[Forgotten]:
+        """The item leaves its turn too, and the records of those who saw it go, once nobody else shows it.
+
+        Raises VersionConflict.
+        """
         ...
 
     def append(self, append: Append) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from ..model import TurnId
 
@@ -41,6 +43,41 @@ class RecordPart:
     vocabulary: str
     """Fingerprint of the tokenizer: under another one these ids mean something else."""
     tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A part whose numbers take four bytes each."""
+
+    _rest: RecordPart
+    _token_ids: bytes
+    _ends: bytes
+
+    @classmethod
+    def of(cls, part: RecordPart) -> Self:
+        return cls(replace(part, token_ids=(), ends=()), packed(part.token_ids), packed(part.ends))
+
+    def unpacked(self) -> RecordPart:
+        return replace(self._rest, token_ids=unpacked(self._token_ids), ends=unpacked(self._ends))
+
+    @property
+    def num_bytes(self) -> int:
+        return len(self._token_ids) + len(self._ends) + len(self._rest.text.encode())
+
+
+def packed(numbers: Iterable[int]) -> bytes:
+    """Little-endian, four bytes each."""
+    content = array("I", numbers)
+    if sys.byteorder == "big":
+        content.byteswap()
+    return content.tobytes()
+
+
+def unpacked(content: bytes) -> tuple[int, ...]:
+    numbers = array("I", content)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return tuple(numbers)
 
 
 def assemble(parts: Iterable[RecordPart]) -> Record:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from tests.server.chat.making import VOCABULARY, append, conversation, record, stateless, turn
+from tests.server.chat.making import VOCABULARY, append, conversation, findable, record, turn
 
 from warmturn_server.chat import (
     ConversationId,
@@ -246,40 +246,33 @@ class TestDeleting:
         kept = store.turn("", TurnId("a"))
         assert kept and not kept.stored
 
-    def test_a_record_stays_while_others_are_based_on_it(self, store: ConversationStore) -> None:
-        store.append(append(turn("a"), record("a", "abc")))
-        store.append(stateless(record("s", "de", base="a", kept=3), "abcde"))
-        assert store.withdraw("", TurnId("a")) == []
-        assert store.turn("", TurnId("a")) is None
-        assert text_of(store, "s") == "abcde"
-
 
 class TestFindingByText:
     def test_the_deepest_known_beginning_counts(self, store: ConversationStore) -> None:
         text = "".join(f"word {number} " for number in range(60))
         short, long = text[: 2 * CHUNK_CHARS], text[: 4 * CHUNK_CHARS]
-        store.append(stateless(record("short", short)))
-        store.append(stateless(record("long", long)))
+        store.append(findable(record("short", short)))
+        store.append(findable(record("long", long)))
         assert self.find(store, text) == ["long"]
         assert self.find(store, text[: 3 * CHUNK_CHARS]) == ["long"]
         assert self.find(store, text[: 2 * CHUNK_CHARS + 5]) == ["long", "short"]
 
     def test_a_child_owns_only_what_it_adds(self, store: ConversationStore) -> None:
         text = "x" * CHUNK_CHARS
-        store.append(stateless(record("a", text)))
-        store.append(stateless(record("b", "y" * CHUNK_CHARS, base="a", kept=CHUNK_CHARS), text + "y" * CHUNK_CHARS))
+        store.append(findable(record("a", text)))
+        store.append(findable(record("b", "y" * CHUNK_CHARS, base="a", kept=CHUNK_CHARS), text + "y" * CHUNK_CHARS))
         assert self.find(store, text) == ["a"]
         assert self.find(store, text + "y" * 100) == ["b"]
         assert [part.turn_id for part in store.records_based_on("", TurnId("a"), 9)] == ["b"]
 
     def test_newest_first_and_no_more_than_asked_for(self, store: ConversationStore) -> None:
         for name in ("a", "b", "c"):
-            store.append(stateless(record(name, "z" * CHUNK_CHARS)))
+            store.append(findable(record(name, "z" * CHUNK_CHARS)))
         chain = prefix_digests("z" * CHUNK_CHARS, "", VOCABULARY)
         assert store.records_beginning("", chain, 2) == ["c", "b"]
 
     def test_a_very_long_text_is_searched_to_its_beginning(self, store: ConversationStore) -> None:
-        store.append(stateless(record("a", "q" * CHUNK_CHARS)))
+        store.append(findable(record("a", "q" * CHUNK_CHARS)))
         assert self.find(store, "q" * CHUNK_CHARS + "r" * 2_000 * CHUNK_CHARS) == ["a"]
 
     @staticmethod
@@ -290,7 +283,7 @@ class TestFindingByText:
 def test_tenants_do_not_see_each_other(store: ConversationStore) -> None:
     store.create(conversation(C, tenant="one"))
     store.append(append(turn("a", conversation=C, tenant="one"), record("a", "w" * CHUNK_CHARS, tenant="one")))
-    store.append(stateless(record("s", "w" * CHUNK_CHARS, tenant="one")))
+    store.append(findable(record("s", "w" * CHUNK_CHARS, tenant="one")))
     assert store.conversation("two", C) is None
     assert store.conversations("two", Page()) == []
     with pytest.raises(InvalidRequest):

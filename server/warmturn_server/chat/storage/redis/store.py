@@ -38,13 +38,11 @@ _BASED: Final = Script("based")
 
 
 class RedisStore:
-    def __init__(self, scripts: ScriptRunner, signer: Signer, *, max_unnamed_records: int = 10_000) -> None:
-        """`max_unnamed_records`: how many turns of stateless clients are remembered; the oldest go first."""
+    def __init__(self, scripts: ScriptRunner, signer: Signer) -> None:
         self._scripts = scripts
         self._signer = signer
         self._values = ConversationValues(signer)
         self._replies = Replies(signer)
-        self._max_unnamed_records = max_unnamed_records
 
     def close(self) -> None:
         self._scripts.close()
@@ -105,18 +103,18 @@ class RedisStore:
         _, fields = self._scripts.write(_DESCRIBE, tenant, conversation_id, value)
         return self._values.read(tenant, conversation_id, fields)
 
-    def hide_item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int) -> None:
+    def hide_item(
+        self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int
+    ) -> list[Forgotten]:
         conversation = self.conversation(tenant, conversation_id)
         hidden = sorted({*conversation.hidden, item_id}) if conversation else []
         value = self._values.hidden(tenant, conversation_id, hidden, expected_version + 1, int(time.time()))
         refuse_unless_done(self._scripts.write(_HIDE, tenant, conversation_id, expected_version, value))
+        return []
 
     def append(self, append: Append) -> None:
-        named = append.turn or append.record
-        if named:
-            refuse_unless_done(
-                self._scripts.write(_APPEND, named.tenant, *self._append_arguments(named.tenant, append))
-            )
+        tenant = append.turn.tenant
+        refuse_unless_done(self._scripts.write(_APPEND, tenant, *self._append_arguments(tenant, append)))
 
     def turn(self, tenant: str, turn_id: TurnId) -> Turn | None:
         found = self._scripts.read(_TURN, tenant, turn_id)
@@ -167,22 +165,20 @@ class RedisStore:
         """In the order of `read_append`."""
         turn, record, lease = append.turn, append.record, append.lease
         name, version = append.conversation, append.expected_version
-        head = self._values.head(tenant, name, turn.id, version + 1, int(time.time())) if name and turn else b""
+        head = self._values.head(tenant, name, turn.id, version + 1, int(time.time())) if name else b""
         return [
             name or "",
             version,
             head,
             lease.token if lease else "",
             lease.fence if lease else 0,
-            turn.id if turn else "",
-            self._signer.sign("turn", tenant, turn.id, turn_content(turn)) if turn else b"",
-            (turn.parent_id if turn else None) or "",
-            (turn.conversation_id if turn else None) or "",
-            int(bool(turn and turn.stored)),
+            turn.id,
+            self._signer.sign("turn", tenant, turn.id, turn_content(turn)),
+            turn.parent_id or "",
+            turn.conversation_id or "",
+            int(turn.stored),
             record.turn_id if record else "",
             self._signer.sign("record", tenant, record.turn_id, record_content(record)) if record else b"",
             (record.base_id if record else None) or "",
-            int(turn is not None),
             b"".join(append.prefix_digests),
-            self._max_unnamed_records,
         ]

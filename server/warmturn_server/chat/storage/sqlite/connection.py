@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -10,9 +11,11 @@ from pathlib import Path
 
 from .log_file import LogFile
 from .open import about, open_database
-from .schema import insert
+from .schema import BUSY_TIMEOUT_SECONDS, insert
 from .seal import RowSeal
 from .trouble import told
+
+_log = logging.getLogger(__name__)
 
 
 class SealedConnection:
@@ -25,6 +28,12 @@ class SealedConnection:
         self.database = open_database(path, self.seal, self._file)
         self._log, self._changes = about(self.database, self.seal)
         self._lock = threading.Lock()
+        self._has_to_erase = True  # a server that was killed may have left something
+
+    @property
+    def is_new(self) -> bool:
+        """Or of an older schema, and just brought up to date."""
+        return self._changes == 0
 
     def close(self) -> None:
         with self._lock:
@@ -54,8 +63,29 @@ class SealedConnection:
             except sqlite3.Error as error:
                 raise told(error, "written") from None
             self._changes += 1
+            if self._has_to_erase:
+                self._erase()
             self._file.check()
             self._file.acknowledged(self._log, self._changes)
+
+    @contextmanager
+    def erasing(self) -> Iterator[sqlite3.Connection]:
+        """What is deleted is in no file afterwards. While somebody else reads the log, that has to wait for a later
+        writing."""
+        self._has_to_erase = True
+        with self.writing() as database:
+            yield database
+
+    def _erase(self) -> None:
+        """Pages are overwritten where they were deleted; the -wal file has them too, and earlier contents of others."""
+        try:
+            self.database.execute("PRAGMA busy_timeout = 0")
+            (busy, *_) = self.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._has_to_erase = bool(busy)
+        except sqlite3.Error as error:
+            _log.warning("what was deleted is in the -wal file still: %s", error)
+        finally:
+            self.database.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
 
     def insert(self, table: str, row: Mapping[str, object]) -> int:
         return insert(self.database, table, self.seal.sealed(table, row))

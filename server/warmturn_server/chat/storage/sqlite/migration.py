@@ -1,108 +1,83 @@
-"""Writes a log anew that is of an older schema, or gets its secret: the new file takes the old one's place whole."""
+"""From schema 1 (version 0.1.0) to the present one: rows get checksums, and what was deleted by then goes at last.
+
+A record could be based on any other; there, one goes on from an earlier turn's of its own conversation only. Records of
+turns that were not stored, or are gone, are left behind.
+"""
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TypeVar
 
-from ....errors import StartRefused
-from .rows import conversation_from, record_from, turn_from
-from .schema import SEALED, connect, connect_durably, create_tables, insert, version_of
+from ...model import Turn, TurnId
+from ...transcript.prefix_digests import own_prefix_digests, prefix_digests
+from ...transcript.records import RecordPart, assemble
+from .rewriting import rewrite, unreadable
+from .rows import conversation_from, conversation_row, record_from, record_row, turn_from, turn_row
+from .schema import insert
 from .seal import RowSeal
 
-_READERS: Final[Mapping[str, Callable[[Any], object]]] = {
-    "about": dict,
-    "conversation": conversation_from,
-    "turn": turn_from,
-    "record": record_from,
-}
+_T = TypeVar("_T")
 
 
 def migrate(path: Path, seal: RowSeal) -> None:
-    """From an older schema. Its rows had no checksums: what can be read is believed. Raises StartRefused."""
-    _rewrite(path, seal, lambda *_: True)
+    """Raises StartRefused."""
+    rewrite(path, seal, partial(_fill, seal))
 
 
-def sign_anew(path: Path, seal: RowSeal) -> None:
-    """If it was written without a secret and there is one now. Raises StartRefused."""
-    unsigned = RowSeal()
-    database = connect(path, read_only=True)
-    about = database.execute("SELECT * FROM about").fetchone()
-    database.close()
-    if about and not seal.fits("about", about) and unsigned.fits("about", about):
-        _rewrite(path, seal, unsigned.fits)
+def _fill(seal: RowSeal, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+    for conversation in _read(old, "conversation", conversation_from):
+        insert(new, "conversation", seal.sealed("conversation", conversation_row(conversation)))
+    turns = {(turn.tenant, turn.id): turn for turn in _read(old, "turn", turn_from)}
+    parts = {(part.tenant, part.turn_id): part for part in _read(old, "record", record_from)}
+    for key, turn in turns.items():
+        line = list(_line(parts, parts.get(key)))
+        insert(new, "turn", seal.sealed("turn", turn_row(turn, recorded=bool(line))))
+        if line:
+            part = line[-1] if _is_on_its_way(line[-1], turns, turn) else _alone(line)
+            _insert_record(new, seal, part, assemble(line).text)
 
 
-def _rewrite(path: Path, seal: RowSeal, is_sound: Callable[[str, sqlite3.Row], bool]) -> None:
-    unfinished = path.with_name(f"{path.name}-new")
-    _remove(unfinished)
-    unfinished.touch(mode=0o600)
-    old, new = connect(path), connect_durably(unfinished)
-    try:
-        _refuse_damaged(old, path)
-        create_tables(new, seal)
-        new.execute("BEGIN")
-        for table in SEALED if version_of(old) > 1 else SEALED[1:]:
-            _copy(table, old, new, seal, is_sound)
-        for digest, record in old.execute("SELECT digest, record FROM beginning"):
-            insert(new, "beginning", {"digest": digest, "record": record})
-        new.execute("COMMIT")
-        (busy, *_) = old.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise StartRefused(f"{path} is read by somebody else; stop that, and start again.")
-    finally:
-        old.close()
-        new.close()
-    _replace(path, unfinished)
+def _insert_record(new: sqlite3.Connection, seal: RowSeal, part: RecordPart, text: str) -> None:
+    seq = insert(new, "record", seal.sealed("record", record_row(part)))
+    inherited = len(text) - len(part.text) if part.base_id else 0
+    for digest in own_prefix_digests(prefix_digests(text, part.tenant, part.vocabulary), inherited):
+        insert(new, "beginning", {"digest": digest, "record": seq})
 
 
-def _copy(
-    table: str,
-    old: sqlite3.Connection,
-    new: sqlite3.Connection,
-    seal: RowSeal,
-    is_sound: Callable[[str, sqlite3.Row], bool],
-) -> None:
-    if table == "about":
-        new.execute("DELETE FROM about")
-    for number, row in enumerate(old.execute(f"SELECT * FROM {table} ORDER BY rowid"), 1):
-        if not (is_sound(table, row) and _can_be_read(table, row)):
-            raise StartRefused(
-                f"Row {number} of table {table} of the conversation log is damaged: restore a backup, or remove it "
-                "(`warmturn verify` says which it is)."
-            )
-        insert(new, table, seal.sealed(table, {name: row[name] for name in row.keys() if name != "mac"}))  # noqa: SIM118
+def _is_on_its_way(part: RecordPart, turns: dict[tuple[str, TurnId], Turn], turn: Turn) -> bool:
+    """Whether it is based on nothing, or on an earlier turn's record."""
+    at: Turn | None = turn
+    while part.base_id is not None and at is not None:
+        if at.parent_id == part.base_id:
+            return True
+        at = turns.get((turn.tenant, at.parent_id)) if at.parent_id else None
+    return part.base_id is None
 
 
-def _can_be_read(table: str, row: sqlite3.Row) -> bool:
-    try:
-        _READERS[table](row)
-    except (ValueError, TypeError, KeyError):
-        return False
-    return True
+def _alone(line: Iterable[RecordPart]) -> RecordPart:
+    *_, last = line = list(line)
+    whole = assemble(line)
+    return RecordPart(last.turn_id, None, 0, whole.token_ids, whole.ends, whole.text, last.vocabulary, last.tenant)
 
 
-def _refuse_damaged(database: sqlite3.Connection, path: Path) -> None:
-    (verdict,) = database.execute("PRAGMA integrity_check(1)").fetchone()
-    if verdict != "ok":
-        raise StartRefused(f"{path} is damaged, and cannot be brought up to date: restore a backup of it.")
+def _line(parts: dict[tuple[str, TurnId], RecordPart], part: RecordPart | None) -> Iterator[RecordPart]:
+    """From the root to this part; nothing where one is missing."""
+    line = []
+    while part is not None:
+        line.append(part)
+        part = parts.get((part.tenant, part.base_id)) if part.base_id else None
+    if line and line[-1].base_id is None:
+        yield from reversed(line)
 
 
-def _replace(path: Path, by: Path) -> None:
-    """Without a moment in which a -wal file lies beside a database that it does not belong to."""
-    _remove(path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
-    by.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _remove(*paths: Path) -> None:
-    for path in paths:
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+def _read(old: sqlite3.Connection, table: str, reader: Callable[[sqlite3.Row], _T]) -> Iterator[_T]:
+    """Rows of that schema had no checksums: what can be read is believed."""
+    for number, row in enumerate(old.execute(f"SELECT * FROM {table} ORDER BY seq"), 1):
+        try:
+            yield reader(row)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise unreadable(table, number) from None

@@ -9,13 +9,17 @@ from pathlib import Path
 from ....errors import StartRefused
 from ..store import StoreCorrupt
 from .log_file import LogFile
-from .migration import migrate, sign_anew
+from .migration import migrate
+from .rewriting import sign_anew
 from .schema import SCHEMA_VERSION, connect, connect_durably, create_tables, version_of
 from .seal import RowSeal
 
 
 def open_database(path: Path, seal: RowSeal, file: LogFile) -> sqlite3.Connection:
-    """A connection to the log at `path`, which is made if there is none, readable by its owner only."""
+    """A connection to the log at `path`, which is made if there is none, readable by its owner only.
+
+    Raises StartRefused.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         _prepare(path, seal, file)

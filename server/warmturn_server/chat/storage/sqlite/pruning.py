@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
-from ...model import TurnId
+from ...model import Conversation, TurnId
 from ...transcript.records import RecordPart
 from ..store import Forgotten, StoreCorrupt, forgotten
 from .connection import SealedConnection
 from .queries import Queries
+from .redaction import Redaction
 
 _log = logging.getLogger(__name__)
 
@@ -19,15 +20,15 @@ _log = logging.getLogger(__name__)
 class Pruning:
     """Works inside a transaction of the store, with its lock held."""
 
-    def __init__(self, connection: SealedConnection, queries: Queries, max_unnamed_records: int) -> None:
-        self._connection = connection
+    def __init__(self, connection: SealedConnection, queries: Queries) -> None:
         self._database = connection.database
         self._queries = queries
-        self._max_unnamed_records = max_unnamed_records
+        self._redaction = Redaction(connection, queries)
 
     def collect(self, tenant: str, leaves: Sequence[TurnId]) -> list[Forgotten]:
         """Removes each of `leaves` that nobody reaches, then its parents while nobody reaches them either."""
         lines: dict[TurnId, list[RecordPart]] = {}
+        roots = {self._root(tenant, turn_id) for turn_id in leaves}
         waiting = list(reversed(leaves))
         while waiting:
             turn_id = waiting.pop()
@@ -37,18 +38,27 @@ class Pruning:
             if row and row["parent"]:
                 waiting.append(TurnId(row["parent"]))
             self._collect_record(tenant, turn_id, lines)
-        return [forgotten(parts, partial(self._queries.has_record, tenant)) for parts in lines.values()]
+        gone = [forgotten(parts, partial(self._queries.has_record, tenant)) for parts in lines.values()]
+        return gone + [entry for root in roots for entry in self._redaction.of_tree(tenant, root)]
 
-    def drop_oldest_unnamed(self) -> None:
-        """Keeps the number of stateless clients' records within its bound. Inner nodes go once they are leaves."""
-        (unnamed,) = self._database.execute("SELECT count(*) FROM record WHERE NOT named").fetchone()
-        self._database.execute(
-            """DELETE FROM record WHERE seq IN (
-                   SELECT seq FROM record WHERE NOT named AND NOT EXISTS (
-                       SELECT 1 FROM record child WHERE child.tenant = record.tenant AND child.base = record.id)
-                   ORDER BY seq LIMIT ?)""",
-            (max(0, unnamed - self._max_unnamed_records),),
-        )
+    def redact(self, conversation: Conversation) -> list[Forgotten]:
+        """Removes what the conversation hides and nobody shows."""
+        return self._redaction.of(conversation)
+
+    def redact_all(self) -> None:
+        self._redaction.of_all()
+
+    def _root(self, tenant: str, turn_id: TurnId) -> TurnId:
+        row = self._database.execute(
+            """WITH RECURSIVE line (id, parent, depth) AS (
+                   SELECT id, parent, 0 FROM turn WHERE tenant = :tenant AND id = :id
+                   UNION ALL
+                   SELECT turn.id, turn.parent, depth + 1 FROM turn JOIN line ON turn.id = line.parent
+                   WHERE turn.tenant = :tenant)
+               SELECT id FROM line ORDER BY depth DESC LIMIT 1""",
+            {"tenant": tenant, "id": turn_id},
+        ).fetchone()
+        return TurnId(row["id"]) if row else turn_id
 
     def _is_reached(self, tenant: str, turn_id: TurnId) -> bool:
         (reached,) = self._database.execute(
@@ -66,17 +76,11 @@ class Pruning:
         return deleted[0] if deleted else None
 
     def _collect_record(self, tenant: str, turn_id: TurnId, lines: dict[TurnId, list[RecordPart]]) -> None:
-        """Removes the turn's record unless others are based on it: then it stays, as a stateless client's would."""
         if not self._queries.has_record(tenant, turn_id):
             return
-        own = self._database.execute("SELECT * FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id)).fetchall()
-        based = self._database.execute("SELECT 1 FROM record WHERE tenant = ? AND base = ?", (tenant, turn_id))
-        if based.fetchone():
-            for row in own:
-                self._connection.change("record", row, named=False)
-            return
         try:
-            lines[turn_id] = self._queries.line_of_records(tenant, turn_id)
+            if parts := self._queries.line_of_records(tenant, turn_id):
+                lines[turn_id] = parts
         except StoreCorrupt as error:  # nobody knows which state belonged to it: that is no error
             _log.error("removed, but its saved state stays until it is evicted: %s", error)
         self._database.execute("DELETE FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))

@@ -18,7 +18,6 @@ _DIGESTS_A_QUERY: Final = 500
 _OTHER_INDEX: Final = {
     "conversation": "conversation_by_head",
     "turn": "turn_by_conversation",
-    "record": "record_by_base",
 }
 _log = logging.getLogger(__name__)
 
@@ -127,11 +126,13 @@ class Queries:
             self._seal.check(table, row, tenant, name)
             line.append(row)
             name = row[up]
-        if name is not None:
-            if line:
-                raise damaged(table, name)
-            self._refuse_if_known(table, tenant, name)
+        if name is not None and (line or self._should_be_there(table, tenant, name)):
+            raise damaged(table, name)
         return line[::-1]
+
+    def _should_be_there(self, table: str, tenant: str, name: str) -> bool:
+        turn = self._named("turn", tenant, name)
+        return bool(turn and (table == "turn" or turn["recorded"]))
 
     def _refuse_if_known(self, table: str, tenant: str, name: str) -> None:
         """What one index does not find another may have: then it is not that there is none, but that the first lies."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from array import array
 from collections.abc import Iterable
 from dataclasses import asdict
 from sqlite3 import Row
 
 from ...model import Conversation, ConversationId, Item, ItemId, Reply, Turn, TurnId, item_content, items_from
-from ...transcript.records import RecordPart
+from ...transcript.records import RecordPart, packed, unpacked
 
 
-def turn_row(turn: Turn) -> dict[str, object]:
+def turn_row(turn: Turn, *, recorded: bool) -> dict[str, object]:
     return {
         "tenant": turn.tenant,
         "id": turn.id,
@@ -24,6 +22,7 @@ def turn_row(turn: Turn) -> dict[str, object]:
         "output": _dump_items(turn.output),
         "reply": json.dumps(asdict(turn.reply)) if turn.reply else None,
         "stored": turn.stored,
+        "recorded": recorded,
     }
 
 
@@ -41,17 +40,16 @@ def turn_from(row: Row) -> Turn:
     )
 
 
-def record_row(part: RecordPart, named: bool) -> dict[str, object]:
+def record_row(part: RecordPart) -> dict[str, object]:
     return {
         "tenant": part.tenant,
         "id": part.turn_id,
         "base": part.base_id,
         "kept_tokens": part.kept_tokens,
-        "token_ids": _pack(part.token_ids),
-        "ends": _pack(part.ends),
+        "token_ids": packed(part.token_ids),
+        "ends": packed(part.ends),
         "text": part.text,
         "vocabulary": part.vocabulary,
-        "named": named,
     }
 
 
@@ -60,8 +58,8 @@ def record_from(row: Row) -> RecordPart:
         turn_id=TurnId(row["id"]),
         base_id=TurnId(row["base"]) if row["base"] else None,
         kept_tokens=row["kept_tokens"],
-        token_ids=_unpack(row["token_ids"]),
-        ends=_unpack(row["ends"]),
+        token_ids=unpacked(row["token_ids"]),
+        ends=unpacked(row["ends"]),
         text=row["text"],
         vocabulary=row["vocabulary"],
         tenant=row["tenant"],
@@ -96,18 +94,3 @@ def conversation_from(row: Row) -> Conversation:
 
 def _dump_items(items: Iterable[Item]) -> str:
     return json.dumps([item_content(item) for item in items])
-
-
-def _pack(numbers: Iterable[int]) -> bytes:
-    """Little-endian, four bytes each."""
-    packed = array("I", numbers)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tobytes()
-
-
-def _unpack(content: bytes) -> tuple[int, ...]:
-    packed = array("I", content)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return tuple(packed)

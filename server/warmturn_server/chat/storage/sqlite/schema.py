@@ -12,7 +12,7 @@ from ....errors import StartRefused
 from .seal import RowSeal, text_as_it_is
 
 SCHEMA_VERSION: Final = 2
-_BUSY_TIMEOUT_SECONDS: Final = 5.0
+BUSY_TIMEOUT_SECONDS: Final = 5.0
 _PRAGMAS: Final[Mapping[str, str | int]] = {
     "journal_mode": "wal",
     "synchronous": 2,  # full
@@ -55,13 +55,14 @@ CREATE TABLE turn (
     output TEXT NOT NULL,
     reply TEXT,
     stored INTEGER NOT NULL,
+    recorded INTEGER NOT NULL,
     mac BLOB NOT NULL,
     UNIQUE (tenant, id)
 );
 CREATE INDEX turn_by_parent ON turn (tenant, parent);
 CREATE INDEX turn_by_conversation ON turn (tenant, conversation, id);
 
--- A record outlives its turn while other records are based on it; one without a turn belongs to a stateless client.
+-- What a turn's model saw: it goes with its turn, and is based on nothing but the record of an earlier one on its way.
 CREATE TABLE record (
     seq INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -72,12 +73,10 @@ CREATE TABLE record (
     ends BLOB NOT NULL,
     text TEXT NOT NULL,
     vocabulary TEXT NOT NULL,
-    named INTEGER NOT NULL,
     mac BLOB NOT NULL,
     UNIQUE (tenant, id)
 );
 CREATE INDEX record_by_base ON record (tenant, base, seq, id);
-CREATE INDEX record_unnamed ON record (seq) WHERE NOT named;
 
 CREATE TABLE beginning (
     digest BLOB NOT NULL,
@@ -96,7 +95,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """Raises `sqlite3.Error`."""
     database = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}",
-        timeout=_BUSY_TIMEOUT_SECONDS,
+        timeout=BUSY_TIMEOUT_SECONDS,
         check_same_thread=False,
         isolation_level=None,
         cached_statements=64,

@@ -22,14 +22,14 @@ from .rows import conversation_row, record_row, turn_row
 class SqliteStore:
     """One connection behind a lock. A turn is a few kilobytes and one sync, so callers hardly wait for each other."""
 
-    def __init__(self, path: Path, secret: bytes = b"", *, max_unnamed_records: int = 10_000) -> None:
-        """`max_unnamed_records`: how many turns of stateless clients are remembered; the oldest go first.
-
-        With a `secret` nobody who can write the file can make it say something else. Raises StartRefused.
-        """
+    def __init__(self, path: Path, secret: bytes = b"") -> None:
+        """With a `secret` nobody who can write the file can make it say something else. Raises StartRefused."""
         self._connection = SealedConnection(path, secret)
         self._queries = Queries(self._connection.database, self._connection.seal)
-        self._pruning = Pruning(self._connection, self._queries, max_unnamed_records)
+        self._pruning = Pruning(self._connection, self._queries)
+        if self._connection.is_new:
+            with self._connection.erasing():
+                self._pruning.redact_all()
 
     def close(self) -> None:
         self._connection.close()
@@ -87,16 +87,17 @@ class SqliteStore:
             conversation = self._queries.conversation(tenant, conversation_id)
             return conversation and self._change(conversation, metadata=metadata)
 
-    def hide_item(self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int) -> None:
-        with self._connection.writing():
+    def hide_item(
+        self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int
+    ) -> list[Forgotten]:
+        with self._connection.erasing():
             conversation = self._expected(tenant, conversation_id, expected_version)
-            self._change(conversation, hidden=conversation.hidden | {item_id}, version=expected_version + 1)
+            hidden = conversation.hidden | {item_id}
+            return self._pruning.redact(self._change(conversation, hidden=hidden, version=expected_version + 1))
 
     def append(self, append: Append) -> None:
         with self._connection.writing() as database:
-            named = append.turn or append.record
-            if named:
-                self._append(database, named.tenant, append)
+            self._append(database, append.turn.tenant, append)
 
     def turn(self, tenant: str, turn_id: TurnId) -> Turn | None:
         with self._connection.reading():
@@ -122,7 +123,7 @@ class SqliteStore:
             return self._queries.records_based_on(tenant, turn_id, limit)
 
     def delete_conversation(self, tenant: str, conversation_id: ConversationId) -> list[Forgotten]:
-        with self._connection.writing() as database:
+        with self._connection.erasing() as database:
             whose = (tenant, conversation_id)
             deleted = database.execute("DELETE FROM conversation WHERE tenant = ? AND id = ? RETURNING head", whose)
             heads = [row["head"] for row in deleted.fetchall()]
@@ -133,27 +134,26 @@ class SqliteStore:
             return self._pruning.collect(tenant, [row["id"] for row in turns] + [head for head in heads if head])
 
     def withdraw(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:
-        with self._connection.writing() as database:
+        with self._connection.erasing() as database:
             for row in database.execute("SELECT * FROM turn WHERE tenant = ? AND id = ?", (tenant, turn_id)).fetchall():
                 self._connection.change("turn", row, stored=False)
             return self._pruning.collect(tenant, [turn_id])
 
     def _append(self, database: sqlite3.Connection, tenant: str, append: Append) -> None:
-        if self._is_known(database, tenant, append):
+        known = database.execute("SELECT 1 FROM turn WHERE tenant = ? AND id = ?", (tenant, append.turn.id))
+        if known.fetchone():  # a caller who does not know whether an append succeeded repeats it
             return
-        if append.turn:
-            _require_turn(database, tenant, append.turn.parent_id)
-            self._connection.insert("turn", turn_row(append.turn))
-        if append.record and self._can_be_read(tenant, append.record):
-            seq = self._connection.insert("record", record_row(append.record, named=append.turn is not None))
+        _require_turn(database, tenant, append.turn.parent_id)
+        record = append.record if append.record and self._can_be_read(tenant, append.record) else None
+        self._connection.insert("turn", turn_row(append.turn, recorded=record is not None))
+        if record:
+            seq = self._connection.insert("record", record_row(record))
             database.executemany(
                 "INSERT INTO beginning VALUES (?, ?)", [(digest, seq) for digest in append.prefix_digests]
             )
-        if append.conversation and append.turn:
+        if append.conversation:
             conversation = self._expected(tenant, append.conversation, append.expected_version)
             self._change(conversation, head=append.turn.id, version=append.expected_version + 1)
-        if not append.turn:
-            self._pruning.drop_oldest_unnamed()
 
     def _expected(self, tenant: str, conversation_id: ConversationId, version: int) -> Conversation:
         conversation = self._queries.conversation(tenant, conversation_id)
@@ -167,17 +167,8 @@ class SqliteStore:
         return changed
 
     def _can_be_read(self, tenant: str, part: RecordPart) -> bool:
-        """A record whose base is gone (a stateless client's, pruned meanwhile) cannot be: it is not kept."""
+        """A record whose base is gone cannot be: it is not kept."""
         return part.base_id is None or self._queries.has_record(tenant, part.base_id)
-
-    @staticmethod
-    def _is_known(database: sqlite3.Connection, tenant: str, append: Append) -> bool:
-        """So that a caller who does not know whether an append succeeded may repeat it."""
-        table, turn_id = (
-            ("turn", append.turn.id) if append.turn else ("record", append.record and append.record.turn_id)
-        )
-        found = database.execute(f"SELECT 1 FROM {table} WHERE tenant = ? AND id = ?", (tenant, turn_id))
-        return found.fetchone() is not None
 
 
 def _require_turn(database: sqlite3.Connection, tenant: str, turn_id: TurnId | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from tests.server.chat.making import append, conversation, record, stateless, turn
+from tests.server.chat.making import append, conversation, findable, record, turn
 from tests.support.redis_server import DURABLE, RedisServer
 
 from warmturn_server.chat import ConversationId, Page, Storage, StoreCorrupt, StoreFailed, TurnId, open_shared_storage
@@ -181,21 +181,6 @@ def test_deleting_everything_leaves_nothing_behind(storage: Storage, raw: redis.
     assert {name.removeprefix(prefix("").encode()).split(b":")[0] for name in left} <= {b"seq", b"answer"}
 
 
-def test_stateless_records_are_bounded_and_the_oldest_leaves_go_first(raw: redis.Redis) -> None:
-    store = RedisStore(ScriptRunner(raw), Signer(), max_unnamed_records=3)
-    store.append(append(turn("named"), record("named", "n")))
-    store.append(stateless(record("inner", "abc")))
-    for name in ("old", "older", "newest"):
-        store.append(stateless(record(name, "x" * 70)))
-        store.append(stateless(record(f"child-{name}", "d", base="inner", kept=3), "abcd"))
-    names = ("named", "inner", "old", "older", "newest", "child-newest")
-    left = [name for name in names if store.record_parts("", TurnId(name))]
-    assert left == ["named", "inner", "newest", "child-newest"]
-    assert raw.get(prefix("") + "unnamed") == b"3"
-    owners = [raw.zrange(name, 0, -1) for name in raw.keys(prefix("") + "beginning:*")]
-    assert {owner for names in owners for owner in names} <= {b"inner", b"newest", b"child-newest"}
-
-
 def test_a_full_redis_takes_nothing_or_all_and_lets_go_of_what_is_deleted(storage: Storage, raw: redis.Redis) -> None:
     storage.store.create(conversation(C))
     storage.store.append(append(turn("a", conversation=C), record("a", "abc")))
@@ -246,7 +231,7 @@ def test_few_rights_are_enough(log_redis: RedisServer, raw: redis.Redis) -> None
         storage.locks.release(asyncio.run(storage.locks.acquire("", C)))
         storage.store.hide_item("", C, turn("a").input[0].id, 1)
         storage.store.set_metadata("", C, {"a": "b"})
-        storage.store.append(stateless(record("s", "x" * 100)))
+        storage.store.append(findable(record("s", "x" * 100)))
         assert (
             storage.store.open_conversation("", C) and storage.store.conversations("", Page(after=C, order="asc")) == []
         )

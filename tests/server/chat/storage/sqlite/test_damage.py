@@ -180,7 +180,7 @@ class TestWhatWasAcknowledgedAndIsNotThere:
 
     def test_a_removed_wal_is_refused_until_somebody_says_to_go_on(self, killed: Path) -> None:
         killed.with_name(killed.name + "-wal").unlink()
-        with pytest.raises(StartRefused, match="25 changes that were acknowledged"):
+        with pytest.raises(StartRefused, match="24 changes that were acknowledged"):
             SqliteStore(killed)
         killed.with_name(killed.name + "-count").unlink()
         with opened(killed) as store:
@@ -218,7 +218,7 @@ class TestSecret:
         with opened(path, b"ours") as store:
             made = store.turn("", TurnId("conv_0-0"))
         assert made
-        forged = turn_row(replace(made, output=(turn("x", said=("", "I never said that")).output)))
+        forged = turn_row(replace(made, output=(turn("x", said=("", "I never said that")).output)), recorded=True)
         with sqlite3.connect(path) as database:
             row = RowSeal().sealed("turn", forged)
             database.execute("UPDATE turn SET output = :output, mac = :mac WHERE id = :id", row)

@@ -75,3 +75,20 @@ def test_one_that_is_damaged_is_refused_and_left_alone(path: Path, damage: str) 
         SqliteStore(path)
     assert "Zwetschge" not in str(refused.value)
     assert path.read_bytes() == before
+
+
+def test_what_was_deleted_or_not_to_be_stored_is_left_behind(path: Path) -> None:
+    hidden = " 100CYf"
+    assert {b"Quitte", b"Mispel", b"Zwetschge"} <= set(found_in(path, b"Quitte", b"Mispel", b"Zwetschge"))
+    store = SqliteStore(path)
+    twin = store.open_conversation("", ConversationId(SAID["twin"]))
+    assert twin and hidden not in {item.text for turn in twin.turns for item in turn.items}
+    store.delete_conversation("", ConversationId(SAID["heir"]))
+    store.close()
+    assert found_in(path, b"Quitte", b"Mispel", b"Zwetschge") == []
+    assert found_in(path, hidden.encode()), "another conversation says it too"
+
+
+def found_in(path: Path, *needles: bytes) -> list[bytes]:
+    contents = [found.read_bytes() for found in path.parent.glob(f"{path.name}*")]
+    return [needle for needle in needles if any(needle in content for content in contents)]

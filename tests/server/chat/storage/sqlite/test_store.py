@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.server.chat.making import append, record, stateless, turn
+from tests.server.chat.making import append, turn
 
 from warmturn_server.chat import SqliteStore, StoreFailed, TurnId
 from warmturn_server.errors import StartRefused
@@ -56,23 +56,4 @@ def test_a_log_that_cannot_be_written_says_so_and_keeps_what_it_had(path: Path) 
     assert store.turn("", TurnId("b")) is None
     store.append(append(turn("b")))
     assert store.turn("", TurnId("b")) is not None
-    store.close()
-
-
-def test_stateless_records_are_bounded_and_the_oldest_leaves_go_first(path: Path) -> None:
-    store = SqliteStore(path, max_unnamed_records=3)
-    store.append(append(turn("named"), record("named", "n")))
-    store.append(stateless(record("inner", "abc")))
-    for name in ("old", "older", "newest"):
-        store.append(stateless(record(name, "x")))
-        store.append(stateless(record(f"child-{name}", "d", base="inner", kept=3), "abcd"))
-    left = [name for name in ("named", "inner", "newest", "child-newest") if store.record_parts("", TurnId(name))]
-    assert left == ["named", "inner", "newest", "child-newest"]
-    assert not store.record_parts("", TurnId("old"))
-    (count,) = store._connection.database.execute("SELECT count(*) FROM record WHERE NOT named").fetchone()
-    assert count == 3
-    orphans = store._connection.database.execute(
-        "SELECT count(*) FROM beginning WHERE record NOT IN (SELECT seq FROM record)"
-    )
-    assert orphans.fetchone()[0] == 0
     store.close()

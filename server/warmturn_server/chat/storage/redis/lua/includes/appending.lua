@@ -2,7 +2,7 @@
 -- One turn, from ARGV[first] on; '' is none. Names as in `Append`.
 local function read_append(first)
   local names = {'conversation', 'expected', 'head', 'token', 'fence', 'turn', 'turn_value', 'parent', 'own', 'stored',
-                 'record', 'record_value', 'base', 'named', 'digests', 'max_unnamed'}
+                 'record', 'record_value', 'base', 'digests'}
   local append = {}
   for i, name in ipairs(names) do append[name] = ARGV[first + i - 1] end
   return append
@@ -11,8 +11,7 @@ end
 -- So that a caller who does not know whether an append succeeded may repeat it. The write is for WAITAOF, which waits
 -- for the writes of its own connection only.
 local function is_known(append)
-  local known = append.turn ~= '' and exists('turn', append.turn)
-  if append.turn == '' then known = exists('record', append.record) end
+  local known = exists('turn', append.turn)
   if known then redis.pcall('SET', KEYS[1] .. 'asked', append.turn .. append.record) end
   return known
 end
@@ -23,7 +22,7 @@ local function refusal(append)
     if version ~= append.expected then return 'changed' end
     if append.token ~= '' and (fence or '0') ~= append.fence then return 'stale' end
   end
-  if append.turn ~= '' and append.parent ~= '' and not exists('turn', append.parent) then return 'gone' end
+  if append.parent ~= '' and not exists('turn', append.parent) then return 'gone' end
 end
 
 local function write_turn(append, seq)
@@ -33,21 +32,16 @@ local function write_turn(append, seq)
   if append.own ~= '' then redis.call('ZADD', key('own', append.own), seq, append.turn) end
 end
 
--- A record whose base is gone (a stateless client's, removed meanwhile) cannot be read: it is not kept.
+-- A record whose base is gone cannot be read: it is not kept.
 local function write_record(append, seq)
   if append.base ~= '' and not exists('record', append.base) then return end
   redis.call('HSET', key('record', append.record), 'value', append.record_value, 'base', append.base,
-             'named', append.named, 'digests', append.digests, 'seq', seq)
+             'digests', append.digests, 'seq', seq)
   for start = 1, #append.digests, DIGEST_BYTES do
     redis.call('ZADD', key('beginning', append.digests:sub(start, start + DIGEST_BYTES - 1)), seq, append.record)
   end
   if append.base ~= '' then
     redis.call('ZADD', key('based', append.base), seq, append.record)
-    redis.call('ZREM', KEYS[1] .. 'leaves', append.base)
-  end
-  if append.named == '0' then
-    redis.call('INCR', KEYS[1] .. 'unnamed')
-    redis.call('ZADD', KEYS[1] .. 'leaves', seq, append.record)
   end
 end
 
@@ -59,19 +53,10 @@ local function move_head(append)
   count(append.turn, 'heads', 1)
 end
 
-local function drop_oldest_unnamed(most)
-  while tonumber(redis.call('GET', KEYS[1] .. 'unnamed') or '0') > most do
-    local oldest = redis.call('ZRANGE', KEYS[1] .. 'leaves', 0, 0)[1]
-    if not oldest then return end
-    remove_record(oldest)
-  end
-end
-
 -- The first write is one that a full Redis refuses: then the whole is refused, and not its second half.
 local function write_append(append)
   local seq = next_seq()
-  if append.turn ~= '' then write_turn(append, seq) end
+  write_turn(append, seq)
   if append.record ~= '' then write_record(append, seq) end
-  if append.conversation ~= '' and append.turn ~= '' then move_head(append) end
-  if append.turn == '' then drop_oldest_unnamed(tonumber(append.max_unnamed)) end
+  if append.conversation ~= '' then move_head(append) end
 end

@@ -1,5 +1,5 @@
 --- @include keys
--- Unnamed records belong to no turn. Those without children, by age, are the first to go when there are too many.
+-- Unnamed records belong to no turn; up to version 0.1.0 others could be based on them. Without any they can go.
 local function leave_unnamed(id)
   if redis.call('HGET', key('record', id), 'named') == '0' and not exists('based', id) then
     redis.call('ZADD', KEYS[1] .. 'leaves', redis.call('HGET', key('record', id), 'seq'), id)
@@ -31,12 +31,20 @@ local function reached(id)
   return stored == '1' or (tonumber(children or '0') or 0) > 0 or (tonumber(heads or '0') or 0) > 0
 end
 
--- The turn's record goes unless others are based on it: then it stays, as a stateless client's would.
+local function drop_unnamed()
+  while true do
+    local leaf = redis.call('ZRANGE', KEYS[1] .. 'leaves', 0, 0)[1]
+    if not leaf then return end
+    remove_record(leaf)
+  end
+end
+
+-- The turn's record goes unless others are based on it.
 local function collect_record(id, removed, parts)
   if not exists('record', id) then return end
   local record = key('record', id)
   if exists('based', id) then
-    if redis.call('HGET', record, 'named') == '1' then
+    if redis.call('HGET', record, 'named') ~= '0' then
       redis.call('HSET', record, 'named', '0')
       redis.call('INCR', KEYS[1] .. 'unnamed')
     end
@@ -64,6 +72,7 @@ local function collect(waiting)
       collect_record(id, removed, parts)
     end
   end
+  drop_unnamed()
   local flat = {}
   for id, value in pairs(parts) do
     flat[#flat + 1] = id
