@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.faults import long
 from tests.faults.__main__ import all_rows
+from tests.faults.mutations import MUTATIONS, ROOT, Mutation, mutated
 from tests.faults.record import Record, Run
 from tests.faults.row import Outcome, Row, Trial
 from tests.faults.short import hold
@@ -91,3 +92,10 @@ def test_each_row_is_named_once_and_has_a_short_form() -> None:
         tests = Path(__file__).parent / f"test_{name.replace('-', '_')}.py"
         assert tests.exists(), f"{tests.name} is to run the short form of {name}"
         assert 0 < row.short <= row.long
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.split(":")[0])
+def test_what_a_mutation_breaks_is_there_to_be_broken(mutation: Mutation) -> None:
+    content = (ROOT / mutation.file).read_text()
+    assert mutated(mutation, content) != content
+    assert (ROOT / mutation.tests[0]).exists()

@@ -56,8 +56,8 @@ class _Fuzz:
             [self._nothing, self._evict, self._damage, self._delete, self._restart], [10, 6, 2, 2, 1]
         )[0]
         before(chance)
-        turn = chance.choices([self._go_on, self._fork, self._edit, self._repeat, self._together], [8, 3, 3, 3, 3])[0]
-        return turn(chance)
+        turns = [self._go_on, self._fork, self._edit, self._transplant, self._repeat, self._together]
+        return chance.choices(turns, [8, 3, 3, 2, 3, 3])[0](chance)
 
     def _nothing(self, _: random.Random) -> None: ...
 
@@ -100,6 +100,12 @@ class _Fuzz:
     def _edit(self, chance: random.Random) -> Outcome:
         number = chance.randrange(_CONVERSATIONS)
         return self._say(chance, number, _beginning(chance, self._known[number]), ReuseMode.STATE)
+
+    def _transplant(self, chance: random.Random) -> Outcome:
+        """One conversation's words after another's: what is saved of them there is of no use here."""
+        one, other = chance.sample(self._known, 2)
+        at = chance.randrange(0, min(len(one), len(other)) + 1, BLOCK_SIZE)
+        return self._say(chance, chance.randrange(_CONVERSATIONS), one[:at] + other[at:], ReuseMode.STATE)
 
     def _repeat(self, chance: random.Random) -> Outcome:
         """In any mode: nothing of a reply that there was may show."""
