@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import Field
 from starlette.responses import Response
 
 from ..chat import Conversation, ConversationId, ItemId, Turn
 from .caller import Service, Tenant
+from .fields.bodies import CONVERSATION, FORK, ITEMS, METADATA
 from .json import Json, JsonReply
 from .messages import InputMessage, as_items, item_object
 from .pages import PageQuery, page_object, page_of, page_of_items
+from .reply import refuse_unknown_includes
 from .wire import Body, Metadata, ShortText
 
-router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
+router = APIRouter(prefix="/v1/conversations", tags=["conversations"], dependencies=[Depends(refuse_unknown_includes)])
 
 FewMessages = Annotated[list[InputMessage], Field(max_length=20)]
 
 
 class CreateConversation(Body):
+    fields_of: ClassVar = CONVERSATION
+
     items: FewMessages | None = None
     metadata: Metadata | None = None
 
@@ -28,15 +32,21 @@ class CreateConversation(Body):
 class UpdateConversation(Body):
     """Metadata may be null, which removes it, but not left out: that would remove it as well."""
 
+    fields_of: ClassVar = METADATA
+
     metadata: Metadata | None
 
 
 class CreateItems(Body):
+    fields_of: ClassVar = ITEMS
+
     items: Annotated[list[InputMessage], Field(min_length=1, max_length=20)]
 
 
 class ForkConversation(Body):
     """`item_id`: the last item that the fork has; all of them if left out. Metadata is the origin's if left out."""
+
+    fields_of: ClassVar = FORK
 
     item_id: ShortText | None = None
     metadata: Metadata | None = None

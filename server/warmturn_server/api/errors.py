@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ..errors import Conflict, Overloaded, WarmturnError
+from .fields import FieldRefused
 from .json import Json, JsonReply
-from .wire import FieldRefused
 
 _log = logging.getLogger(__name__)
 
@@ -93,8 +93,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
         return reply(400, error_object(message, code="unsupported_content_type"))
     message = str(first["msg"]).removeprefix("Value error, ")
     cause = first.get("ctx", {}).get("error")
-    param = cause.param if isinstance(cause, FieldRefused) else _param(first["loc"])
-    return reply(400, error_object(f"{param or 'The request'}: {message}", code="invalid_value", param=param))
+    place = _param(first["loc"])
+    if isinstance(cause, FieldRefused):
+        param = f"{place}.{cause.param}" if place else cause.param
+        return reply(400, error_object(f"{param}: {message}", code=cause.code, param=param))
+    return reply(400, error_object(f"{place or 'The request'}: {message}", code="invalid_value", param=place))
 
 
 def _tells_most(entry: Mapping[str, Any]) -> tuple[int, bool]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 
 from ..chat import Item, Role, Text, new_item_id
+from .fields import Decided
+from .fields.bodies import MESSAGE, PART
 from .json import Json
 from .wire import MAX_ITEMS, LongText, ShortText
 
@@ -16,8 +18,9 @@ _SKIPPED_ITEMS: Final = frozenset({"reasoning"})
 """What other servers returned with their answers and clients send back; it says nothing to this model."""
 
 
-class InputPart(BaseModel):
+class InputPart(Decided):
     model_config = ConfigDict(extra="allow")
+    fields_of: ClassVar = PART
 
     type: ShortText
     text: LongText | None = None
@@ -39,15 +42,16 @@ class InputPart(BaseModel):
 Content = LongText | Annotated[list[InputPart], MAX_ITEMS]
 
 
-class InputMessage(BaseModel):
+class InputMessage(Decided):
     """A message of either API: content as a string or in parts; unknown fields (id, status, name, ...) are skipped."""
 
     model_config = ConfigDict(extra="allow")
+    fields_of: ClassVar = MESSAGE
 
     type: ShortText | None = None
     role: ShortText | None = None
     content: Content | None = None
-    tool_calls: Annotated[list[object], MAX_ITEMS] | None = None
+    refusal: LongText | None = None
 
     @model_validator(mode="after")
     def _is_a_message(self) -> Self:
@@ -57,8 +61,6 @@ class InputMessage(BaseModel):
             raise ValueError(f"items of type '{self.type}' are not supported: this server takes messages only")
         if self.role not in ("system", "developer", "user", "assistant"):
             raise ValueError(f"role must be system, developer, user or assistant, not {self.role!r}")
-        if self.tool_calls:
-            raise ValueError("tool calls are not supported: this server takes text only")
         if self.content is None and self.role != "assistant":
             raise ValueError("a message needs its content")
         return self
@@ -68,7 +70,8 @@ class InputMessage(BaseModel):
         return self.type in _SKIPPED_ITEMS
 
     def as_item(self) -> Item:
-        said = [self.content] if isinstance(self.content, str) else [part.said for part in self.content or ()]
+        content = self.content if self.content is not None else self.refusal or ()
+        said = [content] if isinstance(content, str) else [part.said for part in content]
         role: Role = self.role  # type: ignore[assignment]  # the validator has seen to it
         return Item(new_item_id(), role, tuple(Text(text) for text in said))
 

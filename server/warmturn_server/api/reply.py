@@ -10,6 +10,7 @@ from fastapi import Request
 from ..chat import ChatService, RunningTurn, TextTokenizer, Turn
 from ..engine_api import TokenLogprobs
 from ..errors import InvalidRequest
+from .fields.bodies import INCLUDABLE
 from .json import Json
 from .sse import cancel_on_disconnect
 from .wire import LOOKBACK, SamplingFields
@@ -38,12 +39,21 @@ async def extras(body: SamplingFields, turn: RunningTurn) -> Json:
 
 async def later_extras(request: Request, turn: Turn, service: ChatService) -> Json:
     """The same for a reply of long ago, as far as it can be had: `?include=`, or `include[]` as of OpenAI's client."""
-    query = request.query_params
-    asked = [*query.getlist("include"), *query.getlist("include[]")]
-    for name in asked:
-        if name.startswith("warmturn.") and name != LOOKBACK:
-            raise InvalidRequest(f"{name!r} cannot be included later; there is {LOOKBACK!r}", param="include")
+    asked = _included(request)
+    for name in asked - INCLUDABLE - {LOOKBACK}:
+        raise InvalidRequest(f"{name!r} cannot be included later; there is {LOOKBACK!r}", param="include")
     return {"lookback": await service.look_back(turn)} if LOOKBACK in asked else {}
+
+
+def refuse_unknown_includes(request: Request) -> None:
+    """Where nothing of ours can be included, and of OpenAI's there is nothing."""
+    for name in _included(request) - INCLUDABLE:
+        raise InvalidRequest(f"{name!r} cannot be included here", code="invalid_value", param="include")
+
+
+def _included(request: Request) -> set[str]:
+    query = request.query_params
+    return {*query.getlist("include"), *query.getlist("include[]")}
 
 
 def logprob_objects(tokenizer: TextTokenizer, logprobs: Iterable[TokenLogprobs]) -> list[Json]:

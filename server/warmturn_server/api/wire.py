@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field
 
 from ..chat import Tokens
 from ..engine_api import ReuseMode, SamplingParams
+from .fields import Decided
+from .fields.bodies import INCLUDABLE
 
 TOKEN_IDS: Final = "warmturn.token_ids"
 """The `include` that adds prompt and output token ids to a reply."""
 LOOKBACK: Final = "warmturn.lookback"
 """The `include` that adds what the reply looked at."""
+LOGPROBS: Final = "message.output_text.logprobs"
+"""OpenAI's `include` of log-probabilities."""
 
 _MAX_TEXT_CHARS: Final = 2**20
 _MAX_LIST: Final = 4096
@@ -35,14 +39,14 @@ Metadata = Annotated[dict[Name, ShortText], Field(max_length=16)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-def _includable(name: str) -> str:
-    """OpenAI has many of its own, and most ask for nothing that there is here; with ours a slip must not go unseen."""
-    if name.startswith("warmturn.") and name not in (TOKEN_IDS, LOOKBACK):
-        raise ValueError(f"{name!r} cannot be included; there are {TOKEN_IDS!r} and {LOOKBACK!r}")
+def includable(name: str) -> str:
+    """Nobody waits for something that will never come."""
+    if name not in INCLUDABLE and name not in (TOKEN_IDS, LOOKBACK):
+        raise ValueError(f"{name!r} cannot be included; there are {TOKEN_IDS!r}, {LOOKBACK!r} and OpenAI's own")
     return name
 
 
-Includes = Annotated[list[Annotated[ShortText, AfterValidator(_includable)]], Field(max_length=32)]
+Includes = Annotated[list[Annotated[ShortText, AfterValidator(includable)]], Field(max_length=32)]
 
 
 def _echoable(value: object, depth: int = 0) -> object:
@@ -58,31 +62,15 @@ def _echoable(value: object, depth: int = 0) -> object:
 
 Echoed = AfterValidator(_echoable)
 AnyList = Annotated[list[object], Field(max_length=_MAX_LIST), Echoed]
-AnyObject = Annotated[dict[str, object], Echoed]
+AnyObject = Annotated[dict[str, object], Field(max_length=_MAX_LIST), Echoed]
 MAX_ITEMS = Field(max_length=_MAX_LIST)
 Stop = ShortText | Annotated[list[ShortText], Field(max_length=16)]
 
 
-class FieldRefused(ValueError):
-    """For checks of a whole body: which of its fields is to blame."""
-
-    def __init__(self, param: str, message: str) -> None:
-        super().__init__(message)
-        self.param = param
-
-
-class Body(BaseModel):
-    """Fields that this server does not know are accepted: clients send ever more of them."""
+class Body(Decided):
+    """Fields of which nobody has heard are accepted: clients send ever more of them."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _template_is_the_models_own(self) -> Self:
-        """A template from a request is a program from a request."""
-        for field in ("chat_template", "chat_template_kwargs"):
-            if (self.model_extra or {}).get(field) is not None:
-                raise FieldRefused(field, "is not supported: the model's own template is always used")
-        return self
 
 
 class SamplingFields(Body):
@@ -102,7 +90,6 @@ class SamplingFields(Body):
     reuse: ReuseMode | None = None
     tokens: Tokens | None = None
     include: Includes | None = None
-    n: Annotated[int, Field(ge=1, le=1)] | None = None
 
     @property
     def reuse_mode(self) -> ReuseMode:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from ...chat import RunningTurn
+from ..fields import Decided, FieldRefused
+from ..fields.bodies import COMPLETIONS, STREAM_OPTIONS
 from ..json import Json
 from ..messages import InputMessage
-from ..wire import AnyList, Count, FieldRefused, Metadata, SamplingFields, ShortText
+from ..wire import LOGPROBS, Count, Metadata, SamplingFields, ShortText
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Decided):
+    fields_of: ClassVar = STREAM_OPTIONS
+
     include_usage: bool | None = None
 
 
 class CreateCompletion(SamplingFields):
     """Body of `POST /v1/chat/completions`; the same rules as for responses."""
+
+    fields_of: ClassVar = COMPLETIONS
 
     messages: Annotated[list[InputMessage], Field(min_length=1, max_length=4096)]
     model: ShortText | None = None
@@ -29,31 +35,12 @@ class CreateCompletion(SamplingFields):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     metadata: Metadata | None = None
-    tools: AnyList | None = None
-    tool_choice: object = None
-    functions: AnyList | None = None
-    function_call: object = None
-    response_format: dict[str, object] | None = None
-    logit_bias: dict[str, float] | None = None
-    modalities: Annotated[list[ShortText], Field(max_length=8)] | None = None
-    audio: dict[str, object] | None = None
     user: ShortText | None = None
 
     @model_validator(mode="after")
     def _means_what_it_says(self) -> Self:
-        for name in ("tool_choice", "function_call"):
-            if getattr(self, name) not in (None, "none", "auto"):
-                raise FieldRefused(name, "must be 'auto' or 'none': this server calls no tools")
-        if (self.response_format or {}).get("type", "text") != "text":
-            raise FieldRefused("response_format", "must be {'type': 'text'}: structured output is not supported")
-        if self.logit_bias:
-            raise FieldRefused("logit_bias", "is not supported")
-        if self.audio is not None:
-            raise FieldRefused("audio", "is not supported: this server answers in text only")
-        if set(self.modalities or ()) - {"text"}:
-            raise FieldRefused("modalities", "must be ['text']: this server answers in text only")
-        if self.top_logprobs and not self.logprobs:
-            raise FieldRefused("top_logprobs", "needs logprobs to be true")
+        if self.top_logprobs and not self.wants_logprobs:
+            raise FieldRefused("top_logprobs", "needs logprobs to be true", "invalid_value")
         return self
 
     @property
@@ -62,7 +49,11 @@ class CreateCompletion(SamplingFields):
 
     @property
     def num_logprobs(self) -> int | None:
-        return self.top_logprobs or 0 if self.logprobs else None
+        return self.top_logprobs or 0 if self.wants_logprobs else None
+
+    @property
+    def wants_logprobs(self) -> bool:
+        return bool(self.logprobs) or LOGPROBS in (self.include or ())
 
     @property
     def wants_usage(self) -> bool:

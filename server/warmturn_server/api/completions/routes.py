@@ -76,4 +76,4 @@ async def _chunks(body: CreateCompletion, turn: RunningTurn, tokenizer: TextToke
 def _logprobs(
     body: CreateCompletion, tokenizer: TextTokenizer, logprobs: list[TokenLogprobs] | tuple[TokenLogprobs, ...]
 ) -> list[Json] | None:
-    return logprob_objects(tokenizer, logprobs) if body.logprobs else None
+    return logprob_objects(tokenizer, logprobs) if body.wants_logprobs else None

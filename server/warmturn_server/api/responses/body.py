@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
 
 from ...chat import Item, RunningTurn, Turn
+from ..fields import FieldRefused
+from ..fields.bodies import RESPONSES, TEXT
 from ..json import Json
 from ..messages import Messages, item_object
-from ..wire import AnyList, AnyObject, Count, FieldRefused, LongText, Metadata, SamplingFields, ShortText
-
-_LOGPROBS: Final = "message.output_text.logprobs"
+from ..wire import LOGPROBS, AnyList, AnyObject, Count, LongText, Metadata, SamplingFields, ShortText
 
 _STATUS: Final[Mapping[str, str]] = {"stop": "completed", "length": "incomplete", "cancelled": "cancelled"}
 
@@ -24,6 +24,8 @@ class ConversationReference(BaseModel):
 class CreateResponse(SamplingFields):
     """Body of `POST /v1/responses`. Tools are echoed but never called; what would silently change the answer's meaning
     (structured output, background work, prompt templates) is refused."""
+
+    fields_of: ClassVar = RESPONSES
 
     model: ShortText | None = None
     input: LongText | Messages = Field(default_factory=list)
@@ -39,24 +41,16 @@ class CreateResponse(SamplingFields):
     tool_choice: object = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: Count | None = None
-    truncation: Literal["auto", "disabled"] | None = None
     text: AnyObject | None = None
     reasoning: AnyObject | None = None
-    background: bool | None = None
-    prompt: dict[str, object] | None = None
     service_tier: ShortText | None = None
     user: ShortText | None = None
     safety_identifier: ShortText | None = None
     prompt_cache_key: ShortText | None = None
 
     @model_validator(mode="after")
-    def _means_what_it_says(self) -> Self:
-        if self.background:
-            raise FieldRefused("background", "is not supported: leave it out, or stream")
-        if self.prompt is not None:
-            raise FieldRefused("prompt", "templates are not supported: give instructions and input")
-        if self.tool_choice not in (None, "none", "auto"):
-            raise FieldRefused("tool_choice", "must be 'auto' or 'none': this server calls no tools")
+    def _answers_in_text(self) -> Self:
+        TEXT.check(self.text or {}, within="text.")
         if not _is_text_format((self.text or {}).get("format")):
             raise FieldRefused("text.format", "must be {'type': 'text'}: structured output is not supported")
         return self
@@ -70,7 +64,7 @@ class CreateResponse(SamplingFields):
         """How many alternatives to log; None for no logprobs at all."""
         if self.top_logprobs:
             return self.top_logprobs
-        return 0 if _LOGPROBS in (self.include or ()) else None
+        return 0 if LOGPROBS in (self.include or ()) else None
 
     def echo(self) -> Json:
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from ...chat import ChatService, ConversationId, Principal, RunningTurn, TurnId, TurnRequest
@@ -13,7 +13,7 @@ from ..caller import Caller, Service, Tenant, check_model
 from ..json import JsonReply
 from ..messages import as_items
 from ..pages import PageQuery, page_of_items
-from ..reply import collect, extras, later_extras, logprob_objects
+from ..reply import collect, extras, later_extras, logprob_objects, refuse_unknown_includes
 from ..sse import EventStream, replay, turn_headers
 from .body import CreateResponse, finished_response, running_response
 from .events import ResponseEvents, replayed_events
@@ -96,7 +96,7 @@ async def cancel(response_id: str, service: Service, tenant: Tenant) -> Response
     return JsonReply({**running_response(turn), "status": "cancelled"})
 
 
-@router.get("/{response_id}/input_items")
+@router.get("/{response_id}/input_items", dependencies=[Depends(refuse_unknown_includes)])
 async def input_items(response_id: str, page: PageQuery, service: Service, tenant: Tenant) -> Response:
     """What this turn was given, not what was said before it."""
     turn = await service.response(tenant, TurnId(response_id))

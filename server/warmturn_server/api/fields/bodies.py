@@ -1,0 +1,174 @@
+"""Fields of OpenAI's own request types, for each kind of body."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from . import extensions
+from .decisions import Fields, Refused
+
+_NO_TOOLS: Final = "must be 'auto' or 'none': this server calls no tools"
+_TEXT_ONLY: Final = "this server answers in text only"
+_NO_MODERATION: Final = "this server does not moderate"
+_OTHER_API: Final = "this is a field of {}; its name here is {}"
+
+_HARMLESS: Final = {
+    "metadata": "kept with a stored response, and shown again",
+    "user": "who the caller's user is changes no answer",
+    "safety_identifier": "who the caller's user is changes no answer",
+    "service_tier": "there is one tier, and the reply names it",
+    "prompt_cache_key": "state is found by its tokens; a hint is not needed",
+    "prompt_cache_options": "state is kept as the server's budgets allow",
+    "prompt_cache_retention": "state is kept as the server's budgets allow",
+    "tools": "shown again, never called: tool_choice cannot ask for a call",
+    "parallel_tool_calls": "no tools are called",
+}
+
+_REFUSED: Final = {
+    "tool_choice": Refused(_NO_TOOLS, ("auto", "none")),
+    "moderation": Refused(_NO_MODERATION),
+    "n": Refused("must be 1: ask several times instead", (1,)),
+}
+
+COMPLETIONS: Final = Fields(
+    honoured=extensions.HONOURED
+    | {"messages", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p"}
+    | {"logprobs", "top_logprobs"},
+    harmless={
+        **extensions.HARMLESS,
+        **_HARMLESS,
+        "functions": "never called: function_call cannot ask for a call",
+        "prediction": "it would only make a reply sooner",
+        "reasoning": "the model does not think before it answers",
+        "reasoning_effort": "the model does not think before it answers",
+        "max_tool_calls": "no tools are called",
+    },
+    refused={
+        **extensions.REFUSED,
+        **_REFUSED,
+        "function_call": Refused(_NO_TOOLS, ("auto", "none")),
+        "response_format": Refused("must be {'type': 'text'}: structured output is not supported", ({"type": "text"},)),
+        "modalities": Refused(f"must be ['text']: {_TEXT_ONLY}", (["text"],)),
+        "audio": Refused(_TEXT_ONLY),
+        "image": Refused(_TEXT_ONLY),
+        "web_search_options": Refused("this server searches nothing"),
+        "store": Refused("must be false: completions are not kept; use /v1/responses", (False,)),
+        "verbosity": Refused("must be 'medium': say in a system message how long replies should be", ("medium",)),
+        "input": Refused(_OTHER_API.format("responses", "messages")),
+        "max_output_tokens": Refused(_OTHER_API.format("responses", "max_tokens")),
+        "instructions": Refused(_OTHER_API.format("responses", "a system message")),
+        "conversation": Refused("give all messages, or use /v1/responses"),
+        "previous_response_id": Refused("give all messages, or use /v1/responses"),
+        "text": Refused(_OTHER_API.format("responses", "response_format")),
+        "prompt": Refused("give messages"),
+        "background_options": Refused("there is no background work: leave it out, or stream"),
+        "context_management": Refused("nothing is compacted; truncation: 'auto' drops the oldest turns"),
+        "access_programs": Refused("there are none here"),
+        "background": Refused("must be false: leave it out, or stream", (False,)),
+    },
+)
+
+RESPONSES: Final = Fields(
+    honoured=extensions.HONOURED
+    | {
+        "input",
+        "model",
+        "stream",
+        "instructions",
+        "conversation",
+        "previous_response_id",
+        "store",
+        "max_output_tokens",
+    }
+    | {"temperature", "top_p", "top_logprobs", "text"},
+    harmless={
+        **extensions.HARMLESS,
+        **_HARMLESS,
+        "reasoning": "the model does not think before it answers",
+        "reasoning_effort": "the model does not think before it answers",
+        "max_tool_calls": "no tools are called",
+        "prediction": "it would only make a reply sooner",
+        "stream_options": "padding against eavesdroppers is not added",
+    },
+    refused={
+        **extensions.REFUSED,
+        **_REFUSED,
+        "background": Refused("must be false: leave it out, or stream", (False,)),
+        "background_options": Refused("there is no background work: leave it out, or stream"),
+        "prompt": Refused("there are no prompt templates here: give instructions and input"),
+        "context_management": Refused("nothing is compacted; truncation: 'auto' drops the oldest turns"),
+        "access_programs": Refused("there are none here"),
+        "image": Refused(_TEXT_ONLY),
+        "audio": Refused(_TEXT_ONLY),
+        "modalities": Refused(f"must be ['text']: {_TEXT_ONLY}", (["text"],)),
+        "messages": Refused(_OTHER_API.format("chat completions", "input")),
+        "max_tokens": Refused(_OTHER_API.format("chat completions", "max_output_tokens")),
+        "max_completion_tokens": Refused(_OTHER_API.format("chat completions", "max_output_tokens")),
+        "response_format": Refused(_OTHER_API.format("chat completions", "text.format"), ({"type": "text"},)),
+        "logprobs": Refused("ask for include: ['message.output_text.logprobs']", (False,)),
+        "functions": Refused("this server calls no tools"),
+        "function_call": Refused(_NO_TOOLS, ("auto", "none")),
+        "verbosity": Refused("must be 'medium': say in the instructions how long replies should be", ("medium",)),
+        "web_search_options": Refused("this server searches nothing"),
+    },
+)
+
+TEXT: Final = Fields(
+    honoured={"format"},
+    refused={
+        "verbosity": Refused("must be 'medium': say in the instructions how long replies should be", ("medium",)),
+    },
+)
+
+STREAM_OPTIONS: Final = Fields(
+    honoured={"include_usage"},
+    harmless={"include_obfuscation": "padding against eavesdroppers is not added"},
+    refused={"continuous_usage_stats": Refused("must be false: the last chunk has the usage", (False,))},
+)
+
+MESSAGE: Final = Fields(
+    honoured={"type", "role", "content", "refusal"},
+    harmless={
+        "id": "an item that is given gets an id of its own",
+        "status": "what was said counts, however it ended",
+        "phase": "what was said counts, in whichever phase",
+        "name": "chat templates have no place for a speaker's name",
+        "summary": "of reasoning, which is skipped",
+        "encrypted_content": "of reasoning, which is skipped",
+    },
+    refused={
+        "audio": Refused("this server takes text only"),
+        "tool_calls": Refused("this server takes text only: it calls no tools"),
+        "function_call": Refused("this server takes text only: it calls no tools"),
+    },
+)
+
+PART: Final = Fields(
+    honoured={"type", "text", "refusal"},
+    harmless={
+        "annotations": "of earlier replies, which are text",
+        "logprobs": "of earlier replies, which are text",
+        "prompt_cache_breakpoint": "state is found by its tokens; a hint is not needed",
+    },
+)
+
+CONVERSATION: Final = Fields(honoured={"items", "metadata"})
+METADATA: Final = Fields(
+    honoured={"metadata"}, refused={"items": Refused("add them at /v1/conversations/{conversation_id}/items")}
+)
+ITEMS: Final = Fields(honoured={"items"})
+FORK: Final = Fields(honoured={"item_id", "metadata"})
+
+INCLUDABLE: Final = frozenset(
+    {
+        "file_search_call.results",
+        "web_search_call.results",
+        "web_search_call.action.sources",
+        "message.input_image.image_url",
+        "computer_call_output.output.image_url",
+        "code_interpreter_call.outputs",
+        "reasoning.encrypted_content",
+        "message.output_text.logprobs",
+    }
+)
+"""OpenAI's own. Most ask for what there is nothing of here, and agents send them always."""
