@@ -23,6 +23,7 @@ class Reply:
     cached_tokens: int | None = None
     cached_by_tier: dict[str, int] | None = None
     saved_ms: float | None = None
+    saved_ms_ci95: tuple[float, float] | None = None
     miss: str | None = None
 
 
@@ -75,6 +76,7 @@ class Sample:
     cached_tokens: int | None = None
     cached_by_tier: dict[str, int] | None = None
     saved_ms: float | None = None
+    saved_ms_ci95: tuple[float, float] | None = None
     miss: str | None = None
     text: str = ""
     error: str | None = None
@@ -100,6 +102,7 @@ class Sample:
             cached_tokens=reply.cached_tokens,
             cached_by_tier=reply.cached_by_tier,
             saved_ms=reply.saved_ms,
+            saved_ms_ci95=reply.saved_ms_ci95,
             miss=reply.miss,
             text=reply.text,
         )

@@ -43,6 +43,10 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def spans_zero(self) -> bool:
+        return self.low <= 0 <= self.high
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -82,7 +86,19 @@ def interval(made: Sequence[Pair], seed: int) -> Interval | None:
 
     The percentile bootstrap of Efron and Tibshirani (1993), chapter 13. None of fewer than five conversations.
     """
-    totals = _totals(made)
+    return _drawn_again(_totals(made), seed)
+
+
+def makes_a_difference(made: Sequence[Pair], seed: int) -> bool | None:
+    """Whether the interval of the total leaves out zero. Of too few conversations, by single turns; else None.
+
+    Turns of one conversation are not independent: that is good enough to doubt, not to tell how much was saved.
+    """
+    found = interval(made, seed) or _drawn_again([pair.saved_seconds for pair in made], seed)
+    return None if found is None else not found.spans_zero
+
+
+def _drawn_again(totals: Sequence[float], seed: int) -> Interval | None:
     if len(totals) < LEAST_CONVERSATIONS:
         return None
     rng = Random(f"{seed} bootstrap")
@@ -132,12 +148,17 @@ def _by_turn(samples: Sequence[Sample], mode: ReuseMode) -> Mapping[tuple[int, i
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """`measured` over the `paired_turns` only, `estimated` over all turns by the server's own cost model."""
+    """`measured` over the `paired_turns` only, `estimated` over all turns by the server's own cost model.
+
+    `is_clear`: whether what was measured can be told from no difference at all; None where too little was.
+    """
 
     measured: float | None = None
     estimated: float | None = None
     interval: Interval | None = None
     paired_turns: int = 0
+    estimated_interval: Interval | None = None
+    is_clear: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +212,8 @@ class ModeFigures:
             "saved_seconds": {
                 "measured": rounded(saved.measured),
                 "estimated": rounded(saved.estimated),
-                "ci95": [rounded(saved.interval.low), rounded(saved.interval.high)] if saved.interval else None,
+                "ci95": _bounds(saved.interval),
+                "estimated_ci95": _bounds(saved.estimated_interval),
                 "paired_turns": saved.paired_turns,
             },
             "cached_tokens": self.cached_tokens,
@@ -206,6 +228,10 @@ class ModeFigures:
             },
             "seconds_under_load": rounded(self.seconds),
         }
+
+
+def _bounds(interval: Interval | None) -> list[float | None] | None:
+    return [rounded(interval.low), rounded(interval.high)] if interval else None
 
 
 def mode_figures(
@@ -259,10 +285,18 @@ def _misses(samples: Sequence[Sample]) -> dict[str, int] | None:
 
 def _saved(samples: Sequence[Sample], state: Sequence[Sample], seed: int) -> Saved:
     made = pairs(samples)
-    estimates = [sample.saved_ms for sample in state]
     return Saved(
         measured=sum(pair.saved_seconds for pair in made) if made else None,
-        estimated=total(estimates, 1 / 1000),
+        estimated=total([sample.saved_ms for sample in state], 1 / 1000),
         interval=interval(made, seed) if made else None,
         paired_turns=len(made),
+        estimated_interval=_estimated_interval(state),
+        is_clear=makes_a_difference(made, seed),
     )
+
+
+def _estimated_interval(state: Sequence[Sample]) -> Interval | None:
+    """The server's estimates err together, so that their bounds add up; what was measured has none."""
+    bounds = [one.saved_ms_ci95 or (None if one.saved_ms is None else (one.saved_ms, one.saved_ms)) for one in state]
+    low, high = (total([each and each[end] for each in bounds], 1 / 1000) for end in (0, 1))
+    return None if low is None or high is None else Interval(low, high)

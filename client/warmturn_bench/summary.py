@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from warmturn.format import PALETTE, known_count, milliseconds, times
+from warmturn.savings import NO_CLEAR_DIFFERENCE
 from warmturn_bench.result import BenchResult
-from warmturn_bench.stats import PERCENTS, ModeFigures, Saved, percentile
+from warmturn_bench.stats import PERCENTS, Interval, ModeFigures, Saved, percentile
 
 _UNKNOWN = "?"
 Row = tuple[str, Callable[[ModeFigures], str]]
@@ -46,21 +47,28 @@ def findings(result: BenchResult) -> Iterator[str]:
 def _sooner(result: BenchResult) -> Iterator[str]:
     state, prompt = result.modes.get("state"), result.modes.get("prompt")
     if state and prompt and state.ttft_p50 is not None and prompt.ttft_p50 is not None:
+        factor = NO_CLEAR_DIFFERENCE if state.saved.is_clear is False else times(result.speedup_ttft or 0.0)
         yield (
             f"First text after {milliseconds(state.ttft_p50)} with saved state, after {milliseconds(prompt.ttft_p50)} "
-            f"without (medians; {times(result.speedup_ttft or 0.0)})."
+            f"without (medians; {factor})."
         )
 
 
 def _saved(saved: Saved) -> Iterator[str]:
     if saved.measured is not None:
-        between = f", 95% interval {saved.interval.low:.2f} to {saved.interval.high:.2f} s" if saved.interval else ""
+        between = f", 95% interval {_between(saved.interval)}" if saved.interval else ""
+        unclear = " That is no clear difference." if saved.is_clear is False else ""
         yield (
             f"Saved, measured: {saved.measured:.2f} s of waiting for first text over {saved.paired_turns} turns that "
-            f"were answered both ways{between}."
+            f"were answered both ways{between}.{unclear}"
         )
     if saved.estimated is not None:
-        yield f"Saved, by the server's own estimate: {saved.estimated:.2f} s."
+        between = f" ({_between(saved.estimated_interval)})" if saved.estimated_interval else ""
+        yield f"Saved, by the server's own estimate: about {saved.estimated:.2f} s{between}."
+
+
+def _between(interval: Interval) -> str:
+    return f"{interval.low:.2f} to {interval.high:.2f} s"
 
 
 def _reused(state: ModeFigures) -> Iterator[str]:

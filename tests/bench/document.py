@@ -17,7 +17,7 @@ MODE = {
     *("output_tokens_per_second", "prompt_tokens", "output_tokens"),
     *("cached_tokens", "cached_tokens_by_tier", "saved_seconds", "misses", "goodput"),
 }
-SAVED = {"measured", "estimated", "ci95", "paired_turns"}
+SAVED = {"measured", "estimated", "ci95", "estimated_ci95", "paired_turns"}
 GOODPUT = {"turns", "share", "turns_per_second"}
 
 

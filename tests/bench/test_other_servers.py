@@ -37,7 +37,9 @@ def test_a_server_that_says_nothing_about_tokens(command: Command) -> None:
     assert None not in state["ttft_ms"].values()
     for unknown in ("output_tokens_per_second", "prompt_tokens", "cached_tokens_by_tier", "cached_tokens", "misses"):
         assert state[unknown] is None
-    assert state["saved_seconds"] == {"measured": None, "estimated": None, "ci95": None, "paired_turns": 0}
+    saved = state["saved_seconds"]
+    assert saved.pop("paired_turns") == 0
+    assert set(saved.values()) == {None}
     assert document["speedup"] == {"ttft_p50": None, "output_tokens_per_second": None}
 
 

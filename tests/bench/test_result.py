@@ -9,11 +9,11 @@ from rich.console import Console
 from tests.bench.document import check_document
 from tests.bench.making import MODES, recording, result, sample
 
-from warmturn_bench.report.tables import headline
+from warmturn_bench.report.tables import headline, tiles
 from warmturn_bench.result import BenchResult, compare_answers
 from warmturn_bench.sample import Recording, Sample
 from warmturn_bench.stats import mode_figures
-from warmturn_bench.summary import show
+from warmturn_bench.summary import findings, show
 
 
 def shown(found: BenchResult) -> str:
@@ -119,6 +119,28 @@ def test_the_table_shows_unknown_as_a_question_mark() -> None:
     assert "time to first text p50 22 ms 82 ms 102 ms" in text
     assert "seconds saved, measured 1.8 ? ?" in text
     assert "First text after 22 ms with saved state, after 82 ms without (medians; 3.7x)." in text
+
+
+@pytest.mark.parametrize("per_conversation", [1, 6], ids=["six conversations", "one conversation"])
+def test_medians_that_differ_by_chance_are_no_clear_difference(per_conversation: int) -> None:
+    """1.4 times by the medians, and as much lost as gained in all."""
+    waits = (70.0, 70.0, 70.0, 70.0, 10.0, 10.0)
+    places = [divmod(number, per_conversation) for number in range(len(waits))]
+    made = Recording(samples=[sample("state", *place, 50.0) for place in places])
+    made.samples += [sample("prompt", *place, wait) for place, wait in zip(places, waits, strict=True)]
+    said = " ".join(findings(result(made)))
+    assert headline(result(made)) == "No clear difference in when answers begin"
+    assert "without (medians; no clear difference)." in said
+    assert "That is no clear difference." in said
+    assert "no clear difference</b><span>in waiting over 6 turns" in tiles(result(made))
+
+
+def test_the_servers_estimate_is_called_about_and_has_its_interval() -> None:
+    known = {"saved_ms": 90.0, "saved_ms_ci95": (80.0, 120.0)}
+    made = Recording(samples=[sample("state", 0, turn, 20.0, **known) for turn in (0, 1)])
+    assert "Saved, by the server's own estimate: about 0.18 s (0.16 to 0.24 s)." in list(findings(result(made)))
+    made.samples.append(sample("state", 0, 2, 20.0, saved_ms=None))
+    assert not any("estimate" in sentence for sentence in findings(result(made))), "one that is unknown leaves no sum"
 
 
 def test_the_headline_says_a_loss_as_plainly_as_a_gain() -> None:

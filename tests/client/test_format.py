@@ -14,7 +14,7 @@ def report(**changes: Any) -> TurnReport:
 
 
 def test_the_line_of_the_design() -> None:
-    assert turn_line(report()) == "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved 1.44 s (38x)"
+    assert turn_line(report()) == "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved about 1.44 s (36x)"
 
 
 @pytest.mark.parametrize(
@@ -26,25 +26,35 @@ def test_the_line_of_the_design() -> None:
         ),
         (
             {"cached_by_tier": {"ram": 1000, "disk": 186}},
-            "TTFT 38 ms · 1,186 of 1,204 tokens reused (1,000 ram, 186 disk) · saved 1.44 s (38x)",
+            "TTFT 38 ms · 1,186 of 1,204 tokens reused (1,000 ram, 186 disk) · saved about 1.44 s (36x)",
         ),
-        ({"saved_ms": -12.0}, "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · lost 12 ms"),
+        (
+            {"saved_ms": -12.0, "saved_ms_ci95": [-15.0, -9.0]},
+            "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · lost about 12 ms",
+        ),
+        (
+            {"saved_ms": 12.0, "saved_ms_ci95": [-5.0, 29.0]},
+            "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · no clear difference",
+        ),
         ({"saved_ms": None}, "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram)"),
-        ({"saved_ms": 3.0}, "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved 3.0 ms (1.0x)"),
+        (
+            {"saved_ms": 3.0, "saved_ms_ci95": [2.0, 4.0]},
+            "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved about 3.0 ms",
+        ),
         (
             {
                 "cached_tokens": 512,
                 "cached_by_tier": {"ram": 512},
                 "miss": {"at_token": 512, "reason": "history_rewritten"},
             },
-            "TTFT 38 ms · 512 of 1,204 tokens reused (ram) · saved 1.44 s (38x) · "
+            "TTFT 38 ms · 512 of 1,204 tokens reused (ram) · saved about 1.44 s (36x) · "
             "reuse stopped at token 512 (history rewritten)",
         ),
         (
             {"reuse": "prompt", "cached_tokens": 0, "prefilled_tokens": 1204, "cached_by_tier": {}, "ttft_ms": 1480.2},
             "TTFT 1.48 s · 1,204 tokens computed, reuse off (prompt)",
         ),
-        ({"ttft_ms": None}, "1,186 of 1,204 tokens reused (ram) · saved 1.44 s"),
+        ({"ttft_ms": None}, "1,186 of 1,204 tokens reused (ram) · saved about 1.44 s"),
     ],
 )
 def test_other_lines(changes: dict[str, object], line: str) -> None:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2] / "client"
 PACKAGES = ("warmturn", "warmturn_bench")
 LIBRARY = (
     *("client", "conversations", "errors", "format", "lookback", "own_server"),
-    *("settings", "sse", "stream", "transport", "wire"),
+    *("savings", "settings", "sse", "stream", "transport", "wire"),
 )
 """What the load test may know of the client; its command alone also knows what all commands share."""
 SHARED_BY_COMMANDS = ("warmturn.cli.console", "warmturn.cli.options", "warmturn.cli.signals")

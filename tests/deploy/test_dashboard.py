@@ -1,6 +1,7 @@
 """The dashboard asks only for what a server really exports, in PromQL that Prometheus understands."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ def test_every_metric_label_and_value_is_exported(expressions: Expressions, figu
     "wrong",
     [
         "sum(rate(warmturn_turn_total[1m]))",
-        'sum(warmturn_saved_seconds_total{source="guessed"})',
+        'sum(warmturn_gained_seconds_total{source="guessed"})',
         'sum(warmturn_tier_bytes{level="ram"})',
         "sum by (level) (warmturn_tier_bytes)",
         "up",
@@ -68,7 +69,18 @@ def test_the_configuration_of_prometheus_is_sound(tmp_path: Path) -> None:
 def test_it_opens_on_savings(dashboard: Yaml) -> None:
     first = [panel for panel in dashboard["panels"] if panel["gridPos"]["y"] <= 1]
     assert first[0]["title"] == "Savings"
-    assert "warmturn_saved_seconds_total" in json.dumps(first[1])
+    assert "warmturn_saved_seconds_measured" in json.dumps(first[1])
+
+
+def test_counters_are_asked_for_what_they_grew_by(expressions: Expressions) -> None:
+    """Their own value is that since some server's start, and falls when it restarts."""
+    grown = re.compile(r"(?:rate|increase)\s*\(\s*warmturn_\w+_total\b")
+    alone = {
+        title
+        for title, expr in expressions
+        if len(re.findall(r"\bwarmturn_\w+_total\b", expr)) > len(grown.findall(expr))
+    }
+    assert alone <= {"Audits"}, "how many there were at all is what audits are asked for"
 
 
 def test_panels_have_their_own_place_id_and_explanation(dashboard: Yaml) -> None:

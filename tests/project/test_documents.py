@@ -98,7 +98,7 @@ def test_every_metric_is_described_and_nothing_else(shared_server: ServerProcess
         for name in re.findall(r"`([a-z_]+)(?:\{[a-z_,]+\})?`", cell)
     }
     with shared_server.client() as client:
-        exported = set(re.findall(r"^# TYPE (\w+)", client.get("/metrics").text, re.MULTILINE))
+        exported = set(re.findall(r"^# TYPE (warmturn_\w+)", client.get("/metrics").text, re.MULTILINE))
     assert described == exported
 
 

@@ -35,7 +35,7 @@ def test_every_turn_can_be_checked(start_server: StartServer, mode: str) -> None
         figures = client.get("/metrics").text
     assert f'warmturn_control_turns_total{{mode="{mode}"}} 2.0' in figures
     assert 'warmturn_audits_total{result="clean"} 2.0' in figures
-    for name in ("saved_seconds_measured", "estimate_bias_seconds", "control_seconds_total", "control_backlog"):
+    for name in ("saved_seconds_measured", "estimate_bias_seconds", "control_spent_seconds_total", "control_backlog"):
         assert f"warmturn_{name}" in figures
 
 

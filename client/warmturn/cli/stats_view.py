@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from warmturn.format import byte_size, known_count, known_size, milliseconds
+from warmturn.savings import of_server
 from warmturn.wire import AUDIT_RESULTS, figure_at
 
 Figures = dict[str, Any]
@@ -16,9 +17,7 @@ def stats_lines(figures: Figures) -> Iterator[str]:
     yield f"turns    {_turns(figures)}"
     yield f"tokens   {_by_name(figure_at(figures, 'prompt_tokens_by_source'))}"
     yield f"held in  {_by_name(figure_at(figures, 'conversation_turns'))}"
-    yield f"saved    {_saved(figure_at(figures, 'saved_seconds'))}"
-    if figure_at(figures, "controls", "measured_turns"):
-        yield f"measured {_measured(figure_at(figures, 'controls'))}"
+    yield from _saved(figures)
     if any((figure_at(figures, "audits", result) or 0) for result in AUDIT_RESULTS):
         yield f"audits   {_by_name({result: figure_at(figures, 'audits', result) for result in AUDIT_RESULTS})}"
     if misses := figure_at(figures, "misses"):
@@ -35,17 +34,12 @@ def _turns(figures: Figures) -> str:
     return f"{done} done, {running} running, {waiting} waiting"
 
 
-def _saved(seconds: Figures | None) -> str:
-    return ", ".join(f"{milliseconds(1000 * value)} {name}" for name, value in (seconds or {}).items())
-
-
-def _measured(controls: Figures) -> str:
-    """What control turns say of the saving of all turns."""
-    saved = figure_at(controls, "saved_seconds", "value")
-    interval = figure_at(controls, "saved_seconds", "ci95")
-    bounds = f" ({' to '.join(milliseconds(1000 * bound) for bound in interval)})" if interval else ""
-    turns = f"from {known_count(figure_at(controls, 'measured_turns'))} control turns"
-    return f"{'?' if saved is None else milliseconds(1000 * saved)} saved{bounds}, {turns}"
+def _saved(figures: Figures) -> Iterator[str]:
+    """What is surest first."""
+    known = [saved.sentence(lambda seconds: milliseconds(1000 * seconds)) for saved in of_server(figures)]
+    yield f"saved    {known[0] if known else 'not known yet'}"
+    for sentence in known[1:]:
+        yield f"         {sentence}"
 
 
 def _by_name(counts: Figures | None) -> str:

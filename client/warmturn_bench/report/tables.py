@@ -20,6 +20,8 @@ def headline(result: BenchResult) -> str:
         first = next(iter(result.modes.values()), None)
         median = first.ttft_p50 if first else None
         return "No turn was answered" if median is None else f"First text after {milliseconds(median)}"
+    if result.modes["state"].saved.is_clear is False:
+        return "No clear difference in when answers begin"
     if speedup >= _CLEARLY:
         return f"With saved state, answers begin {times(speedup)} sooner"
     if speedup <= 1 / _CLEARLY:
@@ -58,6 +60,8 @@ def _reused(main: ModeFigures) -> Tile:
 def _saved(main: ModeFigures) -> Tile:
     saved = main.saved
     sure = f" ({saved.interval.low:.1f} to {saved.interval.high:.1f} with 95% confidence)" if saved.interval else ""
+    if saved.is_clear is False:
+        return "no clear difference", f"in waiting over {saved.paired_turns} turns, measured{sure}"
     return f"{saved.measured or 0.0:.1f} s", f"of waiting saved over {saved.paired_turns} turns, measured{sure}"
 
 

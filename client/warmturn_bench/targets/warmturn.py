@@ -98,5 +98,6 @@ class WarmturnDialogue:
             cached_tokens=report.cached_tokens,
             cached_by_tier=report.cached_by_tier,
             saved_ms=report.saved_ms,
+            saved_ms_ci95=report.saved_ms_ci95,
             miss=report.miss.reason if report.miss else None,
         )

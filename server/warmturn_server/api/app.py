@@ -13,7 +13,7 @@ from ..chat import ChatService
 from . import conversations, errors, models, operations, page
 from .access import Access
 from .completions import routes as completions
-from .middleware import CountRequests, LimitBody, RequireKey
+from .middleware import AnswerHead, CountRequests, LimitBody, RequireKey
 from .operations import ServerMetrics
 from .responses import routes as responses
 
@@ -30,7 +30,7 @@ def create_app(
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> FastAPI:
     """`lifespan` starts and stops what the service uses. FastAPI's own pages are off: they load a CDN's scripts."""
-    middleware = [Middleware(CountRequests, counter=metrics), *access.middleware()]
+    middleware = [Middleware(AnswerHead), Middleware(CountRequests, counter=metrics), *access.middleware()]
     if access.api_key is not None:
         middleware.append(Middleware(RequireKey, api_key=access.api_key))
     middleware.append(Middleware(LimitBody, max_bytes=max_body_bytes))

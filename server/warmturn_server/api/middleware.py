@@ -42,6 +42,25 @@ class CountRequests:
         await self._app(scope, receive, counting)
 
 
+class AnswerHead:
+    """HEAD is answered as GET is, without the body: wherever one can be asked, so can the other."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def bodiless(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, bodiless)
+
+
 class LimitBody:
     """Refuses bodies beyond a size, whether or not their length is said beforehand."""
 

@@ -30,13 +30,11 @@ def _metrics(request: Request) -> ServerMetrics:
     return cast(ServerMetrics, request.app.state.metrics)
 
 
-@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health() -> Response:
     return JsonReply({"status": "ok"})
 
 
-@router.head("/ready", include_in_schema=False)
 @router.get("/ready")
 async def ready(service: Service) -> Response:
     """The model is loaded, or nobody would answer; but without its log this server can promise nothing.

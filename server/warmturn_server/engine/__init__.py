@@ -3,7 +3,7 @@
 from .accounting import EngineObserver
 from .audit.control import ControlObserver, Controls, ControlTurn
 from .audit.logit_sketch import LogitSketch
-from .audit.savings import ControlledSavings, Interval
+from .audit.savings import ControlledSavings, Interval, MeanOfFew
 from .audit.verdict import Result, Verdict
 from .delivery import Generation
 from .engine import Capacity, Engine
@@ -31,6 +31,7 @@ __all__ = [
     "KVPool",
     "LoadedModel",
     "LogitSketch",
+    "MeanOfFew",
     "Memory",
     "ModelRunner",
     "Result",

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from ..engine import ControlledSavings, ControlTurn, Interval, Result, Verdict
+from ..engine import ControlledSavings, ControlTurn, Result, Verdict
 from ..engine_api import ControlMode
 from .prometheus import by_label, seen, total
+from .savings import shown
 
 _RATIOS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0)
 _WHY_DROPPED = ("backlog", "memory", "deleted", "quarantined", "failed")
@@ -30,9 +31,15 @@ class ControlMetrics:
         self._dropped = Counter(
             "warmturn_control_turns_dropped", "Control turns not computed again", ["reason"], registry=registry
         )
-        self._cost = Gauge(
-            "warmturn_control_seconds_total",
+        self._spent = Counter(
+            "warmturn_control_spent_seconds",
             "What control turns cost: users' longer wait (replace), computing while idle (shadow)",
+            ["mode"],
+            registry=registry,
+        )
+        self._spared = Counter(
+            "warmturn_control_spared_seconds",
+            "By how much control turns were sooner than reuse was expected to be (replace)",
             ["mode"],
             registry=registry,
         )
@@ -67,7 +74,8 @@ class ControlMetrics:
         )
         for mode in ControlMode:
             self._turns.labels(mode.value)
-            self._cost.labels(mode.value)
+            self._spent.labels(mode.value)
+            self._spared.labels(mode.value)
         for result in Result:
             self._audits.labels(result.value)
         for reason in _WHY_DROPPED:
@@ -132,11 +140,11 @@ class ControlMetrics:
                     "turns": seen(self._turns),
                     "dropped": seen(self._dropped),
                     "backlog": int(total(self._backlog)),
-                    "cost_seconds": by_label(self._cost),
+                    "cost_seconds": self._cost(),
                     "reused_turns": self._savings.num_reused,
                     "measured_turns": self._savings.num_controls,
-                    "saved_seconds": _shown(self._savings.saved),
-                    "estimate_bias_seconds": _shown(self._savings.bias),
+                    "saved_seconds": shown(self._savings.saved) if self._savings.num_controls else None,
+                    "estimate_bias_seconds": shown(self._savings.bias) if self._savings.num_controls else None,
                 },
                 "audits": {
                     **{result: int(count) for result, count in by_label(self._audits).items()},
@@ -147,8 +155,12 @@ class ControlMetrics:
                 },
             }
 
+    def _cost(self) -> dict[str, float]:
+        spared = by_label(self._spared)
+        return {mode: seconds - spared[mode] for mode, seconds in by_label(self._spent).items()}
+
     def _spend(self, mode: ControlMode, seconds: float) -> None:
-        self._cost.labels(mode.value).inc(seconds)
+        (self._spent if seconds >= 0 else self._spared).labels(mode.value).inc(abs(seconds))
 
     def _show_savings(self) -> None:
         for gauge, interval in ((self._saved, self._savings.saved), (self._bias, self._savings.bias)):
@@ -164,10 +176,3 @@ def _figures(verdict: Verdict) -> dict[str, object]:
 def _finite(value: float | None) -> float | None:
     """JSON knows no infinity; what was not a number at all is unknown."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def _shown(interval: Interval | None) -> dict[str, object] | None:
-    if interval is None:
-        return None
-    known = interval.low is not None and interval.high is not None
-    return {"value": interval.value, "ci95": [interval.low, interval.high] if known else None}

@@ -32,14 +32,13 @@ class TurnCounts:
         with self._stats.counting:
             self._exposed.turns.labels(report.reuse.value, reason).inc()
             self._exposed.output_tokens.inc(num_output_tokens)
-            self._observe_times(report)
+            self._observe_times(report, num_output_tokens)
             sources = {**report.cached_by_tier, "computed": report.prefilled_tokens}
             for source, num_tokens in sources.items():
                 self._exposed.prompt_tokens.labels(source).inc(num_tokens)
             if report.miss is not None:
                 self._exposed.misses.labels(report.miss.reason.value).inc()
-            if report.reuse is ReuseMode.STATE and report.saved_ms is not None:
-                self._exposed.saved_seconds.labels("estimated").inc(report.saved_ms / 1000)
+            self._count_saving(report)
             self._stats.turn_finished(report, num_output_tokens)
 
     def turn_failed(self, code: str) -> None:
@@ -48,17 +47,28 @@ class TurnCounts:
 
     def saving_measured(self, seconds: float) -> None:
         """A turn on saved state and the same turn computed in full were both timed; this is the difference."""
-        self._exposed.saved_seconds.labels("measured").inc(seconds)
+        self._exposed.savings.add("measured", seconds)
+        self._stats.savings.measured(seconds)
 
     def conversation_continued(self, held_in: str) -> None:
         """`resident`, `ram` and `disk` are this server's own: the turn came where its conversation is."""
         self._exposed.continued.labels(held_in).inc()
 
-    def _observe_times(self, report: TurnReport) -> None:
+    def _count_saving(self, report: TurnReport) -> None:
+        if report.reuse is not ReuseMode.STATE:
+            return
+        if report.saved_ms:
+            self._exposed.savings.add("estimated", report.saved_ms / 1000)
+        if report.cached_tokens or report.saved_ms:
+            self._stats.savings.turn_reused(report)
+
+    def _observe_times(self, report: TurnReport, num_output_tokens: int) -> None:
         mode = report.reuse.value
         self._exposed.queue.observe(report.queue_ms / 1000)
         if report.ttft_ms is not None:
             self._exposed.ttft.labels(mode).observe(report.ttft_ms / 1000)
+            decoding = (num_output_tokens - 1) * (report.decode_ms_per_token or 0.0)
+            self._exposed.turn.labels(mode).observe((report.ttft_ms + decoding) / 1000)
         if report.prefill_ms is not None:
             self._exposed.prefill.labels(mode).observe(report.prefill_ms / 1000)
 

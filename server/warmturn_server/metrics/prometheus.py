@@ -11,11 +11,16 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from ..engine import Engine
 from ..engine_api import FinishReason, MissReason, ReuseMode
 from ..errors import EngineFailed, NoNextToken
+from .savings import GainsAndLosses
 
 _TTFT_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 60.0)
+_TURN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 _RESTORE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _STEP_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
+
+
+_MODEL_LABELS = ("model", "dtype", "context_length")
 
 
 class Exposed:
@@ -33,6 +38,13 @@ class Exposed:
             "warmturn_inter_token_latency_seconds",
             "Between output tokens of one sequence",
             buckets=_TOKEN_SECONDS,
+            registry=registry,
+        )
+        self.turn = Histogram(
+            "warmturn_turn_seconds",
+            "From the request's arrival to its last output token",
+            ["reuse"],
+            buckets=_TURN_SECONDS,
             registry=registry,
         )
         self.queue = Histogram(
@@ -70,12 +82,7 @@ class Exposed:
             "warmturn_prompt_tokens", "Prompt tokens by where their state came from", ["source"], registry=registry
         )
         self.output_tokens = Counter("warmturn_generation_tokens", "Output tokens", registry=registry)
-        self.saved_seconds = Gauge(
-            "warmturn_saved_seconds_total",
-            "Time to first token saved against recomputing; losses count as negative",
-            ["source"],
-            registry=registry,
-        )
+        self.savings = GainsAndLosses(registry)
         self.misses = Counter("warmturn_reuse_misses", "Turns whose reuse stopped early", ["reason"], registry=registry)
         self.tier_failures = Counter(
             "warmturn_tier_failures", "Times a tier was switched off", ["tier"], registry=registry
@@ -106,6 +113,7 @@ class Exposed:
         """A count that appears only with its first event hides that event from everybody who asks for a rate."""
         for mode in ReuseMode:
             self.ttft.labels(mode.value)
+            self.turn.labels(mode.value)
             for reason in get_args(FinishReason):
                 self.turns.labels(mode.value, reason)
         for failure in (EngineFailed, NoNextToken):
@@ -116,8 +124,6 @@ class Exposed:
             self.prefetches.labels(status)
         for miss in MissReason:
             self.misses.labels(miss.value)
-        for source in ("estimated", "measured"):
-            self.saved_seconds.labels(source)
 
     def tiers_begin_at_zero(self, tiers: Iterable[str]) -> None:
         for tier in tiers:
@@ -154,7 +160,9 @@ class EngineGauges:
         )
         running = GaugeMetricFamily("warmturn_requests_running", "Sequences in the batch", self._engine.num_running)
         waiting = GaugeMetricFamily("warmturn_requests_waiting", "Sequences in the queue", self._engine.num_waiting)
-        return [used, budget, up, accuracy, running, waiting]
+        model = GaugeMetricFamily("warmturn_model_info", "The model that is served", labels=_MODEL_LABELS)
+        model.add_metric([str(stats[name]) for name in _MODEL_LABELS], 1.0)
+        return [used, budget, up, accuracy, running, waiting, model]
 
 
 def total(metric: Counter | Gauge) -> float:

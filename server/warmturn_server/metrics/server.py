@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+import platform
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics, generate_latest
 
 from ..engine import Engine
 from .controls import ControlMetrics
@@ -20,6 +23,8 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # two series for each count say nothing more
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        _tell_build(self.registry)
         self._exposed = Exposed(self.registry)
         self._stats = Stats(self._exposed)
         self.turns = TurnCounts(self._exposed, self._stats)
@@ -49,3 +54,11 @@ class Metrics:
     def snapshot(self) -> dict[str, object]:
         """For `/v1/stats`; unknown is None."""
         return {**self._stats.snapshot(), **self.controls.snapshot()}
+
+
+def _tell_build(registry: CollectorRegistry) -> None:
+    """Always 1: what is told stands in the labels, to be joined to other series."""
+    told = {name: version(name) for name in ("warmturn", "torch", "transformers")}
+    told["python"] = platform.python_version()
+    info = Gauge("warmturn_build_info", "What this server is made of", list(told), registry=registry)
+    info.labels(**told).set(1)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..engine_api import ReuseMode, TurnReport
 from .prometheus import Exposed, by_label, seen, total
+from .savings import SavedSeconds
 
 _REMEMBERED_TURNS = 2000
 _RECENT_SECONDS = 60
@@ -31,6 +32,7 @@ class Stats:
     def __init__(self, exposed: Exposed) -> None:
         self.counting = threading.Lock()
         """Held while a turn is counted, so that nobody reads half of one."""
+        self.savings = SavedSeconds()
         self._exposed = exposed
         self._turns: deque[_EndedTurn] = deque(maxlen=_REMEMBERED_TURNS)
         self._instance = uuid.uuid4().hex
@@ -79,7 +81,7 @@ class Stats:
             "prompt_tokens_by_source": self._prompt_tokens_by_source(),
             "misses": seen(self._exposed.misses),
             "conversation_turns": seen(self._exposed.continued),
-            "saved_seconds": by_label(self._exposed.saved_seconds),
+            "saved_seconds": self.savings.snapshot(),
         }
 
     def _totals(self) -> dict[str, int]:

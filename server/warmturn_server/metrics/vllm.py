@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 _RENAMED: Final = {
     "warmturn_time_to_first_token_seconds": "vllm:time_to_first_token_seconds",
     "warmturn_inter_token_latency_seconds": "vllm:inter_token_latency_seconds",
+    "warmturn_turn_seconds": "vllm:e2e_request_latency_seconds",
     "warmturn_queue_seconds": "vllm:request_queue_time_seconds",
     "warmturn_prefill_seconds": "vllm:request_prefill_time_seconds",
     "warmturn_requests_running": "vllm:num_requests_running",

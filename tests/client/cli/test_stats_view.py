@@ -12,7 +12,10 @@ FIGURES: dict[str, Any] = {
     "waiting": 0,
     "totals": {"turns": 12000, "prompt_tokens": 9, "output_tokens": 9},
     "prompt_tokens_by_source": {"computed": 3000, "ram": 1186},
-    "saved_seconds": {"estimated": 12.5, "measured": -0.012},
+    "saved_seconds": {
+        "estimated": {"value": 12.5, "ci95": [11.0, 14.0], "turns": 9, "unknown_turns": 1},
+        "measured": {"value": -0.012, "ci95": [-0.02, 0.01], "turns": 3},
+    },
     "misses": {"recompute_faster": 3},
     "conversation_turns": {"resident": 5, "redis": 1},
     "by_reuse": {
@@ -32,7 +35,8 @@ def test_the_figures_of_a_server() -> None:
         "turns    12,000 done, 1 running, 0 waiting",
         "tokens   3,000 computed, 1,186 ram",
         "held in  5 resident, 1 redis",
-        "saved    12.50 s estimated, -12 ms measured",
+        "saved    no clear difference (-20 ms to 10 ms) on 3 turns timed twice",
+        "         about 12.50 s (11.00 s to 14.00 s), estimated",
         "misses   3 recompute faster",
         "",
         "mode      turns  TTFT p50     p95  per token",
@@ -54,7 +58,8 @@ def test_what_control_turns_measured() -> None:
     saved = {"value": 12.1, "ci95": [11.0, 13.2]}
     audits = {"clean": 41, "breach": 1, "inconclusive": 0}
     lines = list(stats_lines({"controls": {"measured_turns": 42, "saved_seconds": saved}, "audits": audits}))
-    assert "measured 12.10 s saved (11.00 s to 13.20 s), from 42 control turns" in lines
+    assert "saved    12.10 s (11.00 s to 13.20 s) by 42 control turns" in lines
     assert "audits   1 breach, 41 clean, 0 inconclusive" in lines
     one = list(stats_lines({"controls": {"measured_turns": 1, "saved_seconds": {"value": -2.0, "ci95": None}}}))
-    assert "measured -2.00 s saved, from 1 control turns" in one
+    assert "saved    lost 2.00 s by 1 control turn" in one
+    assert "saved    not known yet" in list(stats_lines({}))

@@ -12,15 +12,20 @@ METRICS: Final[Mapping[str, tuple[str, ...]]] = {
     "warmturn_audit_noise_floor gauge": (),
     "warmturn_audits counter": ("result",),
     "warmturn_control_backlog gauge": (),
-    "warmturn_control_seconds_total gauge": ("mode",),
+    "warmturn_build_info gauge": ("python", "torch", "transformers", "warmturn"),
+    "warmturn_control_spared_seconds counter": ("mode",),
+    "warmturn_control_spent_seconds counter": ("mode",),
     "warmturn_control_turns counter": ("mode",),
     "warmturn_control_turns_dropped counter": ("reason",),
     "warmturn_conversation_turns counter": ("held",),
     "warmturn_estimate_bias_seconds gauge": ("bound",),
     "warmturn_forward_seconds histogram": (),
+    "warmturn_gained_seconds counter": ("source",),
     "warmturn_generation_tokens counter": (),
     "warmturn_http_requests counter": ("route", "status"),
     "warmturn_inter_token_latency_seconds histogram": (),
+    "warmturn_lost_seconds counter": ("source",),
+    "warmturn_model_info gauge": ("context_length", "dtype", "model"),
     "warmturn_prefill_seconds histogram": ("reuse",),
     "warmturn_prompt_tokens counter": ("source",),
     "warmturn_quarantined_blocks counter": (),
@@ -31,7 +36,6 @@ METRICS: Final[Mapping[str, tuple[str, ...]]] = {
     "warmturn_restore_seconds histogram": ("tier",),
     "warmturn_reuse_misses counter": ("reason",),
     "warmturn_saved_seconds_measured gauge": ("bound",),
-    "warmturn_saved_seconds_total gauge": ("source",),
     "warmturn_saves_dropped counter": (),
     "warmturn_state_written_bytes counter": (),
     "warmturn_step_overhead_seconds histogram": (),
@@ -41,12 +45,14 @@ METRICS: Final[Mapping[str, tuple[str, ...]]] = {
     "warmturn_tier_failures counter": ("tier",),
     "warmturn_tier_up gauge": ("tier",),
     "warmturn_time_to_first_token_seconds histogram": ("reuse",),
+    "warmturn_turn_seconds histogram": ("reuse",),
     "warmturn_turns_failed counter": ("code",),
     "warmturn_turns counter": ("finish_reason", "reuse"),
     "warmturn_warmed_tokens counter": ("tier",),
     "warmturn_warms counter": ("status",),
 }
 UNDER_VLLMS_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "vllm:e2e_request_latency_seconds histogram": ("model_name", "reuse"),
     "vllm:generation_tokens counter": ("model_name",),
     "vllm:inter_token_latency_seconds histogram": ("model_name",),
     "vllm:num_requests_running gauge": ("model_name",),
@@ -77,6 +83,8 @@ STATS: Final[Mapping[str, set[str]]] = {
     "totals": {"turns", "prompt_tokens", "output_tokens", "tokens_prefilled", "tokens_generated"},
     "prompt_tokens_by_source": {"resident", "ram", "disk", "computed"},
     "saved_seconds": {"estimated", "measured"},
+    "saved_seconds.estimated": {"value", "ci95", "turns", "unknown_turns"},
+    "saved_seconds.measured": {"value", "ci95", "turns"},
     "by_reuse": {"state", "prompt", "nothing"},
     "by_reuse.state": {"turns", *_LATENCIES},
     **{f"by_reuse.state.{name}": percents for name, percents in _LATENCIES.items()},
@@ -104,12 +112,13 @@ def used(shared_server: ServerProcess) -> ServerProcess:
 
 
 def families(server: ServerProcess, names: str) -> dict[str, tuple[str, ...]]:
-    """Each metric's name and type, with its labels but for those of buckets."""
+    """Each metric's name and type, with its labels but for buckets' own. What tells of the process is not ours."""
     with server.client() as http:
         text = http.get("/metrics", params={"names": names}).text
     return {
         f"{family.name} {family.type}": tuple(sorted({label for s in family.samples for label in s.labels} - {"le"}))
         for family in text_string_to_metric_families(text)
+        if not family.name.startswith("process_")
     }
 
 

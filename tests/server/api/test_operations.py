@@ -1,6 +1,12 @@
 """What operators and monitors see."""
 
+import subprocess
+from importlib.metadata import version
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import StartServer
+from tests.support.programs import program
 from tests.support.server import ServerProcess
 
 
@@ -8,9 +14,47 @@ def test_health_and_readiness(shared_server: ServerProcess) -> None:
     with shared_server.client() as http:
         assert http.get("/health").json() == {"status": "ok"}
         assert http.get("/ready").json()["status"] == "ready"
-        for path in ("/health", "/ready"):
-            reply = http.head(path)
-            assert (reply.status_code, reply.content) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/metrics", "/v1/models", "/v1/stats", "/openapi.json"])
+def test_head_says_what_get_would(shared_server: ServerProcess, path: str) -> None:
+    with shared_server.client() as http:
+        asked, given = http.head(path), http.get(path)
+    assert (asked.status_code, asked.content) == (given.status_code, b"") == (200, b"")
+    assert asked.headers["content-type"] == given.headers["content-type"]
+    assert int(asked.headers["content-length"]) > 0
+
+
+def test_head_is_refused_where_there_is_no_get_and_misses_what_is_not_there(shared_server: ServerProcess) -> None:
+    with shared_server.client() as http:
+        assert http.head("/v1/responses").status_code == 405
+        assert http.head("/v1/conversations/conv_none").status_code == 404
+
+
+def test_promtool_has_nothing_to_say_about_the_metrics(shared_server: ServerProcess) -> None:
+    with shared_server.client() as http:
+        http.post("/v1/responses", json={"input": "who?", "max_output_tokens": 2})
+        text = http.get("/metrics").text
+    done = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_no_count_ever_falls(shared_server: ServerProcess) -> None:
+    """And every count is called one: a gauge named `_total` makes rates of nothing."""
+    with shared_server.client() as http:
+        families = list(text_string_to_metric_families(http.get("/metrics").text))
+    assert [family.name for family in families if family.name.endswith("_total") and family.type != "counter"] == []
+
+
+def test_build_model_and_process_are_told(shared_server: ServerProcess) -> None:
+    with shared_server.client() as http:
+        text, stats = http.get("/metrics").text, http.get("/v1/stats").json()
+    samples = {sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples}
+    assert samples["warmturn_build_info"].labels["warmturn"] == version("warmturn")
+    told = samples["warmturn_model_info"].labels
+    assert told == {name: str(stats[name]) for name in ("model", "dtype", "context_length")}
+    assert samples["process_resident_memory_bytes"].value > 2**20
+    assert samples["process_cpu_seconds_total"].value > 0
 
 
 def test_models(shared_server: ServerProcess) -> None:

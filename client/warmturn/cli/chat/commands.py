@@ -10,6 +10,7 @@ from warmturn.cli.lookup import find_conversation
 from warmturn.cli.signals import ending_on_signals
 from warmturn.cli.stats_view import stats_lines
 from warmturn.format import milliseconds
+from warmturn.savings import of_turns
 from warmturn.wire import REUSE_MODES, Turn
 
 _RETRY_TEMPERATURE = 0.8
@@ -140,8 +141,9 @@ def run_command(session: ChatSession, line: str) -> None:
 def _summary(turns: list[Turn]) -> str:
     prompt = sum(turn.report.prompt_tokens for turn in turns)
     cached = sum(turn.report.cached_tokens for turn in turns)
-    saved = sum(turn.report.saved_ms or 0.0 for turn in turns)
-    return f"this chat: {len(turns)} turns, {cached:,} of {prompt:,} prompt tokens reused, {milliseconds(saved)} saved"
+    saved = of_turns(turn.report for turn in turns)
+    said = saved.amount(lambda seconds: milliseconds(1000 * seconds)) if saved else "nothing known of time"
+    return f"this chat: {len(turns)} turns, {cached:,} of {prompt:,} prompt tokens reused, saved: {said}"
 
 
 def _shortened(text: str, width: int = 60) -> str:

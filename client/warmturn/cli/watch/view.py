@@ -14,6 +14,7 @@ from warmturn.cli.watch.sample import Sample
 from warmturn.cli.watch.sparkline import sparkline
 from warmturn.cli.watch.watcher import Watcher
 from warmturn.format import PALETTE, byte_size, known_count, known_size, milliseconds
+from warmturn.savings import of_server
 from warmturn.wire import AUDIT_RESULTS, REUSE_MODES, TIERS, figure_at
 
 _LABEL = 10
@@ -21,8 +22,6 @@ _COLUMNS = 36
 _GAP = "  "
 _BAR = 24
 _SPEEDS = (("computed", "tokens_prefilled", "computed"), ("generated", "tokens_generated", "state"))
-_SAVED_ON = {"estimated": "all turns", "measured": "timed twice"}
-"""Which turns a figure of seconds saved is about: measured are only those that were computed in full as well."""
 _WIDE_ENOUGH_FOR_LINES = 44
 
 
@@ -71,8 +70,8 @@ def _lines(watcher: Watcher, width: int, *, ascii_only: bool) -> Iterator[Text]:
     yield Text()
     yield from _tiers(sample)
     yield Text()
-    yield _named("saved", _saved(sample))
-    yield from _checks(sample)
+    yield from _saved(sample)
+    yield from _audits(sample)
     yield _named("misses", (f"{value:,} {name.replace('_', ' ')}" for name, value in _counts(sample, "misses")))
 
 
@@ -132,19 +131,16 @@ def _tiers(sample: Sample) -> Iterator[Text]:
         )
 
 
-def _saved(sample: Sample) -> Iterator[str]:
-    for name, value in _counts(sample, "saved_seconds"):
-        turns = f" ({_SAVED_ON[name]})" if name in _SAVED_ON else ""
-        yield f"{_seconds(value)} {name}{turns}"
+def _saved(sample: Sample) -> Iterator[Text]:
+    """What is surest, and what is next to it."""
+    known = [saved.sentence(_seconds) for saved in of_server(sample.figures)[:2]] or ["not known yet"]
+    for number, sentence in enumerate(known):
+        yield _named("" if number else "saved", [sentence])
 
 
-def _checks(sample: Sample) -> Iterator[Text]:
-    """What control turns and audits found, where a server makes them."""
-    saved, audits = figure_at(sample.figures, "controls", "saved_seconds"), figure_at(sample.figures, "audits")
-    if saved and saved.get("value") is not None:
-        bounds = saved.get("ci95")
-        between = f" (95% {_seconds(bounds[0])} to {_seconds(bounds[1])})" if bounds else ""
-        yield _named("checked", [f"{_seconds(saved['value'])} by control turns for all{between}"])
+def _audits(sample: Sample) -> Iterator[Text]:
+    """What audits found, where a server makes them."""
+    audits = figure_at(sample.figures, "audits")
     if audits and any(audits.get(result) for result in AUDIT_RESULTS):
         told = _named("audits", (f"{audits.get(result, 0):,} {result}" for result in AUDIT_RESULTS))
         yield told if not audits.get("breach") else Text(told.plain, style="bold red")

@@ -43,17 +43,17 @@ def is_open(path: str) -> bool:
     return path in ("/", "/favicon.ico") or path.startswith(_FOLDER)
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def index(request: Request) -> Response:
     return _reply("index.html", request)
 
 
-@router.api_route("/favicon.ico", methods=["GET", "HEAD"])
+@router.get("/favicon.ico")
 async def icon(request: Request) -> Response:
     return _reply("icon.svg", request)
 
 
-@router.api_route("/page/{name:path}", methods=["GET", "HEAD"])
+@router.get("/page/{name:path}")
 async def file(name: str, request: Request) -> Response:
     return _reply(name, request)
 

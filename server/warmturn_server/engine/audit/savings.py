@@ -12,11 +12,44 @@ _Z_975 = NormalDist().inv_cdf(0.975)
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value and its 95% confidence interval, which needs two control turns."""
+    """A value and its 95% confidence interval; of what was measured, that needs two turns."""
 
     value: float
     low: float | None
     high: float | None
+
+    def plus(self, value: float, low: float, high: float) -> Interval:
+        """The sum with another one that errs in the same direction."""
+        assert self.low is not None and self.high is not None
+        return Interval(self.value + value, self.low + low, self.high + high)
+
+
+class MeanOfFew:
+    """A mean with its interval by Student's t; squares are added up as Welford (1962) does, so that nothing cancels."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = 0.0
+        self._squares = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        change = value - self.mean
+        self.mean += change / self.count
+        self._squares += change * (value - self.mean)
+
+    @property
+    def total(self) -> Interval | None:
+        """The sum of what was added, as a sample of what it might have been; None of nothing."""
+        return self.times(self.count, self.count * self.mean) if self.count else None
+
+    def times(self, count: int, value: float) -> Interval:
+        """`value`, with as much uncertainty as `count` times the mean has."""
+        if self.count < 2:
+            return Interval(value, None, None)
+        freedom = self.count - 1
+        margin = count * _t_975(freedom) * math.sqrt(self._squares / freedom / self.count)
+        return Interval(value, value - margin, value + margin)
 
 
 class ControlledSavings:
@@ -30,10 +63,12 @@ class ControlledSavings:
 
     def __init__(self) -> None:
         self.num_reused = 0
-        self.num_controls = 0
         self._estimated = 0.0
-        self._mean = 0.0
-        self._squares = 0.0
+        self._errors = MeanOfFew()
+
+    @property
+    def num_controls(self) -> int:
+        return self._errors.count
 
     def reused(self, saved_seconds: float) -> None:
         """A turn went on from saved state, which by the estimate saved so much (a loss is negative)."""
@@ -42,37 +77,19 @@ class ControlledSavings:
 
     def controlled(self, measured_seconds: float, expected_seconds: float) -> None:
         """A turn was really recomputed, which was expected to take `expected_seconds`."""
-        error = measured_seconds - expected_seconds
-        self.num_controls += 1
-        change = error - self._mean
-        self._mean += change / self.num_controls
-        self._squares += change * (error - self._mean)
+        self._errors.add(measured_seconds - expected_seconds)
 
     @property
     def saved(self) -> Interval | None:
         """Seconds saved by all turns; None without a control turn."""
         if not self.num_controls:
             return None
-        return _interval(self._estimated + self.num_reused * self._mean, self._margin, self.num_reused)
+        return self._errors.times(self.num_reused, self._estimated + self.num_reused * self._errors.mean)
 
     @property
     def bias(self) -> Interval | None:
         """Estimated minus measured seconds, for one turn."""
-        return _interval(-self._mean, self._margin, 1) if self.num_controls else None
-
-    @property
-    def _margin(self) -> float | None:
-        """Half of the interval for the mean error."""
-        freedom = self.num_controls - 1
-        if freedom < 1:
-            return None
-        return _t_975(freedom) * math.sqrt(self._squares / freedom / self.num_controls)
-
-
-def _interval(value: float, margin: float | None, times: int) -> Interval:
-    if margin is None:
-        return Interval(value, None, None)
-    return Interval(value, value - times * margin, value + times * margin)
+        return self._errors.times(1, -self._errors.mean) if self.num_controls else None
 
 
 def _t_975(freedom: int) -> float:

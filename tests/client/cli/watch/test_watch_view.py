@@ -33,7 +33,10 @@ def figures(uptime: float = 10.0, tokens: int = 0, **others: Any) -> dict[str, A
         "totals": {"turns": tokens // 10, "tokens_prefilled": tokens, "tokens_generated": 2 * tokens},
         "prompt_tokens_by_source": {"computed": 250, "ram": 500, "disk": 250},
         "recent": {"by_reuse": {"state": mode, "prompt": none, "nothing": none}},
-        "saved_seconds": {"estimated": 4000.5, "measured": -0.25},
+        "saved_seconds": {
+            "estimated": {"value": 4000.5, "ci95": [3600.0, 4500.0]},
+            "measured": {"value": -0.25, "ci95": [-0.5, -0.1], "turns": 1200},
+        },
         "misses": {"recompute_faster": 1234},
         "tiers": {
             "resident": {"bytes": 2048, "budget_bytes": 2**31},
@@ -153,7 +156,8 @@ def test_the_screen() -> None:
         "resident      2.0 KiB    2.0 GiB  –",
         "disk              0 B    8.0 GiB  switched off after a failure",
         "",
-        "saved     1 h 6 min estimated (all turns) · -250 ms measured (timed twice)",
+        "saved     lost 250 ms (-500 ms to -100 ms) on 1,200 turns timed twice",
+        "          about 1 h 6 min (1 h 0 min to 1 h 15 min), estimated",
         "misses    1,234 recompute faster",
     ]
 
@@ -168,28 +172,28 @@ def test_the_screen_fits_every_window(width: int, height: int) -> None:
 
 def test_controls_and_audits_are_shown_where_they_are_made() -> None:
     audits = {"clean": 1200, "breach": 1, "inconclusive": 0}
-    controls = {"saved_seconds": {"value": 3.21, "ci95": [2.9, 3.5]}}
+    controls = {"saved_seconds": {"value": 3.21, "ci95": [2.9, 3.5]}, "measured_turns": 5}
     lines = shown(watched(figures(audits=audits, controls=controls)))
-    assert lines[-3] == "checked   3.21 s by control turns for all (95% 2.90 s to 3.50 s)"
+    assert lines[-4] == "saved     3.21 s (2.90 s to 3.50 s) by 5 control turns"
+    assert lines[-3] == "          about 1 h 6 min (1 h 0 min to 1 h 15 min), estimated"
     assert lines[-2] == "audits    1 breach · 1,200 clean · 0 inconclusive"
     unknown = shown(watched(figures(audits=dict.fromkeys(audits, 0), controls={"saved_seconds": None})))
-    assert not any(line.startswith(("checked", "audits")) for line in unknown)
-    alone = shown(watched(figures(controls={"saved_seconds": {"value": 3.0, "ci95": None}})))
-    assert alone[-2] == "checked   3.00 s by control turns for all"
+    assert not any(line.startswith("audits") for line in unknown)
+    assert not any("control turn" in line for line in unknown)
 
 
 def test_everything_at_once_fits_the_smallest_screen_that_is_promised() -> None:
     """Long figures, all tiers, checks: nothing is cut off, and the turn counts do not run into the lines."""
     long, mode = 99.9 * 3600, {"turns": 123_456, "ttft_ms": TIMES}
     full = {name: {"bytes": 2**40 - 1, "budget_bytes": 2**40, "bytes_per_second": 2**30} for name in TIERS}
-    controls = {"saved_seconds": {"value": long, "ci95": [long, long]}}
+    controls = {"saved_seconds": {"value": long, "ci95": [long, long]}, "measured_turns": 1234}
     audits = {"clean": 123_456, "breach": 123, "inconclusive": 1234}
     more: dict[str, Any] = {
         "tiers": full,
         "controls": controls,
         "audits": audits,
         "recent": {"by_reuse": dict.fromkeys(REUSE_MODES, mode)},
-        "saved_seconds": {"estimated": long, "measured": 999 * 3600.0},
+        "saved_seconds": {"estimated": {"value": long, "ci95": [long, 999 * 3600.0]}},
     }
     lines = shown(watched(*(figures(10.0 + i, 10**6 * i, **more) for i in range(99))))
     assert len(lines) == 24

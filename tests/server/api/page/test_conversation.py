@@ -1,5 +1,6 @@
 """A conversation in the browser."""
 
+import dataclasses
 import json
 import re
 
@@ -266,13 +267,34 @@ def test_the_whole_conversation_with_the_keyboard_alone(visit: StartVisit) -> No
     expect(page.locator(".line")).to_contain_text("reuse off (prompt)")
 
 
-REPORT = TurnReport("state", 1204, 1186, 18, {"resident": 0, "ram": 1186}, ttft_ms=38.2, saved_ms=1442.9)
+REPORT = TurnReport(
+    "state",
+    1204,
+    1186,
+    18,
+    {"resident": 0, "ram": 1186},
+    ttft_ms=38.2,
+    recompute_source="estimated",
+    saved_ms=1442.9,
+    saved_ms_ci95=(1352.9, 1542.9),
+)
+
+
+def saved(ms: float, low: float, high: float) -> TurnReport:
+    return dataclasses.replace(REPORT, saved_ms=ms, saved_ms_ci95=(low, high))
 
 
 @pytest.mark.parametrize(
     "report",
     [
         REPORT,
+        dataclasses.replace(REPORT, saved_ms_ci95=None),
+        saved(12.0, -5.0, 29.0),
+        saved(-12.0, -15.0, -9.0),
+        saved(3.0, 2.0, 4.0),
+        saved(3.0, 0.0, 6.0),
+        dataclasses.replace(REPORT, ttft_ms=None),
+        dataclasses.replace(REPORT, recompute_source="measured", saved_ms_ci95=None),
         TurnReport("state", 20, 0, 20, {}, ttft_ms=6.14, saved_ms=0.0),
         TurnReport("state", 2000, 1999, 1, {"ram": 1000, "disk": 999}, ttft_ms=1234.0, saved_ms=99999.0),
         TurnReport("state", 9, 4, 5, {"disk": 4}, ttft_ms=12.3, saved_ms=-1.26, miss=Miss(4, "store_unavailable")),
@@ -285,5 +307,5 @@ def test_the_line_is_the_one_of_the_command_line(visit: StartVisit, report: Turn
     page = visit().open()
     miss = {"at_token": report.miss.at_token, "reason": report.miss.reason} if report.miss else None
     sent = {name: getattr(report, name) for name in TurnReport.__slots__} | {"miss": miss}
-    shown = page.evaluate("async (report) => (await import('/page/words.js')).turnLine(report)", sent)
+    shown = page.evaluate("async (report) => (await import('/page/account.js')).turnLine(report)", sent)
     assert shown == turn_line(report)

@@ -10,6 +10,9 @@ from tests.server.api.page.browser import PATIENCE_MS, Visit
 from tests.server.api.page.conftest import StartVisit
 from tests.support.server import ServerProcess
 
+from warmturn.format import milliseconds
+from warmturn.savings import of_server
+
 PANELS = ("ttft", "sources", "saved", "throughput", "requests", "tiers", "misses")
 PAINTED = """(canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -66,8 +69,10 @@ def test_the_values_are_those_of_stats(figures: tuple[Page, dict[str, Any]]) -> 
         assert value(page, "tiers", name, 1) == tier["budget_bytes"]
     for source, tokens in stats["prompt_tokens_by_source"].items():
         assert value(page, "sources", source, 1) == tokens
-    for source, seconds in stats["saved_seconds"].items():
-        assert value(page, "saved", source, 0) == seconds
+    for source in ("estimated", "measured"):
+        seconds = stats["saved_seconds"][source]["value"]
+        if seconds is not None:
+            assert value(page, "saved", source, 0) == seconds
     for name, total in (("all computed", "tokens_prefilled"), ("generated", "tokens_generated")):
         assert value(page, "throughput", name, 1) == stats["totals"][total]
     for mode, seen in stats["by_reuse"].items():
@@ -120,3 +125,25 @@ def test_pointing_at_a_chart_shows_the_values_of_that_moment(visit: StartVisit) 
     expect(page.locator("#panel-requests thead td")).to_have_text("now")
     page.locator("#panel-requests .u-over").hover()
     expect(page.locator("#panel-requests thead td")).to_contain_text("at ")
+
+
+ESTIMATED = {"value": 9.5, "ci95": [8.0, 11.0], "turns": 20, "unknown_turns": 0}
+CONTROLLED = {"value": 7.25, "ci95": [6.0, 8.5]}
+
+
+@pytest.mark.parametrize(
+    "stats",
+    [
+        {},
+        {"saved_seconds": {"estimated": ESTIMATED, "measured": {"value": None, "ci95": None, "turns": 0}}},
+        {"saved_seconds": {"estimated": {**ESTIMATED, "ci95": [-1.0, 20.0]}}},
+        {"saved_seconds": {"estimated": ESTIMATED, "measured": {"value": 1.5, "ci95": [1.0, 2.0], "turns": 3}}},
+        {"saved_seconds": {"estimated": ESTIMATED}, "controls": {"measured_turns": 5, "saved_seconds": CONTROLLED}},
+        {"saved_seconds": {"estimated": ESTIMATED}, "controls": {"measured_turns": 4, "saved_seconds": CONTROLLED}},
+        {"controls": {"measured_turns": 9, "saved_seconds": {"value": -2.0, "ci95": [-3.0, -1.0]}}},
+    ],
+)
+def test_what_was_saved_is_said_as_in_the_terminal(visit: StartVisit, stats: dict[str, Any]) -> None:
+    script = "async (stats) => { const m = await import('/page/savings.js'); return m.ofServer(stats).map(m.amount); }"
+    shown = visit().open().evaluate(script, stats)
+    assert shown == [saved.amount(lambda seconds: milliseconds(1000 * seconds)) for saved in of_server(stats)]

@@ -2,7 +2,8 @@
 
 import { bar } from "./turn.js";
 import { byId, el } from "./dom.js";
-import { count, percent, seconds } from "./words.js";
+import { amount, isClear, ofServer, origin } from "./savings.js";
+import { count, percent } from "./words.js";
 
 const STARTERS = ["I have a cat called Mirelo.", "My locker code is 4821.", "What is my cat called?"];
 const EXAMPLE = { cached_by_tier: { resident: 0, ram: 420, disk: 150 }, prefilled_tokens: 32 };
@@ -31,5 +32,11 @@ function savedSoFar(stats) {
   const sources = stats.prompt_tokens_by_source;
   const all = Object.values(sources).reduce((sum, value) => sum + value, 0);
   const share = all ? 1 - (sources.computed ?? 0) / all : null;
-  return `Since this server started: ${count(stats.totals.turns)} turns, ${percent(share)} of their prompt tokens reused, about ${seconds(stats.saved_seconds.estimated)} of waiting saved.`;
+  return `Since this server started: ${count(stats.totals.turns)} turns, ${percent(share)} of their prompt tokens reused${waiting(stats)}.`;
+}
+
+function waiting(stats) {
+  const [saved] = ofServer(stats);
+  if (!saved || !isClear(saved) || saved.seconds < 0) return "";
+  return `, ${amount(saved)} of waiting saved${saved.source === "measured" ? ` ${origin({ ...saved, bounds: null })}` : ""}`;
 }

@@ -1,5 +1,6 @@
 /** What the figures show. Each panel gives its lines' names, a line's value at one moment, and the columns of its table. */
 
+import { amount, ofServer, origin } from "./savings.js";
 import { byteSize, count, milliseconds, percent, rate, seconds } from "./words.js";
 
 const MODES = ["state", "prompt", "nothing"];
@@ -15,12 +16,14 @@ const sum = (counts) => Object.values(counts).reduce((total, value) => total + v
 const share = (row, source) => (sum(sources(row.stats)) ? (sources(row.stats)[source] ?? 0) / sum(sources(row.stats)) : null);
 const reasons = (stats) => Object.keys(stats.misses).sort();
 
-/** What control turns measured goes for all turns, and has bounds. */
-const savedSeconds = (row, source) => (source === "control turns" ? row.stats.controls?.saved_seconds?.value : row.stats.saved_seconds[source]);
+const SAVED_FROM = { controls: "control turns", measured: "measured", estimated: "estimated" };
+const savedFrom = (stats, name) => ofServer(stats).find(({ source }) => SAVED_FROM[source] === name);
+const savedSeconds = (row, name) => savedFrom(row.stats, name)?.seconds;
+const confidence = (row, name) => savedFrom(row.stats, name)?.bounds?.map(seconds).join(" to ");
 
-function confidence(row, source) {
-  const bounds = source === "control turns" ? row.stats.controls?.saved_seconds?.ci95 : null;
-  return bounds ? bounds.map(seconds).join(" to ") : null;
+function bestKnown(row) {
+  const [saved] = ofServer(row.stats);
+  return saved ? { value: amount(saved), says: origin(saved) } : { value: "–", says: "of waiting: not known yet" };
 }
 
 export const PANELS = [
@@ -56,10 +59,10 @@ export const PANELS = [
   {
     id: "saved",
     title: "Seconds saved",
-    says: "against computing everything again: estimated for all turns, measured on those timed both ways, by control turns for all; losses count as negative",
-    names: (stats) => [...Object.keys(stats.saved_seconds), ...(stats.controls?.saved_seconds ? ["control turns"] : [])],
+    says: "against computing everything again: by control turns for all turns, measured on those timed twice, estimated; losses count as negative",
+    names: (stats) => Object.values(SAVED_FROM).filter((name) => name === "estimated" || savedFrom(stats, name)),
     value: savedSeconds,
-    colour: (_source, index) => ["ember", "disk", "redis"][index],
+    colour: (name) => ({ "control turns": "redis", measured: "disk", estimated: "ember" })[name],
     label: seconds,
     columns: [{ head: "total", value: savedSeconds, text: seconds }, { head: "95 %", value: confidence, text: (text) => text ?? "" }],
   },
@@ -119,7 +122,7 @@ export const PANELS = [
 
 /** The few figures that matter most, in the order in which people ask for them. */
 export const HEADLINE = [
-  { name: "saved", value: (row) => seconds(row.stats.saved_seconds.estimated), says: "of waiting, estimated" },
+  { name: "saved", value: (row) => bestKnown(row).value, says: (row) => bestKnown(row).says },
   { name: "reused", value: (row) => percent(share(row, "computed") === null ? null : 1 - share(row, "computed")), says: "of prompt tokens in all modes" },
   { name: "first token", value: (row) => milliseconds(row.stats.by_reuse.state.ttft_ms.p50), says: "after, in the median, from saved state" },
   { name: "audits", value: (row) => count(row.stats.audits?.clean), says: (row) => `clean, ${count(row.stats.audits?.breach)} breached: saved state against recomputed` },

@@ -1,8 +1,9 @@
 /** One turn on the page: what was said, the reply as it comes, and what it cost. */
 
+import { explanation, turnLine, turnParts, usedTiers } from "./account.js";
 import { byId, el } from "./dom.js";
 import { lookBack } from "./lookback.js";
-import { count, explanation, milliseconds, turnLine, turnParts, usedTiers } from "./words.js";
+import { count, milliseconds } from "./words.js";
 
 const CUT = "This reply was cut at its token limit.";
 
