@@ -9,10 +9,12 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from .errors import StartRefused
 
+LOG_NAME: Final = "conversations.sqlite3"
+STATE_NAME: Final = "kv"
 _SETTLED_NS = 2_000_000_000
 
 
@@ -27,6 +29,18 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
     except OSError as error:
         raise StartRefused(f"cannot use {data_dir} as data folder: {error.strerror}; set --data-dir") from error
     return lock
+
+
+def is_in_use(data_dir: Path) -> bool:
+    """Whether a server holds the folder now."""
+    try:
+        with (data_dir / "lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 class FileHashes:

@@ -13,7 +13,7 @@ import pytest
 from tests.project.conftest import ROOT
 
 OURS: Final = {"warmturn", "warmturn_bench", "warmturn_server", "warmturn_mini", "training", "tests"}
-SERVES: Final = ROOT / "client/warmturn/cli/serve.py"
+SERVES: Final = ROOT / "client/warmturn/cli/server_side.py"
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CLIENT: Final[list[str]] = PROJECT["dependencies"]
 SERVER: Final[list[str]] = CLIENT + PROJECT["optional-dependencies"]["server"]

@@ -12,6 +12,7 @@ from warmturn.cli.conversations import export, fork, ls, rm, show
 from warmturn.cli.deferred import DeferredCommand
 from warmturn.cli.serve import serve
 from warmturn.cli.stats import stats
+from warmturn.cli.upkeep import backup, verify
 from warmturn.cli.watch.command import watch
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, chat, ask, ls, show, rm, fork, export, stats, watch):
+for command in (serve, chat, ask, ls, show, rm, fork, export, stats, watch, verify, backup):
     app.command()(command)
 
 

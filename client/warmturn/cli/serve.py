@@ -1,22 +1,16 @@
 """`warmturn serve`: the one command that needs the server's packages."""
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import typer
 
-_FAILED, _USAGE = 1, 2
-_INSTALL = "`warmturn serve` needs the server's packages ({missing} is missing): pip install 'warmturn[server]'"
+from warmturn.cli.server_side import FAILED, load_server_settings, refuse, refuse_missing, variable
 
 
 def _option(flag: str, help_text: str) -> Any:
-    variable = _variable(flag.removeprefix("--").replace("-", "_"))
-    return typer.Option(flag, help=f"{help_text} [env: {variable}]", show_default=False)
-
-
-def _variable(setting: str) -> str:
-    return f"WARMTURN_{setting.upper()}"
+    name = variable(flag.removeprefix("--").replace("-", "_"))
+    return typer.Option(flag, help=f"{help_text} [env: {name}]", show_default=False)
 
 
 def serve(
@@ -51,7 +45,7 @@ def serve(
     ] = None,
     unstored_ttl: Annotated[
         int | None,
-        _option("--unstored-ttl", "Seconds that turns not to be stored are of use; 0 for not at all; an hour."),
+        _option("--unstored-ttl", "Seconds that turns not to be stored are of use; 0 for none; default 3600."),
     ] = None,
     redis: Annotated[str | None, _option("--redis", "Redis that servers share, e.g. redis://host:6379/0.")] = None,
     redis_ttl: Annotated[int | None, _option("--redis-ttl", "Seconds that unused state stays in Redis; a day.")] = None,
@@ -80,40 +74,15 @@ def serve(
 
 
 def _serve(given: dict[str, Any]) -> None:
-    """The server reads its environment itself, so only flags that were given are passed on."""
+    settings = load_server_settings(given, "serve")
     try:
-        from pydantic import ValidationError
-
         from warmturn_server.errors import WarmturnError
-        from warmturn_server.settings import Settings
-
-        settings = Settings(**given)
-
         from warmturn_server.serve import serve as run_server
     except ModuleNotFoundError as error:
-        _refuse(_INSTALL.format(missing=error.name), _FAILED)
-    except ValidationError as error:
-        _refuse("; ".join(_complaint(part["loc"], part["msg"], given) for part in error.errors()), _USAGE)
+        refuse_missing(error, "serve")
     try:
         run_server(settings)
     except ModuleNotFoundError as error:  # what only a server that really runs needs is loaded late
-        _refuse(_INSTALL.format(missing=error.name), _FAILED)
+        refuse_missing(error, "serve")
     except (WarmturnError, OSError) as error:
-        _refuse(str(error), _FAILED)
-
-
-def _complaint(location: tuple[int | str, ...], message: str, given: dict[str, Any]) -> str:
-    """Named as it was set: what is not a flag comes from the environment. Settings that do not go together have no
-    place.
-    """
-    if not location:
-        return message
-    setting = str(location[0])
-    name = "--" + setting.replace("_", "-") if setting in given else _variable(setting)
-    return f"{name}: {message}"
-
-
-def _refuse(message: str, code: int) -> NoReturn:
-    """One line, whatever the error's own text is."""
-    print("warmturn:", " ".join(message.split()), file=sys.stderr)
-    raise typer.Exit(code)
+        refuse(str(error), FAILED)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import xxhash
@@ -35,6 +36,31 @@ class CorruptBlock(Exception):
 
 class ForeignBlock(CorruptBlock):
     """A sound block, of another model, dtype or layout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a block says of itself."""
+
+    key: bytes
+    fingerprint: bytes
+    num_tokens: int
+    layout_bytes: int
+    payload_bytes: int
+
+
+def read_header(block: memoryview) -> Header:
+    """Of a block whose bytes are whole, whoever's it is. Raises `CorruptBlock`; of another format, `ForeignBlock`."""
+    if len(block) < _FIXED.size + _CHECKSUM_BYTES:
+        raise CorruptBlock("truncated header")
+    if xxhash.xxh3_128_digest(block[:-_CHECKSUM_BYTES]) != block[-_CHECKSUM_BYTES:]:
+        raise CorruptBlock("checksum does not match")
+    magic, version, layout_bytes, num_tokens, payload_bytes, key, fingerprint = _FIXED.unpack_from(block)
+    if magic != _MAGIC:
+        raise CorruptBlock("not a block")
+    if version != FORMAT_VERSION:
+        raise ForeignBlock("written by another version")
+    return Header(key, fingerprint, num_tokens, layout_bytes, payload_bytes)
 
 
 class BlockCodec:
@@ -80,22 +106,16 @@ class BlockCodec:
 
     def decode(self, block: memoryview, span: BlockSpan, token_ids: Sequence[int]) -> memoryview:
         """The payload of a block that is proved to be the one asked for, else `CorruptBlock`."""
-        if len(block) < _FIXED.size + _CHECKSUM_BYTES:
-            raise CorruptBlock("truncated header")
-        if xxhash.xxh3_128_digest(block[:-_CHECKSUM_BYTES]) != block[-_CHECKSUM_BYTES:]:
-            raise CorruptBlock("checksum does not match")
-        magic, version, layout_bytes, num_tokens, payload_bytes, key, fingerprint = _FIXED.unpack_from(block)
-        if magic != _MAGIC:
-            raise CorruptBlock("not a block")
-        if version != FORMAT_VERSION or fingerprint != self.fingerprint:
-            raise ForeignBlock("written by another model or version")
-        ids = _FIXED.size + layout_bytes
+        header = read_header(block)
+        if header.fingerprint != self.fingerprint:
+            raise ForeignBlock("written by another model")
+        ids, num_tokens = _FIXED.size + header.layout_bytes, header.num_tokens
         if bytes(block[_FIXED.size : ids]) != self._described:
             raise ForeignBlock("written with another layout")
-        if key != span.key or num_tokens != span.num_tokens:
+        if header.key != span.key or num_tokens != span.num_tokens:
             raise CorruptBlock("another block's bytes")
         if bytes(block[ids : ids + num_tokens * 8]) != np.asarray(token_ids, dtype="<i8").tobytes():
             raise CorruptBlock("other token ids under the same key")
-        if payload_bytes != self.layout.bytes_for(num_tokens) or len(block) != self.num_bytes(num_tokens):
+        if header.payload_bytes != self.layout.bytes_for(num_tokens) or len(block) != self.num_bytes(num_tokens):
             raise CorruptBlock("payload of another size")
         return block[self._start(num_tokens) : -_CHECKSUM_BYTES]

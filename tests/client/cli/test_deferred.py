@@ -14,7 +14,22 @@ from warmturn.cli.app import app
 from warmturn.cli.demo.command import demo
 from warmturn_bench.cli import bench
 
-ALL = ["serve", "chat", "ask", "ls", "show", "rm", "fork", "export", "stats", "watch", "demo", "bench"]
+ALL = [
+    "serve",
+    "chat",
+    "ask",
+    "ls",
+    "show",
+    "rm",
+    "fork",
+    "export",
+    "stats",
+    "watch",
+    "verify",
+    "backup",
+    "demo",
+    "bench",
+]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...data_dir import LOG_NAME
 from .invalidation import Invalidations, NoPeers
 from .locks import ConversationLocks, LocalLocks
 from .sqlite.store import SqliteStore
@@ -20,4 +21,4 @@ class Storage:
 
 def open_local_storage(data_dir: Path, secret: bytes = b"") -> Storage:
     """One server's own, in a file. Raises StartRefused with what to do."""
-    return Storage(SqliteStore(data_dir / "conversations.sqlite3", secret), LocalLocks())
+    return Storage(SqliteStore(data_dir / LOG_NAME, secret), LocalLocks())

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ...data_dir import STATE_NAME
 from ...errors import StartRefused
 from ..fingerprint import FingerprintDigest
 from ..keys import BlockKey
@@ -126,7 +127,7 @@ class DiskTier:
                 path.unlink()
 
     def _read_folder(self) -> None:
-        for path, found in sorted(_files(self._root), key=lambda file: file[1].st_mtime_ns):
+        for path, found in sorted(files_below(self._root), key=lambda file: file[1].st_mtime_ns):
             if path.suffix == _UNFINISHED:
                 path.unlink()
             elif (key := _key(path)) is not None:
@@ -138,12 +139,12 @@ class DiskTier:
 def open_disk_tier(data_dir: Path, fingerprint: FingerprintDigest, budget_bytes: int) -> DiskTier:
     """The one in a server's data folder. Raises `StartRefused` with what to do."""
     try:
-        return DiskTier(data_dir / "kv", fingerprint, budget_bytes)
+        return DiskTier(data_dir / STATE_NAME, fingerprint, budget_bytes)
     except TierUnavailable as error:
         raise StartRefused(f"cannot use {data_dir} for saved state: {error}; set --data-dir") from error
 
 
-def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def files_below(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder, name)

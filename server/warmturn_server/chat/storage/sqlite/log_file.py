@@ -25,11 +25,15 @@ class LogFile:
         self._watched = {path: _NOBODY, path.with_name(path.name + "-wal"): _NOBODY}
         self._descriptor = -1
 
+    def acknowledged_changes(self) -> tuple[str, int] | None:
+        """Of which log how many; None where nothing is known."""
+        return _read(self._count)
+
     def refuse_loss(self, log: str, changes: int) -> None:
         """Raises StartRefused if more was acknowledged than the log `log` holds."""
-        known = _read(self._count)
-        if known and known != (log, min(known[1], changes)):
-            lost = f"{known[1] - changes:,} changes" if known[0] == log else "all changes"
+        known = self.acknowledged_changes()
+        if number := lost_changes(known, log, changes):
+            lost = f"{number:,} changes" if known and known[0] == log else "all changes"
             raise StartRefused(
                 f"{lost} that were acknowledged are not in {self._path} any more: its -wal file was damaged or "
                 "removed, or the file is another one. Put the right files back (`warmturn verify` says what these "
@@ -62,6 +66,13 @@ class LogFile:
                 os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def lost_changes(acknowledged: tuple[str, int] | None, log: str, changes: int) -> int:
+    """How many of the acknowledged ones the log `log` does not hold: all, if it is another one."""
+    if acknowledged is None:
+        return 0
+    return max(acknowledged[1] - changes, 0) if acknowledged[0] == log else acknowledged[1]
 
 
 def _read(path: Path) -> tuple[str, int] | None:
