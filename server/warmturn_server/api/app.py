@@ -7,10 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from ..chat import ChatService
-from . import conversations, errors, models, operations, page
+from . import conversations, errors, models, openapi, operations, page
 from .access import Access
 from .completions import routes as completions
 from .middleware import AnswerHead, CountRequests, LimitBody, RequireKey
@@ -34,10 +35,23 @@ def create_app(
     if access.api_key is not None:
         middleware.append(Middleware(RequireKey, api_key=access.api_key))
     middleware.append(Middleware(LimitBody, max_bytes=max_body_bytes))
-    app = FastAPI(title="Warmturn", lifespan=lifespan, middleware=middleware, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Warmturn",
+        lifespan=lifespan,
+        middleware=middleware,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+    )
     app.state.service = service
     app.state.metrics = metrics
     errors.install(app)
     for group in (responses, conversations, completions, models, operations, page):
         app.include_router(group.router)
+    openapi.describe(app, needs_key=access.api_key is not None)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """As links and generated clients name it."""
+    return "_".join([*map(str, route.tags[:1]), route.name]).replace(" ", "_")

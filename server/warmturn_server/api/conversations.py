@@ -13,11 +13,17 @@ from .caller import Service, Tenant
 from .fields.bodies import CONVERSATION, FORK, ITEMS, METADATA
 from .json import Json, JsonReply
 from .messages import InputMessage, as_items, item_object
+from .openapi import answers
 from .pages import PageQuery, page_object, page_of, page_of_items
 from .reply import refuse_unknown_includes
+from .shapes import ConversationPage, ConversationShape, Deleted, ItemPage, MessageItem, TurnPage, Warmed
 from .wire import Body, Metadata, ShortText
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"], dependencies=[Depends(refuse_unknown_includes)])
+
+_GO_ON = {
+    f"conversations_{name}": "conversation_id" for name in ("get", "update", "items", "add_items", "turns", "delete")
+}
 
 FewMessages = Annotated[list[InputMessage], Field(max_length=20)]
 
@@ -74,14 +80,14 @@ def turn_object(turn: Turn) -> Json:
     }
 
 
-@router.post("")
+@router.post("", responses=answers(ConversationShape, links=_GO_ON))
 async def create(service: Service, tenant: Tenant, body: CreateConversation | None = None) -> Response:
     body = body or CreateConversation()
     items = as_items(body.items or ())
     return _reply(await service.conversations.create(tenant, items, body.metadata or {}))
 
 
-@router.get("")
+@router.get("", responses=answers(ConversationPage))
 async def listing(page: PageQuery, service: Service, tenant: Tenant) -> Response:
     """By time of creation."""
     found = await service.conversations.page(tenant, page)
@@ -89,25 +95,25 @@ async def listing(page: PageQuery, service: Service, tenant: Tenant) -> Response
     return JsonReply(page_object(shown, has_more=len(found) > page.limit))
 
 
-@router.get("/{conversation_id}")
+@router.get("/{conversation_id}", responses=answers(ConversationShape, 404))
 async def get(conversation_id: str, service: Service, tenant: Tenant) -> Response:
     return _reply(await service.conversations.get(tenant, ConversationId(conversation_id)))
 
 
-@router.post("/{conversation_id}")
+@router.post("/{conversation_id}", responses=answers(ConversationShape, 404))
 async def update(conversation_id: str, body: UpdateConversation, service: Service, tenant: Tenant) -> Response:
     """The metadata given replaces what was there."""
     changed = service.conversations.set_metadata(tenant, ConversationId(conversation_id), body.metadata or {})
     return _reply(await changed)
 
 
-@router.delete("/{conversation_id}")
+@router.delete("/{conversation_id}", responses=answers(Deleted, 404, 409))
 async def delete(conversation_id: str, service: Service, tenant: Tenant) -> Response:
     await service.conversations.delete(tenant, ConversationId(conversation_id))
     return JsonReply({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
 
 
-@router.post("/{conversation_id}/fork")
+@router.post("/{conversation_id}/fork", responses=answers(ConversationShape, 404, links=_GO_ON))
 async def fork(
     conversation_id: str, service: Service, tenant: Tenant, body: ForkConversation | None = None
 ) -> Response:
@@ -117,7 +123,7 @@ async def fork(
     return _reply(await made)
 
 
-@router.post("/{conversation_id}/warm")
+@router.post("/{conversation_id}/warm", responses=answers(Warmed, 404))
 async def warm(conversation_id: str, service: Service, tenant: Tenant) -> Response:
     """Answers at once; `tokens_by_tier` says where the state was, null when that takes longer to find out."""
     prefetch = await service.conversations.prefetch(tenant, ConversationId(conversation_id))
@@ -132,32 +138,32 @@ async def warm(conversation_id: str, service: Service, tenant: Tenant) -> Respon
     )
 
 
-@router.post("/{conversation_id}/items")
+@router.post("/{conversation_id}/items", responses=answers(ItemPage, 404, 409))
 async def add_items(conversation_id: str, body: CreateItems, service: Service, tenant: Tenant) -> Response:
     items = as_items(body.items)
     await service.conversations.add_items(tenant, ConversationId(conversation_id), items)
     return JsonReply(page_object([item_object(item) for item in items], has_more=False))
 
 
-@router.get("/{conversation_id}/items")
+@router.get("/{conversation_id}/items", responses=answers(ItemPage, 404))
 async def items(conversation_id: str, page: PageQuery, service: Service, tenant: Tenant) -> Response:
     return JsonReply(page_of_items(await service.conversations.items(tenant, ConversationId(conversation_id)), page))
 
 
-@router.get("/{conversation_id}/turns")
+@router.get("/{conversation_id}/turns", responses=answers(TurnPage, 404))
 async def turns(conversation_id: str, page: PageQuery, service: Service, tenant: Tenant) -> Response:
     """The reports of the conversation's turns, as they are in the log."""
     found = await service.conversations.turns(tenant, ConversationId(conversation_id))
     return JsonReply(page_of([turn_object(turn) for turn in found], page, "turn"))
 
 
-@router.get("/{conversation_id}/items/{item_id}")
+@router.get("/{conversation_id}/items/{item_id}", responses=answers(MessageItem, 404))
 async def item(conversation_id: str, item_id: str, service: Service, tenant: Tenant) -> Response:
     found = await service.conversations.item(tenant, ConversationId(conversation_id), ItemId(item_id))
     return JsonReply(item_object(found))
 
 
-@router.delete("/{conversation_id}/items/{item_id}")
+@router.delete("/{conversation_id}/items/{item_id}", responses=answers(ConversationShape, 404, 409))
 async def delete_item(conversation_id: str, item_id: str, service: Service, tenant: Tenant) -> Response:
     """Answers with the conversation, as OpenAI does."""
     return _reply(await service.conversations.delete_item(tenant, ConversationId(conversation_id), ItemId(item_id)))

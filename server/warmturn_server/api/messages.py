@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, WithJsonSchema, model_validator
 
 from ..chat import Item, Role, Text, new_item_id
 from .fields import Decided
@@ -14,6 +14,7 @@ from .json import Json
 from .wire import MAX_ITEMS, LongText, ShortText
 
 _TEXT_PARTS: Final = frozenset({"input_text", "output_text", "text", "refusal"})
+_ROLES: Final = ("system", "developer", "user", "assistant")
 _SKIPPED_ITEMS: Final = frozenset({"reasoning"})
 """What other servers returned with their answers and clients send back; it says nothing to this model."""
 
@@ -22,7 +23,7 @@ class InputPart(Decided):
     model_config = ConfigDict(extra="allow")
     fields_of: ClassVar = PART
 
-    type: ShortText
+    type: Annotated[ShortText, WithJsonSchema({"enum": sorted(_TEXT_PARTS)})]
     text: LongText | None = None
     refusal: LongText | None = None
 
@@ -48,8 +49,8 @@ class InputMessage(Decided):
     model_config = ConfigDict(extra="allow")
     fields_of: ClassVar = MESSAGE
 
-    type: ShortText | None = None
-    role: ShortText | None = None
+    type: Annotated[ShortText | None, WithJsonSchema({"enum": ["message", *sorted(_SKIPPED_ITEMS), None]})] = None
+    role: Annotated[ShortText | None, WithJsonSchema({"enum": [*_ROLES, None]})] = None
     content: Content | None = None
     refusal: LongText | None = None
 
@@ -59,7 +60,7 @@ class InputMessage(Decided):
             return self
         if self.type not in (None, "message"):
             raise ValueError(f"items of type '{self.type}' are not supported: this server takes messages only")
-        if self.role not in ("system", "developer", "user", "assistant"):
+        if self.role not in _ROLES:
             raise ValueError(f"role must be system, developer, user or assistant, not {self.role!r}")
         if self.content is None and self.role != "assistant":
             raise ValueError("a message needs its content")

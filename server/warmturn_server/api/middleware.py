@@ -14,7 +14,8 @@ from ..names import is_of, is_own_name
 from . import page
 from .errors import error_object, reply
 
-_OPEN_PATHS: Final = frozenset({"/health", "/ready"})
+OPEN_PATHS: Final = frozenset({"/health", "/ready"})
+"""Asked by who has no key."""
 
 
 class RequestCounter(Protocol):
@@ -118,7 +119,7 @@ class RequireKey:
 
 
 def _is_open(path: str) -> bool:
-    return path in _OPEN_PATHS or page.is_open(path)
+    return path in OPEN_PATHS or page.is_open(path)
 
 
 class CheckHost:

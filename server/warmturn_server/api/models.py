@@ -10,6 +10,8 @@ from starlette.responses import Response
 from ..chat import ChatService
 from .caller import Service, check_model
 from .json import Json, JsonReply
+from .openapi import answers
+from .shapes import ModelList, ModelShape
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -26,12 +28,12 @@ def _model_object(service: ChatService) -> Json:
     }
 
 
-@router.get("")
+@router.get("", responses=answers(ModelList))
 async def listing(service: Service) -> Response:
     return JsonReply({"object": "list", "data": [_model_object(service)]})
 
 
-@router.get("/{model:path}")
+@router.get("/{model:path}", responses=answers(ModelShape, 404))
 async def get(model: str, service: Service) -> Response:
     check_model(service, model)
     return JsonReply(_model_object(service))

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Protocol, cast
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from .caller import Service, Tenant
 from .json import JsonReply
+from .openapi import answers
+from .shapes import Health, Readiness, StatsShape
 
 router = APIRouter(tags=["operations"])
 
@@ -30,12 +32,12 @@ def _metrics(request: Request) -> ServerMetrics:
     return cast(ServerMetrics, request.app.state.metrics)
 
 
-@router.get("/health")
+@router.get("/health", responses=answers(Health))
 async def health() -> Response:
     return JsonReply({"status": "ok"})
 
 
-@router.get("/ready")
+@router.get("/ready", responses={**answers(Readiness), 503: {"model": Readiness}})
 async def ready(service: Service) -> Response:
     """The model is loaded, or nobody would answer; but without its log this server can promise nothing.
 
@@ -60,7 +62,7 @@ def _tiers(stats: Mapping[str, Any]) -> dict[str, object]:
     return {name: {"available": tier.get("available", True)} for name, tier in tiers.items()}
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(
     figures: Annotated[ServerMetrics, Depends(_metrics)], names: Literal["warmturn", "vllm"] = "warmturn"
 ) -> Response:
@@ -69,7 +71,7 @@ async def metrics(
     return Response(text, media_type=figures.content_type)
 
 
-@router.get("/v1/stats")
+@router.get("/v1/stats", responses=answers(StatsShape))
 async def stats(figures: Annotated[ServerMetrics, Depends(_metrics)], service: Service, tenant: Tenant) -> Response:
     """The same for people: totals, percentiles by reuse mode, tiers, savings, and the caller's own latest misses."""
     recent = {"recent_misses": service.misses.of(tenant)}

@@ -15,14 +15,16 @@ from ..caller import Caller, Service, check_model
 from ..errors import error_in_stream
 from ..json import Json, JsonReply
 from ..messages import as_items
+from ..openapi import answers, or_stream
 from ..reply import collect, extras, logprob_objects
+from ..shapes import Completion
 from ..sse import DONE, EventStream, data_event
 from .body import CreateCompletion, chunk_object, completion_object, extension, finish_reason, usage_chunk_object
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
 
 
-@router.post("")
+@router.post("", responses=or_stream(answers(Completion, 404)))
 async def create(body: CreateCompletion, request: Request, service: Service, caller: Caller) -> Response:
     check_model(service, body.model)
     with _input_is_messages():

@@ -12,16 +12,20 @@ from ...errors import InvalidRequest
 from ..caller import Caller, Service, Tenant, check_model
 from ..json import JsonReply
 from ..messages import as_items
+from ..openapi import answers, or_stream
 from ..pages import PageQuery, page_of_items
 from ..reply import collect, extras, later_extras, logprob_objects, refuse_unknown_includes
+from ..shapes import Deleted, ItemPage, ResponseShape
 from ..sse import EventStream, replay, turn_headers
 from .body import CreateResponse, finished_response, running_response
 from .events import ResponseEvents, replayed_events
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
 
+_AFTERWARDS = {f"responses_{name}": "response_id" for name in ("get", "input_items", "cancel", "delete")}
 
-@router.post("")
+
+@router.post("", responses=or_stream(answers(ResponseShape, 404, 409, links=_AFTERWARDS)))
 async def create(body: CreateResponse, request: Request, service: Service, caller: Caller) -> Response:
     check_model(service, body.model)
     turn = await service.start(_turn_request(body, caller))
@@ -53,7 +57,7 @@ def _turn_request(body: CreateResponse, caller: Principal) -> TurnRequest:
     )
 
 
-@router.get("/{response_id}")
+@router.get("/{response_id}", responses=or_stream(answers(ResponseShape, 404)))
 async def get(
     response_id: str,
     request: Request,
@@ -83,20 +87,24 @@ def _behind(events: list[bytes], starting_after: int) -> list[bytes]:
     return events[starting_after + 1 :]
 
 
-@router.delete("/{response_id}")
+@router.delete("/{response_id}", responses=answers(Deleted, 404, 409))
 async def delete(response_id: str, service: Service, tenant: Tenant) -> Response:
     await service.delete_response(tenant, TurnId(response_id))
     return JsonReply({"id": response_id, "object": "response", "deleted": True})
 
 
-@router.post("/{response_id}/cancel")
+@router.post("/{response_id}/cancel", responses=answers(ResponseShape, 404))
 async def cancel(response_id: str, service: Service, tenant: Tenant) -> Response:
     """Stops a running turn; nothing of it is kept. Its id is in the first event of its stream."""
     turn = await service.cancel(tenant, TurnId(response_id))
     return JsonReply({**running_response(turn), "status": "cancelled"})
 
 
-@router.get("/{response_id}/input_items", dependencies=[Depends(refuse_unknown_includes)])
+@router.get(
+    "/{response_id}/input_items",
+    dependencies=[Depends(refuse_unknown_includes)],
+    responses=answers(ItemPage, 404),
+)
 async def input_items(response_id: str, page: PageQuery, service: Service, tenant: Tenant) -> Response:
     """What this turn was given, not what was said before it."""
     turn = await service.response(tenant, TurnId(response_id))

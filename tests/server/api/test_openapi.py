@@ -1,0 +1,48 @@
+"""`/openapi.json`: what its readers go by. That answers are as it says, the fault suite's requests show."""
+
+from typing import Any
+
+import pytest
+from tests.server.api.in_process import client_of
+from tests.server.chat.driver import Chat
+
+from warmturn_server.api.access import Access
+
+
+async def described(chat: Chat, access: Access) -> dict[str, Any]:
+    async with client_of(chat, access=access) as client:
+        schema: dict[str, Any] = (
+            await client.get("/openapi.json", headers={"Authorization": f"Bearer {access.api_key}"})
+        ).json()
+    return schema
+
+
+def operations(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {found["operationId"]: found for path in schema["paths"].values() for found in path.values()}
+
+
+async def test_failures_have_the_statuses_and_the_shape_that_they_have(chat: Chat) -> None:
+    schema = await described(chat, Access())
+    for operation in operations(schema).values():
+        assert "422" not in operation["responses"]
+        shape = operation["responses"]["400"]["content"]["application/json"]["schema"]
+        assert shape == {"$ref": "#/components/schemas/Failed"}
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
+
+
+@pytest.mark.parametrize("key", ["a key", None])
+async def test_a_key_is_asked_for_where_one_is_needed(chat: Chat, key: str | None) -> None:
+    schema = await described(chat, Access(api_key=key))
+    secured = {name for name, operation in operations(schema).items() if operation.get("security") == [{"key": []}]}
+    assert ("conversations_get" in secured) is (key is not None)
+    assert "operations_health" not in secured
+    assert ("securitySchemes" in schema["components"]) is (key is not None)
+
+
+async def test_links_lead_to_operations_that_take_what_they_give(chat: Chat) -> None:
+    known = operations(await described(chat, Access()))
+    links = [link for found in known.values() for link in found["responses"]["200"].get("links", {}).values()]
+    assert len(links) > 10
+    for link in links:
+        (parameter,) = link["parameters"]
+        assert parameter in {taken["name"] for taken in known[link["operationId"]]["parameters"]}
