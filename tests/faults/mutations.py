@@ -82,6 +82,27 @@ MUTATIONS: Final = (
         'hashlib.sha256(np.asarray(token_ids, dtype="<i8").tobytes())',
         ("tests/faults/test_fuzzed_turns.py",),
     ),
+    Mutation(
+        "deletion: freed pages keep what was in them",
+        f"{_SERVER}/chat/storage/sqlite/schema.py",
+        '"secure_delete": 1,',
+        '"secure_delete": 0,',
+        ("tests/promises/test_deleted_is_gone.py",),
+    ),
+    Mutation(
+        "deletion: the write-ahead log keeps it",
+        f"{_SERVER}/chat/storage/sqlite/connection.py",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        "PRAGMA wal_checkpoint(PASSIVE)",
+        ("tests/promises/test_deleted_is_gone.py",),
+    ),
+    Mutation(
+        "deletion: its state stays",
+        f"{_SERVER}/chat/conversations.py",
+        "await asyncio.to_thread(self._engine.forget, tenant, entry.record.token_ids, entry.shared_tokens)",
+        "pass",
+        ("tests/promises/test_deleted_is_gone.py",),
+    ),
 )
 
 
