@@ -74,6 +74,21 @@ class NoNextToken(EngineFailed):
         )
 
 
+class NothingAllowed(EngineFailed):
+    """What the request forbids leaves no token that is likely at all. Nothing of such a turn is kept."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "no_token_allowed"
+    param = "bad_words"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "bad_words forbid every token that is likely here, so that nothing sensible could be said: forbid less, "
+            "and longer words."
+        )
+
+
 class StartRefused(WarmturnError):
     """The server does not start with these settings; raised before anything is served."""
 

@@ -67,6 +67,12 @@ MAX_ITEMS = Field(max_length=_MAX_LIST)
 Stop = ShortText | Annotated[list[ShortText], Field(max_length=16)]
 
 
+TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
+TokenIdText = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_encodable)]
+
+
 class Body(Decided):
     """Fields of which nobody has heard are accepted: clients send ever more of them."""
 
@@ -87,6 +93,10 @@ class SamplingFields(Body):
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
     ignore_eos: bool | None = None
+    stop_token_ids: Annotated[list[TokenId], Field(max_length=128)] | None = None
+    min_tokens: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    bad_words: Annotated[list[Word], Field(max_length=32)] | None = None
+    logit_bias: Annotated[dict[TokenIdText, Bias], Field(max_length=1024)] | None = None
     reuse: ReuseMode | None = None
     tokens: Tokens | None = None
     include: Includes | None = None
@@ -118,5 +128,9 @@ class SamplingFields(Body):
             "repetition_penalty": self.repetition_penalty,
             "logprobs": logprobs,
             "ignore_eos": self.ignore_eos,
+            "stop_token_ids": tuple(self.stop_token_ids or ()),
+            "min_tokens": self.min_tokens,
+            "bad_words": tuple(self.bad_words or ()),
+            "logit_bias": tuple((int(token), bias) for token, bias in (self.logit_bias or {}).items()),
         }
         return SamplingParams(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]

@@ -23,9 +23,13 @@ class Detokenizer:
         """Whether what was added so far is visible, all of it."""
         return self._stream.settled and not self._held and not self.stopped
 
-    def add(self, token_id: int) -> str:
-        """Text that this token makes certain; empty while a character or a stop string is undecided."""
-        return self._visible(self._stream.step(token_id))
+    def add(self, token_id: int, *, may_stop: bool = True) -> str:
+        """Text that this token makes certain; empty while a character or a stop string is undecided.
+
+        Unless it `may_stop`, what is said is no stop string, nor the beginning of one.
+        """
+        text = self._stream.step(token_id)
+        return self._visible(text) if may_stop else text
 
     def finish(self) -> str:
         """What was held back for a character or a stop string that did not come; `stopped` if a stop string did."""

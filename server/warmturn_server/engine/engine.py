@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..engine_api.report import Generated, Located, TokenDelta, TokenLogprobs
-from ..engine_api.request import GenerationRequest, TokenIds
+from ..engine_api.request import GenerationRequest, SamplingParams, TokenIds
 from ..errors import InvalidRequest, Overloaded
 from ..threads import compute_with
 from .accounting import Accounts, EngineObserver
@@ -225,12 +225,23 @@ class Engine:
             raise InvalidRequest("the prompt is empty")
         if max(request.token_ids) >= self._runner.vocab_size or min(request.token_ids) < 0:
             raise InvalidRequest(f"token ids must be below {self._runner.vocab_size}")
+        self._refuse_unknown_ids(request.sampling)
         max_new_tokens = self._admission.max_new_tokens(request)
+        if request.sampling.min_tokens > max_new_tokens:
+            raise InvalidRequest(
+                f"min_tokens must be at most {max_new_tokens}, the limit of output", param="min_tokens"
+            )
         if self.num_waiting >= self._capacity.waiting_turns:
             raise Overloaded(f"{self.num_waiting} requests are waiting already; try again later")
         sequence = Sequence(request, max_new_tokens, self.vocabulary, sink)
         self._inbox.put(partial(self._loop.enqueue, sequence))
         return sequence
+
+    def _refuse_unknown_ids(self, sampling: SamplingParams) -> None:
+        biased = [token_id for token_id, _ in sampling.logit_bias]
+        for param, token_ids in (("logit_bias", biased), ("stop_token_ids", sampling.stop_token_ids)):
+            if token_ids and max(token_ids) >= self._runner.vocab_size:
+                raise InvalidRequest(f"token ids must be below {self._runner.vocab_size}", param=param)
 
     def _run(self) -> None:
         compute_with(self._runner.num_threads)

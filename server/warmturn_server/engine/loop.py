@@ -11,7 +11,7 @@ import torch
 
 from ..engine_api.report import Finish, FinishReason, TokenDelta, TokenLogprobs
 from ..engine_api.request import TokenIds
-from ..errors import EngineFailed, NoNextToken
+from ..errors import EngineFailed, NoNextToken, NothingAllowed
 from .accounting import Accounts
 from .admission import Admission
 from .hooks import Account, StepHook
@@ -161,6 +161,8 @@ class EngineLoop:
                 chosen = self._choose(sequence, best, row)
             except NoNextToken as error:
                 self._distrust(sequence)
+                self._give_up(sequence, error)
+            except NothingAllowed as error:
                 self._give_up(sequence, error)
             else:
                 self._tell(sequence, *chosen)

@@ -18,6 +18,7 @@ from .kv_pool import Reservation
 from .model.capture import Queries
 from .model.effort import Effort
 from .sampling.sampler import Sampler
+from .sampling.vetoes import BadWords, Veto
 
 Event = TokenDelta | BaseException
 """What a turn says: a delta, or why it failed."""
@@ -93,7 +94,9 @@ class Sequence:
         """Leading tokens that a next turn goes on from: no half character, nothing of a stop string."""
         self.max_new_tokens = max_new_tokens
         self._sink = sink
-        self.sampler = Sampler(request.sampling, request.token_ids, vocabulary.eos_token_ids)
+        self.sampler = Sampler(
+            request.sampling, request.token_ids, vocabulary.eos_token_ids, vetoes=_vetoes(request, vocabulary)
+        )
         self.buffer: KVBuffer | None = None
         self.reservation = Reservation()
         self.queries = Queries(request.lookback.first) if request.lookback else None
@@ -111,7 +114,7 @@ class Sequence:
         self.timeline = Timeline(now() - request.waited_seconds)
         self.last_scheduled = self.timeline.arrived
         self._detokenizer = Detokenizer(vocabulary.tokenizer, request.sampling.stop)
-        self._eos_token_ids = vocabulary.eos_token_ids
+        self._end_token_ids = vocabulary.eos_token_ids.union(request.sampling.stop_token_ids)
 
     @property
     def kv(self) -> KVBuffer:
@@ -166,10 +169,11 @@ class Sequence:
         self.token_ids.append(token_id)
         self.sampler.accept(token_id)
         reason: FinishReason | None = None
-        if token_id in self._eos_token_ids:
+        if token_id in self._end_token_ids:
             text, reason = self._detokenizer.finish(), "stop"
         else:
-            text = self._detokenizer.add(token_id)
+            may_stop = self.num_output_tokens > self.request.sampling.min_tokens
+            text = self._detokenizer.add(token_id, may_stop=may_stop)
             if self._detokenizer.settled:
                 self.num_shown = len(self.token_ids)
             if self._detokenizer.stopped:
@@ -183,6 +187,11 @@ class Sequence:
 
 
 def _nobody(_: Event) -> None: ...
+
+
+def _vetoes(request: GenerationRequest, vocabulary: Vocabulary) -> list[Veto]:
+    words = request.sampling.bad_words
+    return [BadWords(words, vocabulary.tokenizer)] if words else []
 
 
 def now() -> float:

@@ -27,7 +27,8 @@ class SamplingParams:
     """How output tokens are chosen and when they end. Temperature 0 is greedy.
 
     `ignore_eos`: an end token is never chosen. One in mid-reply has no place in a message's text, so the next turn
-    could not go on from it.
+    could not go on from it. `stop_token_ids` end a reply as end tokens do. Nothing ends it before `min_tokens`.
+    `bad_words`: no reply contains any of these strings. `logit_bias`: token ids, and what is added to their logits.
     """
 
     max_tokens: int | None = None
@@ -42,6 +43,10 @@ class SamplingParams:
     repetition_penalty: float = 1.0
     logprobs: int | None = None
     ignore_eos: bool = False
+    stop_token_ids: tuple[int, ...] = ()
+    min_tokens: int = 0
+    bad_words: tuple[str, ...] = ()
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
     @property
     def greedy(self) -> bool:

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from ..engine import Engine
 from ..engine_api import FinishReason, MissReason, ReuseMode
-from ..errors import EngineFailed, NoNextToken
+from ..errors import EngineFailed, NoNextToken, NothingAllowed
 from .savings import GainsAndLosses
 
 _TTFT_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 60.0)
@@ -116,7 +116,7 @@ class Exposed:
             self.turn.labels(mode.value)
             for reason in get_args(FinishReason):
                 self.turns.labels(mode.value, reason)
-        for failure in (EngineFailed, NoNextToken):
+        for failure in (EngineFailed, NoNextToken, NothingAllowed):
             self.failures.labels(failure.code)
         for held in ("resident", "ram", "disk", "redis", "nothing"):
             self.continued.labels(held)

@@ -26,6 +26,10 @@ HONOURED: Final = frozenset(
         "include",
         "stop",
         "seed",
+        "stop_token_ids",
+        "min_tokens",
+        "bad_words",
+        "logit_bias",
         "presence_penalty",
         "frequency_penalty",
     ]
@@ -151,10 +155,6 @@ _ADAPTERS: Final = {
 }
 
 _LATER: Final = {
-    "logit_bias": Refused(_ONLY_SAMPLERS),
-    "min_tokens": Refused("use ignore_eos and a limit of tokens", (0,)),
-    "stop_token_ids": Refused("use stop"),
-    "bad_words": Refused("say in the instructions what to leave out"),
     "continue_final_message": Refused("must be false: a reply begins anew", (False,)),
     "add_generation_prompt": Refused("must be true: a reply begins anew", (True,)),
     "truncation": Refused("must be 'disabled': shorten the conversation", ("disabled",)),

@@ -43,6 +43,42 @@ class NeverTokens:
     def advance(self, token_id: int) -> None: ...
 
 
+class NotYet:
+    """Keeps some tokens from being chosen before there are `count` others."""
+
+    def __init__(self, count: int, token_ids: Iterable[int]) -> None:
+        self._left = count
+        self._never = NeverTokens(token_ids)
+
+    def mask(self, logits: torch.Tensor) -> torch.Tensor:
+        return self._never.mask(logits) if self._left > 0 else logits
+
+    def leaves(self, best: int) -> bool:
+        return self._left <= 0 or self._never.leaves(best)
+
+    def advance(self, token_id: int) -> None:  # noqa: ARG002
+        self._left -= 1
+
+
+class Biases:
+    """Adds to the logits of some tokens what the request says."""
+
+    def __init__(self, biases: Iterable[tuple[int, float]]) -> None:
+        self._biases = dict(biases)
+        self._largest = max(0.0, *self._biases.values())
+
+    def mask(self, logits: torch.Tensor) -> torch.Tensor:
+        ids = torch.tensor(list(self._biases), device=logits.device)
+        added = torch.tensor(list(self._biases.values()), dtype=logits.dtype, device=logits.device)
+        return logits.index_add(0, ids, added)
+
+    def leaves(self, best: int) -> bool:
+        """Where no other gets more than it does."""
+        return self._biases.get(best, 0.0) >= self._largest
+
+    def advance(self, token_id: int) -> None: ...
+
+
 class Penalties:
     """OpenAI's presence and frequency penalties over the output, and a repetition penalty over prompt and output."""
 
@@ -78,8 +114,12 @@ def processors_of(
 ) -> list[LogitsProcessor]:
     """Those that a request needs, in the order in which they apply."""
     needed: list[LogitsProcessor] = []
-    if params.ignore_eos and eos_token_ids:
-        needed.append(NeverTokens(eos_token_ids))
+    if params.logit_bias:
+        needed.append(Biases(params.logit_bias))
     if params.penalised:
         needed.append(Penalties(params, prompt))
+    if params.ignore_eos and eos_token_ids:
+        needed.append(NeverTokens(eos_token_ids))
+    if params.min_tokens and (ends := eos_token_ids.union(params.stop_token_ids)):
+        needed.append(NotYet(params.min_tokens, ends))
     return needed

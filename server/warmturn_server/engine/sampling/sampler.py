@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 
 from ...engine_api.report import TokenLogprobs
 from ...engine_api.request import SamplingParams
-from ...errors import NoNextToken
+from ...errors import NothingAllowed
 from .processors import LogitsProcessor, processors_of
+from .vetoes import MOST_REFUSALS, Veto
 
 _LIKELY_ENOUGH = 512
 
@@ -23,10 +25,12 @@ class Sampler:
         prompt: Sequence[int],
         eos_token_ids: frozenset[int] = frozenset(),
         more: Sequence[LogitsProcessor] = (),
+        vetoes: Sequence[Veto] = (),
     ) -> None:
         """`more` processors apply after those that `params` ask for."""
         self._params = params
         self._processors = [*processors_of(params, prompt, eos_token_ids), *more]
+        self._vetoes = vetoes
         self._generator = torch.Generator()
         if params.seed is not None:
             self._generator.manual_seed(params.seed)
@@ -35,20 +39,18 @@ class Sampler:
 
     def settles_for(self, best: int) -> bool:
         """Whether `best`, the arg max of the raw logits, is all there is to it."""
-        params = self._params
-        return params.greedy and params.logprobs is None and all(each.leaves(best) for each in self._processors)
+        is_plain = self._params.greedy and self._params.logprobs is None
+        return is_plain and all(each.leaves(best) for each in self._processors) and not self._is_refused(best)
 
     def sample(self, logits: torch.Tensor) -> tuple[int, TokenLogprobs | None]:
         """The next token from logits `[vocabulary]` in float32, and its log-probabilities where asked for.
 
-        Raises `NoNextToken` where nothing may be chosen.
+        Raises `NothingAllowed` where none may be chosen.
         """
         masked = logits
         for processor in self._processors:
             masked = processor.mask(masked)
-        if not masked.max().isfinite():
-            raise NoNextToken
-        token_id = self._choose(masked)
+        token_id = self._choose_allowed(masked)
         logprobs = None if self._params.logprobs is None else _logprobs(logits, token_id, self._params.logprobs)
         return token_id, logprobs
 
@@ -56,6 +58,21 @@ class Sampler:
         """A token became output."""
         for processor in self._processors:
             processor.advance(token_id)
+        for veto in self._vetoes:
+            veto.advance(token_id)
+
+    def _choose_allowed(self, logits: torch.Tensor) -> int:
+        for _ in range(MOST_REFUSALS):
+            if not logits.max().isfinite():
+                break
+            token_id = self._choose(logits)
+            if not self._is_refused(token_id):
+                return token_id
+            logits = logits.index_fill(0, torch.tensor([token_id], device=logits.device), -math.inf)
+        raise NothingAllowed
+
+    def _is_refused(self, token_id: int) -> bool:
+        return any(veto.refuses(token_id) for veto in self._vetoes)
 
     def _choose(self, logits: torch.Tensor) -> int:
         params = self._params

@@ -1,10 +1,14 @@
 """Whatever masks logits takes part in every choice, and is told of every token."""
 
+import pytest
 import torch
+from tests.support.tokenizer import tiny_tokenizer
 
-from warmturn_server.engine.sampling.processors import NeverTokens, Penalties
+from warmturn_server.engine.sampling.processors import Biases, LogitsProcessor, NeverTokens, NotYet, Penalties
 from warmturn_server.engine.sampling.sampler import Sampler
+from warmturn_server.engine.sampling.vetoes import BadWords
 from warmturn_server.engine_api import SamplingParams
+from warmturn_server.errors import NothingAllowed
 
 LOGITS = torch.tensor([0.5, 4.0, 3.0, 2.0, -1.0])
 GREEDY = SamplingParams(temperature=0.0)
@@ -55,15 +59,67 @@ def test_what_is_masked_is_not_changed_for_others() -> None:
     before = LOGITS.clone()
     penalties = Penalties(SamplingParams(presence_penalty=1.0, repetition_penalty=2.0), (1, 2))
     penalties.advance(3)
-    for processor in (NeverTokens([1]), penalties):
+    for processor in (NeverTokens([1]), NotYet(1, [1]), Biases([(1, 2.0)]), penalties):
         assert not torch.equal(processor.mask(LOGITS), before)
         assert torch.equal(LOGITS, before)
 
 
-def test_who_leaves_the_best_token_says_so_truly() -> None:
-    for never in range(len(LOGITS)):
-        processor = NeverTokens([never])
-        for best in range(len(LOGITS)):
-            logits = LOGITS.clone()
-            logits[best] = 9.0
-            assert processor.leaves(best) == (int(processor.mask(logits).argmax()) == best)
+@pytest.mark.parametrize(
+    "processor",
+    [
+        *(NeverTokens([never]) for never in range(len(LOGITS))),
+        *(Biases([(token_id, 99.0)]) for token_id in range(len(LOGITS))),
+        Biases([(0, -100.0), (2, -1.0)]),
+        Biases([(0, 3.0), (2, 3.0)]),
+        NotYet(1, [0, 1]),
+        NotYet(0, [0, 1]),
+    ],
+)
+def test_who_leaves_the_best_token_says_so_truly(processor: LogitsProcessor) -> None:
+    for best in range(len(LOGITS)):
+        logits = LOGITS.clone()
+        logits[best] = 9.0
+        if processor.leaves(best):
+            assert int(processor.mask(logits).argmax()) == best
+
+
+def test_biases_are_added_to_what_the_model_says() -> None:
+    params = SamplingParams(temperature=0.0, logit_bias=((3, 2.5), (1, -100.0)), logprobs=1)
+    token_id, logprobs = Sampler(params, ()).sample(LOGITS)
+    assert token_id == 3
+    assert logprobs and logprobs.top[0][0] == 1, "log-probabilities are the model's own"
+    assert choose(Sampler(SamplingParams(temperature=0.0, logit_bias=((1, -100.0),)), ()), 2) == [2, 2]
+
+
+def test_nothing_ends_before_it_may() -> None:
+    params = SamplingParams(temperature=0.0, min_tokens=2, stop_token_ids=(2,))
+    assert choose(Sampler(params, (), frozenset({1})), 4) == [3, 3, 1, 1]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_word_is_not_said_however_it_is_spelled(temperature: float) -> None:
+    tokenizer = tiny_tokenizer()
+    letters = [tokenizer.token_to_id(letter) for letter in "name"]
+    logits = torch.full((tokenizer.get_vocab_size(),), -50.0)
+    logits[letters] = torch.tensor([4.0, 3.0, 2.0, 1.0]) if temperature else torch.tensor([0.0, 0.0, 0.0, 0.0])
+    sampler = Sampler(
+        SamplingParams(temperature=temperature, seed=1), (), vetoes=[BadWords(["an", "me", "nn"], tokenizer)]
+    )
+    chosen = list[int]()
+    for _ in range(200):
+        best = int(logits.argmax())
+        chosen.append(best if sampler.settles_for(best) else sampler.sample(logits)[0])
+        sampler.accept(chosen[-1])
+    text = tokenizer.decode(chosen)
+    assert len(text) == 200
+    assert not [word for word in ("an", "me", "nn") if word in text]
+
+
+def test_where_everything_likely_is_forbidden_nothing_is_said() -> None:
+    tokenizer = tiny_tokenizer()
+    logits = torch.zeros(tokenizer.get_vocab_size())
+    everything = [chr(code) for code in range(32, 127)]
+    sampler = Sampler(SamplingParams(temperature=0.0), (), vetoes=[BadWords(everything, tokenizer)])
+    logits[[tokenizer.token_to_id(chr(code)) for code in range(33, 127)]] = 1.0
+    with pytest.raises(NothingAllowed, match="forbid less"):
+        sampler.sample(logits)
