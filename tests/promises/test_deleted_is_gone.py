@@ -1,9 +1,11 @@
-"""What was deleted is nowhere: no word and no token id of it, in no encoding, in no file of the data folder."""
+"""What was deleted is nowhere: no word and no token id of it, in no encoding, in no file of the data folder, and in no
+value in Redis."""
 
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.support.fleet import Fleet
 from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
 from tests.support.talk import Json, Said, Talk, checked, respond
@@ -133,3 +135,34 @@ def test_nothing_of_a_turn_that_is_not_to_be_stored_is_in_the_log(server: Server
     assert reply["warmturn"]["cached_tokens"] > len(IDS), "what is sent again is recognised"
     found = TRACE.in_folder(server.data_dir)
     assert not {path for paths in found.values() for path in paths} - {"a block"}
+
+
+@pytest.fixture(scope="module")
+def fleet(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Log and state in one Redis, the state compressed."""
+    folder = tmp_path_factory.mktemp("fleet")
+    with Fleet(tiny_models(), folder, "--kv-codec", "zstd", state_in_redis=True) as fleet:
+        yield fleet
+
+
+def everywhere(fleet: Fleet) -> dict[str, set[str]]:
+    with fleet.redis.client() as redis:
+        found = TRACE.in_redis(redis)
+    for server in fleet.servers:
+        found = {**found, **TRACE.in_folder(server.data_dir)}
+    return found
+
+
+def test_in_redis_and_at_every_server(fleet: Fleet) -> None:
+    with fleet.servers[0].client() as client, fleet.servers[1].client() as other:
+        talk, twin = Talk.begin(client), Talk.begin(client)
+        known(talk.say(FIRST))
+        known(Talk(other, talk.id).say("Tell it to me."))
+        known(twin.say(FIRST))
+        first = known(respond(client, input=FIRST, store=True))
+        wait_until(lambda: {*IN_STATE, "words", "ids in dense JSON"} <= everywhere(fleet).keys(), "it is not there")
+        assert TRACE.in_folder(fleet.servers[1].data_dir).keys() >= IN_STATE
+        for gone in (talk, twin):
+            delete(Talk(other, gone.id))
+        checked(client.delete(f"/v1/responses/{first.id}"))
+    wait_until(lambda: everywhere(fleet) == {}, "the other server was told, and does not let go")

@@ -19,15 +19,23 @@ class Fleet:
     """`with Fleet(model, folder) as fleet: fleet.servers[1].kill()`. Every server has a data folder of its own."""
 
     def __init__(
-        self, model: Path, folder: Path, *options: str, size: int = 2, redis_options: Sequence[str] = DURABLE
+        self,
+        model: Path,
+        folder: Path,
+        *options: str,
+        size: int = 2,
+        redis_options: Sequence[str] = DURABLE,
+        state_in_redis: bool = False,
     ) -> None:
+        """`state_in_redis`: the log's Redis is a tier as well."""
+        self._url = "--redis" if state_in_redis else "--log-redis"
         self.redis = RedisServer(folder / "redis", *redis_options)
         self._model, self._folder, self._options = model, folder, ("--block-size", "8", *options)
         self.servers = [self.server(f"server-{number}") for number in range(size)]
 
     def server(self, name: str, redis_url: str | None = None) -> ServerProcess:
         """One more, not started yet."""
-        log = ("--log", "redis", "--redis", redis_url or self.redis.url)
+        log = ("--log", "redis", self._url, redis_url or self.redis.url)
         environment = {"WARMTURN_REDIS_SECRET": SECRET}
         return ServerProcess(self._model, self._folder / name / "data", *log, *self._options, environment=environment)
 

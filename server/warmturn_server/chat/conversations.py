@@ -141,7 +141,13 @@ class Conversations:
         gone = [await asyncio.to_thread(self._reader.still_shared, entry, tenant) for entry in forgotten]
         for entry in gone:
             await asyncio.to_thread(self._engine.forget, tenant, entry.record.token_ids, entry.shared_tokens)
-        await asyncio.to_thread(self._invalidations.emit, tenant, gone)
+        keys = await asyncio.to_thread(self._block_keys, tenant, gone)
+        await asyncio.to_thread(self._invalidations.emit, tenant, keys)
+
+    def _block_keys(self, tenant: str, forgotten: Sequence[Forgotten]) -> list[bytes]:
+        ask = self._engine.block_keys
+        keys = (ask(tenant, entry.record.token_ids, entry.shared_tokens) for entry in forgotten)
+        return list(dict.fromkeys(key for own in keys for key in own))
 
     def _items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:
         conversation = find_conversation(self._store, tenant, conversation_id)

@@ -58,7 +58,7 @@ class ChatService:
 
     def open(self) -> None:
         """Do what other servers emit from now on; the engine has to run."""
-        self._invalidations.follow(self.engine.forget)
+        self._invalidations.follow(self.engine.forget_blocks)
 
     def close(self) -> None:
         """Close the log; everything acknowledged is in it."""

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import queue
 import threading
+from collections.abc import Callable
+from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from functools import partial
 
 from ..engine_api.report import Generated, Located, TokenDelta, TokenLogprobs
 from ..engine_api.request import GenerationRequest, SamplingParams, TokenIds
 from ..errors import InvalidRequest, Overloaded
+from ..kvcache import BlockKey
 from ..threads import compute_with
 from .accounting import Accounts, EngineObserver
 from .admission import RESIDENT, Admission
@@ -129,10 +132,22 @@ class Engine:
 
         Waits until memory and every tier are rid of it. It goes through the inbox, behind the turn that computed it.
         """
+        self._await_forgotten(partial(self._loop.forget, tenant, token_ids, keep_tokens))
+
+    def block_keys(self, tenant: str, token_ids: TokenIds, keep_tokens: int = 0) -> list[bytes]:
+        """Names of the state that a turn which saw these tokens leaves behind, beyond `keep_tokens`; they tell nobody
+        which tokens those are."""
+        return [*self._memory.cache.keys_of(tenant, token_ids, keep_tokens)]
+
+    def forget_blocks(self, tenant: str, keys: Items[bytes]) -> None:
+        """Drop the state of these names, as `forget` does it of tokens."""
+        self._await_forgotten(partial(self._loop.forget_blocks, tenant, {BlockKey(key) for key in keys}))
+
+    def _await_forgotten(self, forget: Callable[[Callable[[], None]], None]) -> None:
         done = threading.Event()
-        self._inbox.put(partial(self._loop.forget, tenant, token_ids, keep_tokens, done.set))
+        self._inbox.put(partial(forget, done.set))
         if not done.wait(_FORGETTING_SECONDS):
-            _log.warning("state of %d tokens was not removed within %.0f s", len(token_ids), _FORGETTING_SECONDS)
+            _log.warning("state that was to be forgotten was not removed within %.0f s", _FORGETTING_SECONDS)
 
     async def prefetch(self, tenant: str, token_ids: TokenIds) -> Located | None:
         """Bring the saved state of these tokens here, in the background; waits no longer than to say where it was.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,6 +159,12 @@ class KVPool:
         for key, idle in list(self._idle.items()):
             shorter = min(len(idle.token_ids), len(ids))
             if idle.tenant == tenant and common_prefix(idle.token_ids, ids) == shorter > keep_tokens:
+                del self._idle[key]
+
+    def drop_where(self, tenant: str, is_meant: Callable[[Sequence[int]], bool]) -> None:
+        """Drop every buffer of this tenant whose tokens are meant."""
+        for key, idle in list(self._idle.items()):
+            if idle.tenant == tenant and is_meant(idle.token_ids.tolist()):
                 del self._idle[key]
 
     def drop_related(self, tenant: str, token_ids: Sequence[int]) -> list[TokenArray]:

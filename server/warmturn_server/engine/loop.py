@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from collections.abc import Sequence as Items
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from ..engine_api.report import Finish, FinishReason, TokenDelta, TokenLogprobs
 from ..engine_api.request import TokenIds
 from ..errors import EngineFailed, NoNextToken, NothingAllowed
+from ..kvcache import BlockKey
 from .accounting import Accounts
 from .admission import Admission
 from .hooks import Account, StepHook
@@ -95,6 +96,9 @@ class EngineLoop:
         """Drop the state of these tokens and what would compute it again; `done` is called when all of it is gone."""
         self._memory.forget(tenant, token_ids, keep_tokens, done)
         self._hook.forget(tenant, token_ids, keep_tokens)
+
+    def forget_blocks(self, tenant: str, keys: Collection[BlockKey], done: Callable[[], None]) -> None:
+        self._memory.forget_blocks(tenant, keys, done)
 
     def cancel(self, sequence: Sequence) -> None:
         """Stop a sequence at once, or as soon as its restore is over."""

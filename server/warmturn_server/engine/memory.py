@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from ..engine_api.request import ReuseMode, TokenIds
-from ..kvcache import Prefetcher, PrefixCache, Saver
+from ..kvcache import BlockKey, Prefetcher, PrefixCache, Saver
 from .kv_pool import IdleBuffer, KVPool
 from .sequence import Sequence
 
@@ -41,6 +41,11 @@ class Memory:
         """Drop what is saved of these tokens beyond `keep_tokens`; `done` is called when every tier is rid of it."""
         self.pool.forget(tenant, token_ids, keep_tokens)
         self.saver.forget(tenant, tuple(token_ids), keep_tokens, done)
+
+    def forget_blocks(self, tenant: str, keys: Collection[BlockKey], done: Callable[[], None]) -> None:
+        """Drop these blocks, and what in memory would be saved as one of them."""
+        self.pool.drop_where(tenant, lambda token_ids: self.cache.holds_any(tenant, token_ids, keys))
+        self.saver.forget_blocks(keys, done)
 
     def quarantine(self, tenant: str, token_ids: TokenIds) -> int:
         """Use nothing of this state any more, nor of what was computed from it; the number of its blocks."""

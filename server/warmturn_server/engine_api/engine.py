@@ -32,6 +32,12 @@ class TurnEngine(Protocol):
 
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None: ...
 
+    def block_keys(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> list[bytes]:
+        """Names of the state that a turn which saw these tokens leaves behind; they do not tell the tokens."""
+        ...
+
+    def forget_blocks(self, tenant: str, keys: Sequence[bytes]) -> None: ...
+
     async def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Located | None:
         """Begin to bring saved state here; what the tiers hold of it, None where too much is asked for already."""
 

@@ -152,6 +152,21 @@ class PrefixCache:
         keys = [span.key for span in spans if span.stop > keep_tokens]
         self.tiers.remove(keys, list(self.tiers) if tiers is None else tiers)
 
+    def keys_of(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> list[BlockKey]:
+        """Of the blocks that a turn which saw these tokens leaves behind, beyond `keep_tokens`.
+
+        Its last token may have been chosen and never computed.
+        """
+        seed = chain_seed(tenant, self.fingerprint)
+        chains = [blocks_of(seed, token_ids[: len(token_ids) - left], self.block_size) for left in (0, 1)]
+        return list({span.key: None for chain in chains for span in chain if span.stop > keep_tokens})
+
+    def holds_any(self, tenant: str, token_ids: Sequence[int], keys: Collection[BlockKey]) -> bool:
+        """Whether state of these tokens would be saved under one of `keys`."""
+        return any(
+            span.key in keys for span in blocks_of(chain_seed(tenant, self.fingerprint), token_ids, self.block_size)
+        )
+
     @property
     def moment(self) -> int:
         """Grows with each quarantine; to be noted when state is handed over for saving."""

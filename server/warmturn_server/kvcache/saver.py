@@ -6,11 +6,12 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
 
 from ..threads import yield_to_others
+from .keys import BlockKey
 from .prefix_cache import PrefixCache
 from .state import StateSnapshot
 from .tiers.guard import GuardedTier
@@ -61,10 +62,11 @@ class Saver:
 
         One lane after the other, the slowest tier first: what is gone there cannot be prefetched again.
         """
-        for lane in reversed(self._lanes):
-            forget = partial(self._cache.forget, tenant, token_ids, keep_tokens, lane.tiers)
-            done = partial(lane.put, partial(_then, forget, done))
-        done()
+        self._everywhere(lambda tiers: self._cache.forget(tenant, token_ids, keep_tokens, tiers), done)
+
+    def forget_blocks(self, keys: Collection[BlockKey], done: Callable[[], None]) -> None:
+        """The same for blocks that somebody else named."""
+        self._everywhere(lambda tiers: self._cache.tiers.remove(keys, tiers), done)
 
     def flush(self) -> None:
         """Wait until everything queued so far is written."""
@@ -77,6 +79,11 @@ class Saver:
         for lane in self._lanes:
             lane.close(deadline - time.monotonic())
         self._abandoned.set()
+
+    def _everywhere(self, forget: Callable[[Sequence[GuardedTier]], None], done: Callable[[], None]) -> None:
+        for lane in reversed(self._lanes):
+            done = partial(lane.put, partial(_then, partial(forget, lane.tiers), done))
+        done()
 
     def _save(
         self,

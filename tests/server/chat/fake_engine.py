@@ -91,6 +91,12 @@ class FakeEngine:
         del tenant, keep_tokens
         self.forgotten.append(tuple(token_ids))
 
+    def block_keys(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> list[bytes]:
+        del tenant
+        return [f"key of {token_id}".encode() for token_id in token_ids[keep_tokens:]]
+
+    def forget_blocks(self, tenant: str, keys: Sequence[bytes]) -> None: ...
+
     async def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Located | None:
         del tenant
         self.prefetched.append(tuple(token_ids))

@@ -11,11 +11,14 @@ from typing import Any, Final
 import redis
 
 from ....redis_link import RedisClient
-from ..invalidation import Forget, longest
-from ..store import Forgotten, StoreCorrupt
+from ..invalidation import Forget
+from ..store import StoreCorrupt
 from .values import Signer
 
-_STREAM: Final = "warmturn:log:forgotten"
+STREAM: Final = "warmturn:log:forgotten:2"
+FORMER_STREAM: Final = "warmturn:log:forgotten"
+"""Of version 0.1.0, with token ids."""
+_MOST_KEYS: Final = 5_000
 _KEPT_SECONDS: Final = 3600
 _MOST: Final = 10_000
 _AT_ONCE: Final = 100
@@ -36,10 +39,10 @@ class RedisInvalidations:
         self._closing = threading.Event()
         self._follower: threading.Thread | None = None
 
-    def emit(self, tenant: str, forgotten: Sequence[Forgotten]) -> None:
-        for entry in longest(forgotten):
-            content = {"tenant": tenant, "token_ids": entry.record.token_ids, "keep": entry.shared_tokens}
-            self._send(self._signer.sign("forgotten", "", "", content))
+    def emit(self, tenant: str, keys: Sequence[bytes]) -> None:
+        for start in range(0, len(keys), _MOST_KEYS):
+            names = [key.hex() for key in keys[start : start + _MOST_KEYS]]
+            self._send(self._signer.sign("forgotten", "", "", {"tenant": tenant, "keys": names}))
 
     def follow(self, forget: Forget) -> None:
         self._follower = threading.Thread(target=self._listen, args=(forget,), name="invalidations", daemon=True)
@@ -53,8 +56,8 @@ class RedisInvalidations:
     def _send(self, value: bytes) -> None:
         for _ in range(_TRIES):
             try:
-                self._client.xadd(_STREAM, {"by": self._me, "value": value}, maxlen=_MOST, approximate=True)
-                self._client.expire(_STREAM, _KEPT_SECONDS)
+                self._client.xadd(STREAM, {"by": self._me, "value": value}, maxlen=_MOST, approximate=True)
+                self._client.expire(STREAM, _KEPT_SECONDS)
                 return
             except redis.RedisError as error:
                 failure = error
@@ -77,7 +80,7 @@ class RedisInvalidations:
 
     def _read(self, last: bytes | str) -> list[tuple[bytes, dict[bytes, bytes]]]:
         """What came after `last`; waits for a moment if there is nothing."""
-        found: Any = self._client.xread({_STREAM: last}, count=_AT_ONCE, block=_LISTEN_MS)
+        found: Any = self._client.xread({STREAM: last}, count=_AT_ONCE, block=_LISTEN_MS)
         return found[0][1] if found else []
 
     def _do(self, forget: Forget, fields: Mapping[bytes, bytes]) -> None:
@@ -86,4 +89,4 @@ class RedisInvalidations:
         except StoreCorrupt as error:
             _log.warning("not forgotten: %s", error)
             return
-        forget(content["tenant"], tuple(content["token_ids"]), content["keep"])
+        forget(content["tenant"], [bytes.fromhex(key) for key in content["keys"]])

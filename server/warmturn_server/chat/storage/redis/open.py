@@ -12,8 +12,8 @@ from redis.exceptions import BusyLoadingError
 from ....errors import StartRefused
 from ....redis_link import RedisClient, RedisLink
 from ..backend import Storage
-from ..store import LogStatus, StoreCorrupt
-from .invalidation import RedisInvalidations
+from ..store import LogStatus, StoreCorrupt, StoreFailed
+from .invalidation import FORMER_STREAM, RedisInvalidations
 from .locks import RedisLocks
 from .scripts import SOCKET_SECONDS, ScriptRunner
 from .store import RedisStore
@@ -40,8 +40,18 @@ def open_shared_storage(url: str, secret: bytes = b"") -> Storage:
         ) from error
     scripts = ScriptRunner(client)
     store = RedisStore(scripts, signer)
+    _leave_behind_what_was_not_to_be_kept(client, store)
     _warn(store.status(), str(link))
     return Storage(store, RedisLocks(scripts), RedisInvalidations(client, signer))
+
+
+def _leave_behind_what_was_not_to_be_kept(client: RedisClient, store: RedisStore) -> None:
+    """Of version 0.1.0; a Redis that cannot write now is told of by its status."""
+    try:
+        client.delete(FORMER_STREAM)
+        store.purge("")
+    except (redis.RedisError, StoreFailed) as error:
+        _log.warning("what an earlier version kept in Redis of deleted turns is there still: %s", error)
 
 
 def _await_loaded(client: RedisClient) -> None:

@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import redis
@@ -27,6 +28,8 @@ _HIDE: Final = Script("hide")
 _DESCRIBE: Final = Script("describe")
 _DELETE: Final = Script("delete")
 _WITHDRAW: Final = Script("withdraw")
+_ARRIVED: Final = Script("arrived")
+_PURGE: Final = Script("purge")
 _GET: Final = Script("get")
 _PAGE: Final = Script("page")
 _OPEN: Final = Script("open")
@@ -154,12 +157,22 @@ class RedisStore:
         return list(self._replies.parts(tenant, self._scripts.read(_BASED, tenant, turn_id, limit)).values())
 
     def delete_conversation(self, tenant: str, conversation_id: ConversationId) -> list[Forgotten]:
-        return self._replies.removed(
-            tenant, self._scripts.write(_DELETE, tenant, secrets.token_hex(8), conversation_id)
-        )
+        return self._removed(tenant, _DELETE, conversation_id)
 
     def withdraw(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:
-        return self._replies.removed(tenant, self._scripts.write(_WITHDRAW, tenant, secrets.token_hex(8), turn_id))
+        return self._removed(tenant, _WITHDRAW, turn_id)
+
+    def purge(self, tenant: str) -> None:
+        """Remove what version 0.1.0 kept of turns that were not to be stored. Raises StoreFailed."""
+        self._scripts.read(_PURGE, tenant)
+
+    def _removed(self, tenant: str, script: Script, name: str) -> list[Forgotten]:
+        """Redis keeps its answer for who has to ask again, and lets it go when it has arrived: it quotes."""
+        request = secrets.token_hex(8)
+        removed = self._replies.removed(tenant, self._scripts.write(script, tenant, request, name))
+        with suppress(redis.RedisError):
+            self._scripts.try_once(_ARRIVED, tenant, request)
+        return removed
 
     def _append_arguments(self, tenant: str, append: Append) -> list[Argument]:
         """In the order of `read_append`."""
