@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from . import bundled
 from .api import Access, create_app
 from .chat import Storage, build_service, open_local_storage, open_shared_storage
-from .data_dir import FileHashes, lock_data_dir
+from .data_dir import STATE_NAME, FileHashes, lock_data_dir
 from .engine import Capacity, Controls, CostModel, Engine, KVPool, LogitSketch, Memory, ModelRunner, Vocabulary
 from .engine.model.calibration import calibrate
 from .engine.model.device import refuse_more_than_fits
@@ -26,11 +26,13 @@ from .engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
 from .engine_api import ControlMode
 from .kvcache import BlockCodec, Envelope, FingerprintDigest, GuardedTier, Prefetcher, PrefixCache, RestorePolicy, Saver
 from .kvcache.sealer import NoSealer, SealedCodec
+from .kvcache.tiers.block_files import remove_oldest
 from .kvcache.tiers.disk import open_disk_tier
 from .kvcache.tiers.ram import RamTier
 from .kvcache.tiers.redis.open import compressions_of, open_redis_tier
 from .metrics import Metrics
 from .redis_link import RedisLink
+from .room import Room
 from .settings import BUNDLED, Settings
 from .threads import compute_with, on_a_thread_of_its_own
 
@@ -39,15 +41,16 @@ _LOG_THREADS = 64  # so many requests may wait for the log at once when it is fa
 
 def build_engine(settings: Settings) -> Engine:
     """The engine alone, for use without HTTP; it still has to be started."""
-    return on_a_thread_of_its_own(partial(_load, settings, Metrics()))[0]
+    return on_a_thread_of_its_own(partial(_load, settings, Metrics(), _room(settings)))[0]
 
 
 def build_app(settings: Settings) -> FastAPI:
     """The whole server as an ASGI application; its lifespan starts the engine, and saves what is left at the end."""
     lock = lock_data_dir(settings.data_dir)
-    storage = _open_storage(settings)
+    room = _room(settings)
+    storage = _open_storage(settings, room)
     metrics = Metrics()
-    engine, tokenizer = on_a_thread_of_its_own(partial(_load, settings, metrics))
+    engine, tokenizer = on_a_thread_of_its_own(partial(_load, settings, metrics, room))
     service = build_service(storage, engine, tokenizer, settings.unstored_ttl)
 
     @asynccontextmanager
@@ -70,16 +73,24 @@ def _access(settings: Settings) -> Access:
     return Access(api_key, (settings.host, *settings.allowed_hosts), settings.allowed_origins)
 
 
-def _open_storage(settings: Settings) -> Storage:
+def _room(settings: Settings) -> Room:
+    """Until the tier of state on disk is there, its oldest files give way."""
+    state = settings.data_dir / STATE_NAME
+    room = Room(settings.data_dir, settings.log_reserve, partial(remove_oldest, state))
+    room.make(0)
+    return room
+
+
+def _open_storage(settings: Settings, room: Room) -> Storage:
     """Before the model is loaded: whoever mistypes an address should not wait for that."""
     if settings.log == "sqlite":
-        return open_local_storage(settings.data_dir, settings.log_secret_bytes)
+        return open_local_storage(settings.data_dir, settings.log_secret_bytes, room)
     url = settings.url_of_log
     assert url is not None, "such settings are refused"
     return open_shared_storage(url.get_secret_value(), settings.redis_secret_bytes)
 
 
-def _load(settings: Settings, metrics: Metrics) -> tuple[Engine, PreTrainedTokenizerBase]:
+def _load(settings: Settings, metrics: Metrics, room: Room) -> tuple[Engine, PreTrainedTokenizerBase]:
     """An engine that is not started yet, and its model's tokenizer. Raises `StartRefused` with what to do."""
     compute_with(settings.threads or os.cpu_count() or 1)
     link = RedisLink.parse(settings.redis.get_secret_value()) if settings.redis else None
@@ -89,7 +100,7 @@ def _load(settings: Settings, metrics: Metrics) -> tuple[Engine, PreTrainedToken
     tokenizer = load_tokenizer(loaded)
     hash_files = FileHashes(settings.data_dir / "model_hashes.json").of
     fingerprint = fingerprint_of(loaded, runner, tokenizer, hash_files, settings.block_size, lossless=settings.lossless)
-    cache = _prefix_cache(settings, fingerprint.digest(), runner, link, metrics)
+    cache = _prefix_cache(settings, fingerprint.digest(), runner, link, metrics, room)
     cost_model = CostModel(settings.prefill_budget, runner.pair_cost)
     calibrate(runner, cost_model, settings.prefill_budget)
     pool = KVPool(runner.layout, runner.device, settings.kv_memory)
@@ -124,7 +135,12 @@ def _controls(settings: Settings, runner: ModelRunner, metrics: Metrics) -> Cont
 
 
 def _prefix_cache(
-    settings: Settings, digest: FingerprintDigest, runner: ModelRunner, link: RedisLink | None, metrics: Metrics
+    settings: Settings,
+    digest: FingerprintDigest,
+    runner: ModelRunner,
+    link: RedisLink | None,
+    metrics: Metrics,
+    room: Room,
 ) -> PrefixCache:
     codec = BlockCodec(digest, runner.layout)
     sealed = SealedCodec(codec, NoSealer())
@@ -134,7 +150,7 @@ def _prefix_cache(
     if settings.ram_cache:
         tiers.append(GuardedTier(RamTier(settings.ram_cache), metrics.tiers))
     if settings.disk_cache:
-        disk = open_disk_tier(settings.data_dir, digest, settings.disk_cache)
+        disk = open_disk_tier(settings.data_dir, digest, settings.disk_cache, room)
         tiers.append(GuardedTier(disk, metrics.tiers))
         foreign = disk.has_foreign_blocks
     if link is not None:

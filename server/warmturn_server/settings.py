@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     kv_memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(2 * 2**30)
     ram_cache: Annotated[ByteSize, Field(ge=0)] = ByteSize(1 * 2**30)
     disk_cache: Annotated[ByteSize, Field(ge=0)] = ByteSize(8 * 2**30)
+    log_reserve: Annotated[ByteSize, Field(ge=2**20)] = ByteSize(64 * 2**20)
     block_size: Annotated[int, Field(ge=1, le=1024)] = 32
     max_context: Annotated[int, Field(ge=2)] | None = None
     prefill_budget: Annotated[int, Field(ge=1)] = 512

@@ -57,16 +57,16 @@ def await_ready(client: httpx.Client) -> None:
     wait_until(lambda: client.get("/ready").status_code == 200, "it did not recover by itself")
 
 
-def assert_refused(reply: httpx.Response) -> None:
-    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "store_unavailable"), reply.text
+def assert_refused(reply: httpx.Response, code: str = "store_unavailable") -> None:
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, code), reply.text
     assert reply.json()["error"]["type"] == "server_error"
     assert reply.headers["retry-after"]
 
 
-def assert_not_acknowledged(events: Iterator[Json]) -> None:
+def assert_not_acknowledged(events: Iterator[Json], code: str = "store_unavailable") -> None:
     *_, failed, error = events
     assert (failed["type"], failed["response"]["status"]) == ("response.failed", "failed")
-    assert (error["type"], error["code"]) == ("error", "store_unavailable")
+    assert (error["type"], error["code"]) == ("error", code)
 
 
 def begun(talk: Talk, text: str) -> Iterator[Json]:
@@ -138,14 +138,41 @@ def test_a_full_redis_refuses_turns_and_keeps_what_it_has(rig: Rig, client: http
     with rig.redis.client() as redis:
         redis.config_set("maxmemory", "100kb")
         try:
-            assert_not_acknowledged(events)
-            assert_refused(client.post("/v1/responses", json=talk.body("Lost too.")))
+            assert_not_acknowledged(events, "store_full")
+            for body in (talk.body("Lost too."), {"input": "Lost too."}):
+                assert_refused(client.post("/v1/responses", json=body), "store_full")
             assert talk.texts()[0::2] == ["Before."], "what is there can be read"
-            assert checked(client.get("/ready"))["log"]["durability"]["maxmemory"] == 102400
+            ready = client.get("/ready")
+            assert (ready.status_code, ready.json()["log"]["writable"]) == (503, False)
+            assert ready.json()["log"]["durability"]["maxmemory"] == 102400
         finally:
             redis.config_set("maxmemory", "0")
+    assert checked(client.get("/ready"))["log"]["writable"]
     say_when_free(talk, "After.")
     assert talk.texts()[0::2] == ["Before.", "After."]
+
+
+def test_state_in_the_same_redis_gives_way_when_the_log_needs_the_memory(rig: Rig, client: httpx.Client) -> None:
+    """It fills what there is, again and again, and no turn is lost for it."""
+    with rig.redis.client() as redis:
+        talks = [Talk.begin(client) for _ in range(6)]
+
+        def num_saved() -> int:
+            """Of another turn each time: an earlier fault may have switched the tier off for a while."""
+            for number, talk in enumerate(talks):
+                talk.say(f"{number} " * 50, max_output_tokens=2)
+            return len(redis.keys("warmturn:kv:*"))
+
+        held = wait_until(num_saved, "no state was saved there")
+        redis.config_set("maxmemory", redis.info("memory")["used_memory"])
+        try:
+            for talk in talks:
+                talk.say("And?", max_output_tokens=2)
+            assert len(redis.keys("warmturn:kv:*")) < held
+            assert checked(client.get("/ready"))["log"]["writable"]
+            checked(client.delete(f"/v1/conversations/{talks[0].id}"))
+        finally:
+            redis.config_set("maxmemory", "0")
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])

@@ -19,7 +19,7 @@ from tests.support.models import TinyModels
 from tests.support.talk import Json, checked
 from tests.support.waiting import wait_until
 
-from warmturn_server.chat import SqliteStore, StoreFailed
+from warmturn_server.chat import ChatService, StoreFailed
 from warmturn_server.engine.model.executor import Work
 from warmturn_server.engine.model.generic import GenericExecutor
 
@@ -216,8 +216,8 @@ def broken(*_: object) -> None:
 @pytest.mark.parametrize(
     ("place", "name", "failure"),
     [
-        (SqliteStore, "append", failing_log),
-        (SqliteStore, "append", broken),
+        (ChatService, "_commit", failing_log),
+        (ChatService, "_commit", broken),
         (GenericExecutor, "forward", failing_model),
         (GenericExecutor, "forward", numbers_that_are_none),
     ],

@@ -39,6 +39,9 @@ def serve(
     kv_memory: Annotated[str | None, _option("--kv-memory", "Bytes of resident state, e.g. 2GiB.")] = None,
     ram_cache: Annotated[str | None, _option("--ram-cache", "Bytes of state in main memory; 0 for none.")] = None,
     disk_cache: Annotated[str | None, _option("--disk-cache", "Bytes of state on disk; 0 for none.")] = None,
+    log_reserve: Annotated[
+        str | None, _option("--log-reserve", "Bytes of free disk that state leaves to conversations; default 64MiB.")
+    ] = None,
     log: Annotated[
         Literal["sqlite", "redis"] | None,
         _option("--log", "Where conversations are kept: in the data folder (default), or shared in --redis."),

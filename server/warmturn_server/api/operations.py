@@ -39,22 +39,24 @@ async def health() -> Response:
 
 @router.get("/ready", responses={**answers(Readiness), 503: {"model": Readiness}})
 async def ready(service: Service) -> Response:
-    """The model is loaded, or nobody would answer; but without its log this server can promise nothing.
+    """The model is loaded, or nobody would answer; but without its log, or room in it, this server can promise nothing.
 
     A tier that is switched off only makes it slower.
     """
     log = await service.log_status()
+    takes_turns = log.reachable and log.writable
     body = {
-        "status": "ready" if log.reachable else "unavailable",
+        "status": "ready" if takes_turns else "unavailable",
         "model": service.engine.model_name,
         "log": {
             "store": log.store,
             "reachable": log.reachable,
+            "writable": log.writable,
             "durability": {**log.settings, "durable": log.durable, "why": log.why},
         },
         "tiers": _tiers(service.engine.stats()),
     }
-    return JsonReply(body, 200 if log.reachable else 503)
+    return JsonReply(body, 200 if takes_turns else 503)
 
 
 def _tiers(stats: Mapping[str, Any]) -> dict[str, object]:

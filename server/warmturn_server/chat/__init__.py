@@ -36,6 +36,7 @@ from .storage.store import (
     Page,
     StoreCorrupt,
     StoreFailed,
+    StoreFull,
     VersionConflict,
 )
 from .transcript.tokenizer import TextTokenizer
@@ -71,6 +72,7 @@ __all__ = [
     "Storage",
     "StoreCorrupt",
     "StoreFailed",
+    "StoreFull",
     "Text",
     "TextOnly",
     "TextTokenizer",

@@ -26,6 +26,9 @@ from .transcript.tokenizer import TextTokenizer
 from .transcript.transcript import Transcriber
 from .unstored import UnstoredTurns
 
+_KEPT_BYTES_A_CHARACTER = 16
+"""At most: as an item, in the record, as token ids, and each twice until the log is tidied up."""
+
 
 class ChatService:
     def __init__(
@@ -82,7 +85,7 @@ class ChatService:
             raise
 
     async def _start(self, request: TurnRequest, arrived: float, lease: Lease | None) -> RunningTurn:
-        context = await asyncio.to_thread(self._reader.read, request)
+        context = await asyncio.to_thread(self._read, request)
         self._refuse_one_too_many(request.principal)
         generation = self.engine.submit(
             GenerationRequest(
@@ -109,6 +112,13 @@ class ChatService:
         )
         self._running[request.tenant, turn.id] = turn
         return turn
+
+    def _read(self, request: TurnRequest) -> TurnContext:
+        """What could not be kept at the end is not begun."""
+        context = self._reader.read(request)
+        if request.stored or context.conversation:
+            self._store.refuse_if_full(_KEPT_BYTES_A_CHARACTER * len(context.transcript.fresh_text))
+        return context
 
     def _refuse_one_too_many(self, principal: Principal) -> None:
         most = principal.limits.turns_at_once

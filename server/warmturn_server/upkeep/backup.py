@@ -11,7 +11,7 @@ from pathlib import Path
 from ..chat.storage.sqlite.inspection import copy_log
 from ..data_dir import LOG_NAME, STATE_NAME
 from ..errors import WarmturnError
-from ..kvcache.tiers.disk import files_below
+from ..kvcache.tiers.block_files import files_below
 from .verify import Findings, verify
 
 

@@ -20,6 +20,12 @@ class StoreFailed(WarmturnError):
     code = "store_unavailable"
 
 
+class StoreFull(StoreFailed):
+    """There is no room for more in the log: turns are refused before they are computed, until there is."""
+
+    code = "store_full"
+
+
 class StoreCorrupt(StoreFailed):
     """What the log says here was not written by this service, or was damaged since: it is not used."""
 
@@ -100,6 +106,8 @@ class LogStatus:
     why: str
     settings: Mapping[str, object] = field(default_factory=dict)
     """What it rests on, as the store itself says; unknown is None."""
+    writable: bool = True
+    """Whether a turn could be committed now."""
 
 
 class ConversationStore(Protocol):
@@ -166,6 +174,10 @@ class ConversationStore(Protocol):
 
     def withdraw(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:
         """The response can no longer be asked for; its turn is removed once nothing goes back to it."""
+        ...
+
+    def refuse_if_full(self, num_bytes: int) -> None:
+        """To be asked before a turn of that size is computed. Raises StoreFailed if it could not be committed."""
         ...
 
     def status(self) -> LogStatus:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ...data_dir import STATE_NAME
 from ...errors import StartRefused
+from ...room import Room
 from ..fingerprint import FingerprintDigest
 from ..keys import BlockKey
+from .block_files import SUFFIX, UNFINISHED, files_below, key_of, read, write_whole
 from .lru import LRUIndex
-from .tier import Block, Medium, TierUnavailable
+from .tier import Block, Medium, TierFull, TierUnavailable
 
-_SUFFIX = ".kv"
-_UNFINISHED = ".part"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _OF_ONE_FILE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO)
 
 
@@ -27,21 +27,23 @@ class DiskTier:
 
     A file appears under its name only when it is whole (written aside, then renamed); it is not synced, because a
     block that a power cut tore is found out by its checksum and computed again. The order of use survives a restart
-    as the files' modification times.
+    as the files' modification times. Of the room on its disk it takes only what is not reserved for others.
     """
 
     name = "disk"
     medium: Medium = "disk"
 
-    def __init__(self, root: Path, fingerprint: FingerprintDigest, budget_bytes: int) -> None:
+    def __init__(self, root: Path, fingerprint: FingerprintDigest, budget_bytes: int, room: Room | None = None) -> None:
+        """`room`: on the disk of `root`; all of it if left out."""
         self._root = root
+        self._room = room or Room(root)
         self._folder = root / fingerprint.hex()[:16]
         self._index = LRUIndex(budget_bytes)
         self._paths: dict[BlockKey, Path] = {}
         self._lock = threading.Lock()
         self.has_foreign_blocks = False
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_folder()
             self._read_folder()
         except OSError as error:
             raise TierUnavailable(str(error)) from error
@@ -56,7 +58,7 @@ class DiskTier:
         found: dict[BlockKey, Block] = {}
         for key, path in paths.items():
             try:
-                found[key] = _read(path)
+                found[key] = read(path)
             except OSError as error:
                 if error.errno not in _OF_ONE_FILE:
                     raise TierUnavailable(f"reading {path.name}: {error}") from error
@@ -69,10 +71,7 @@ class DiskTier:
             if len(block) > self._index.budget_bytes:
                 continue
             path = self._path(key)
-            try:
-                _write_whole(path, block)
-            except OSError as error:
-                raise TierUnavailable(f"writing {path.name}: {error}") from error
+            self._write(path, block)
             with self._lock:
                 self._paths[key] = path
                 leaving = self._index.add(key, len(block))
@@ -91,6 +90,19 @@ class DiskTier:
         for path in paths:
             with contextlib.suppress(OSError):
                 os.utime(path)
+
+    def give_way(self, num_bytes: int) -> int:
+        """Evict blocks of so many bytes, or all that there are; how many bytes they had."""
+        given = 0
+        while given < num_bytes:
+            with self._lock:
+                leaving = self._index.evict_oldest()
+            if leaving is None:
+                break
+            key, size = leaving
+            given += size
+            self._drop([key])
+        return given
 
     def evicted(self, key: BlockKey) -> bool:
         return self._index.was_evicted(key)
@@ -115,7 +127,25 @@ class DiskTier:
 
     def _path(self, key: BlockKey) -> Path:
         name = key.hex()
-        return self._folder / name[:2] / f"{name}{_SUFFIX}"
+        return self._folder / name[:2] / f"{name}{SUFFIX}"
+
+    def _make_folder(self) -> None:
+        """On a full disk it is made when there is room for the first block."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+
+    def _write(self, path: Path, block: Block) -> None:
+        lacking = self._room.lacking_bytes(len(block))
+        if lacking and self.give_way(lacking) < lacking:
+            raise TierFull(f"{self._room.reserve_bytes:,} bytes of its disk are not for state, and no more are free")
+        try:
+            write_whole(path, block)
+        except OSError as error:
+            kind = TierFull if error.errno in _FULL else TierUnavailable
+            raise kind(f"writing {path.name}: {error}") from error
 
     def _drop(self, keys: Collection[BlockKey]) -> None:
         with self._lock:
@@ -127,56 +157,20 @@ class DiskTier:
                 path.unlink()
 
     def _read_folder(self) -> None:
-        for path, found in sorted(files_below(self._root), key=lambda file: file[1].st_mtime_ns):
-            if path.suffix == _UNFINISHED:
+        for path, found in files_below(self._root):
+            if path.suffix == UNFINISHED:
                 path.unlink()
-            elif (key := _key(path)) is not None:
+            elif (key := key_of(path)) is not None:
                 self.has_foreign_blocks |= path.parent.parent != self._folder
                 self._paths[key] = path
                 self._drop(self._index.add(key, found.st_size))
 
 
-def open_disk_tier(data_dir: Path, fingerprint: FingerprintDigest, budget_bytes: int) -> DiskTier:
-    """The one in a server's data folder. Raises `StartRefused` with what to do."""
+def open_disk_tier(data_dir: Path, fingerprint: FingerprintDigest, budget_bytes: int, room: Room) -> DiskTier:
+    """The one in a server's data folder, which gives way for `room`. Raises `StartRefused` with what to do."""
     try:
-        return DiskTier(data_dir / STATE_NAME, fingerprint, budget_bytes)
+        tier = DiskTier(data_dir / STATE_NAME, fingerprint, budget_bytes, room)
     except TierUnavailable as error:
         raise StartRefused(f"cannot use {data_dir} for saved state: {error}; set --data-dir") from error
-
-
-def files_below(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = Path(folder, name)
-            found = path.lstat()
-            if stat.S_ISREG(found.st_mode):
-                yield path, found
-
-
-def _key(path: Path) -> BlockKey | None:
-    try:
-        return BlockKey(bytes.fromhex(path.stem)) if path.suffix == _SUFFIX else None
-    except ValueError:
-        return None
-
-
-def _read(path: Path) -> bytearray:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        block = bytearray(os.fstat(descriptor).st_size)
-        return block if file.readinto(block) == len(block) else bytearray()
-
-
-def _write_whole(path: Path, block: Block) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    unfinished = path.with_suffix(f".{threading.get_ident()}{_UNFINISHED}")
-    try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
-            view = memoryview(block)
-            while view:
-                view = view[file.write(view) :]
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    room.give_way = tier.give_way
+    return tier

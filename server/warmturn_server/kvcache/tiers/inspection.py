@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..codec import CorruptBlock, ForeignBlock, read_header
-from .disk import files_below
+from .block_files import files_below
 
 
 @dataclass(slots=True)

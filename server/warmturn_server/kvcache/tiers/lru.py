@@ -44,16 +44,22 @@ class LRUIndex:
         self.num_bytes -= num_bytes or 0
         return num_bytes is not None
 
+    def evict_oldest(self) -> tuple[BlockKey, int] | None:
+        """The block that was used longest ago leaves; its key and size, None if there is none."""
+        if not self._sizes:
+            return None
+        key, num_bytes = self._sizes.popitem(last=False)
+        self.num_bytes -= num_bytes
+        self._evicted[key] = None
+        if len(self._evicted) > REMEMBERED_EVICTIONS:
+            self._evicted.popitem(last=False)
+        return key, num_bytes
+
     def was_evicted(self, key: BlockKey) -> bool:
         return key in self._evicted
 
     def _evict(self) -> list[BlockKey]:
         leaving = []
-        while self.num_bytes > self.budget_bytes:
-            key, num_bytes = self._sizes.popitem(last=False)
-            self.num_bytes -= num_bytes
-            self._evicted[key] = None
-            leaving.append(key)
-        while len(self._evicted) > REMEMBERED_EVICTIONS:
-            self._evicted.popitem(last=False)
+        while self.num_bytes > self.budget_bytes and (oldest := self.evict_oldest()):
+            leaving.append(oldest[0])
         return leaving

@@ -6,9 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.support.state import Tally, disk
+from tests.support.state import DIGEST, Tally, disk
 
-from warmturn_server.kvcache import BlockKey, DiskTier, FingerprintDigest, GuardedTier, TierUnavailable
+from warmturn_server.kvcache import BlockKey, DiskTier, FingerprintDigest, GuardedTier, TierFull, TierUnavailable
+from warmturn_server.kvcache.tiers.block_files import remove_oldest
+from warmturn_server.room import Room
 
 OTHER_MODEL = FingerprintDigest(bytes(32))
 
@@ -155,7 +157,7 @@ def test_a_disk_that_fails_switches_the_tier_off(tmp_path: Path, monkeypatch: py
     assert tally.failures == ["disk"]
 
 
-def test_a_full_disk_switches_the_tier_off_and_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_takes_nothing_new_and_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tally = Tally()
     tier = disk(tmp_path)
     guarded = GuardedTier(tier, tally, pause_seconds=60)
@@ -168,13 +170,72 @@ def test_a_full_disk_switches_the_tier_off_and_is_reported(tmp_path: Path, monke
         full.setattr(os, "open", no_space)
         put(guarded, 2)
     assert tally.failures == ["disk"]
-    assert not guarded.available
+    assert guarded.available
+    assert not guarded.writable
     put(guarded, 3)
-    assert guarded.get_many([key(1)]) == {}
-    assert guarded.contains([key(1)]) == [False]
+    assert guarded.get_many([key(1)]) == {key(1): b"\1" * 100}
     assert tally.failures == ["disk"]
     assert files(tmp_path, ".part") == []
-    assert tier.contains([key(1), key(2)]) == [True, False]
+    assert tier.contains([key(1), key(2), key(3)]) == [True, False, False]
+
+
+class DiskOf(Room):
+    """Of so many bytes, of which files of blocks take theirs and others `taken`."""
+
+    def __init__(self, folder: Path, num_bytes: int, reserve_bytes: int) -> None:
+        super().__init__(folder, reserve_bytes)
+        self.taken, self._num_bytes, self._root = 0, num_bytes, folder
+
+    @property
+    def free_bytes(self) -> int:
+        return self._num_bytes - self.taken - sum(path.stat().st_size for path in files(self._root))
+
+
+def test_state_takes_nothing_of_the_reserve(tmp_path: Path) -> None:
+    room = DiskOf(tmp_path, 1_000, reserve_bytes=350)
+    tier = DiskTier(tmp_path, DIGEST, 2**20, room)
+    put(tier, *range(10))
+    assert tier.contains([key(number) for number in range(10)]) == [False] * 4 + [True] * 6
+    assert room.free_bytes == 400
+    assert [tier.evicted(key(number)) for number in (3, 4)] == [True, False]
+    room.taken = 650
+    with pytest.raises(TierFull, match="not for state"):
+        put(tier, 11)
+    assert tier.num_blocks == 0
+
+
+def test_state_gives_way_oldest_first(tmp_path: Path) -> None:
+    tier = disk(tmp_path)
+    put(tier, 1, 2, 3)
+    tier.used([key(1)])
+    assert tier.give_way(150) == 200
+    assert tier.contains([key(1), key(2), key(3)]) == [True, False, False]
+    assert len(files(tmp_path)) == 1
+    assert tier.give_way(10**6) == 100
+    assert tier.give_way(1) == 0
+
+
+def test_before_there_is_a_tier_the_oldest_files_give_way(tmp_path: Path) -> None:
+    put(disk(tmp_path), 1, 2, 3)
+    (tmp_path / "notes.txt").write_text("not ours")
+    for age, path in enumerate(files(tmp_path)):
+        os.utime(path, ns=(age * 10**9, age * 10**9))
+    remove_oldest(tmp_path, 150)
+    assert disk(tmp_path).contains([key(1), key(2), key(3)]) == [False, False, True]
+    assert (tmp_path / "notes.txt").exists()
+
+
+def test_a_folder_that_cannot_be_made_for_want_of_room_is_made_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "mkdir", no_space)
+        tier = disk(tmp_path / "state")
+    put(tier, 1)
+    assert tier.contains([key(1)]) == [True]
 
 
 def test_a_write_cut_short_leaves_no_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

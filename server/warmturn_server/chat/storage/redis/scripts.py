@@ -15,9 +15,10 @@ import redis
 from redis import exceptions
 
 from ....redis_link import RedisClient
-from ..store import StoreFailed
+from ..store import StoreFailed, StoreFull
 from .compose import compose
 from .durability import Durability, ask
+from .full_memory import StateInRedis, is_full
 
 DEADLINE_SECONDS: Final = 1.5
 SOCKET_SECONDS: Final = 1.0
@@ -66,10 +67,13 @@ class ScriptRunner:
         self.client = client
         self.waits_for_disk = False
         """Whether Redis can tell (WAITAOF, from 7.2 on) when a write is on disk."""
+        self.full = False
+        """Whether it had no memory left when last written to."""
         self._deadline_seconds = deadline_seconds
         self._clock = _RedisClock()
         self._resting_until = 0.0
         self._lock = threading.Lock()
+        self._state = StateInRedis(client)
 
     def read(self, script: Script, tenant: str, *arguments: Argument) -> Reply:
         """Raises StoreFailed."""
@@ -114,6 +118,7 @@ class ScriptRunner:
             try:
                 reply = send(give_up)
                 self._resting_until = 0.0
+                self.full = self.full and verb == "read"
                 return reply
             except (*_PASSING, NotSynced) as error:
                 if time.monotonic() + _PAUSE_SECONDS >= give_up:
@@ -123,7 +128,11 @@ class ScriptRunner:
                 self._relocate(error)
                 time.sleep(_PAUSE_SECONDS)
             except redis.RedisError as error:
-                raise StoreFailed(f"The conversation log in Redis cannot be {verb}: {_why(error)}.") from error
+                if not is_full(error):
+                    raise StoreFailed(f"The conversation log in Redis cannot be {verb}: {_why(error)}.") from error
+                if time.monotonic() >= give_up or not self._state.give_way():
+                    self.full = True
+                    raise StoreFull(_FULL) from error
 
     def _relocate(self, error: Exception) -> None:
         if isinstance(self.client, redis.RedisCluster) and isinstance(error, exceptions.RedisError):
@@ -169,9 +178,13 @@ def prefix(tenant: str) -> str:
     return f"warmturn:log:{{{hashlib.sha256(tenant.encode()).hexdigest()[:16]}}}:"
 
 
+_FULL: Final = (
+    "The conversation log's Redis has no memory left (maxmemory). Nothing was changed. Raise maxmemory there, or "
+    "delete conversations; saved state has given way already."
+)
+
+
 def _why(error: Exception) -> str:
-    if "OOM" in str(error):
-        return "it has no memory left (maxmemory)"
     return str(error).rstrip(".") or type(error).__name__
 
 

@@ -14,7 +14,7 @@ import redis
 from ...model import Conversation, ConversationId, ItemId, Turn, TurnId
 from ...transcript.prefix_digests import TextDigest
 from ...transcript.records import RecordPart
-from ..store import Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreCorrupt
+from ..store import Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreCorrupt, StoreFailed
 from .replies import Replies, line_of_records, refuse_unless_done
 from .scripts import Argument, Reply, Script, ScriptRunner
 from .values import ConversationValues, Signer, record_content, turn_content
@@ -38,6 +38,7 @@ _TURNS: Final = Script("turns")
 _RECORDS: Final = Script("records")
 _FIND: Final = Script("find")
 _BASED: Final = Script("based")
+_ROOM: Final = Script("room")
 
 
 class RedisStore:
@@ -57,7 +58,16 @@ class RedisStore:
         except redis.RedisError as error:
             return LogStatus("redis", False, None, f"Redis does not answer: {error}")
         durable, why = durability.verdict
+        try:
+            self.refuse_if_full(0)
+        except StoreFailed as error:
+            return LogStatus("redis", True, durable, str(error), durability.as_dict(), writable=False)
         return LogStatus("redis", True, durable, why, durability.as_dict())
+
+    def refuse_if_full(self, num_bytes: int) -> None:  # noqa: ARG002  # how much is left only writing tells
+        """Once nothing more went in, it is tried before each turn until it does."""
+        if self._scripts.full:
+            self._scripts.write(_ROOM, "")
 
     def create(self, conversation: Conversation, append: Append | None = None) -> None:
         tenant, name, now = conversation.tenant, conversation.id, conversation.updated_at

@@ -28,6 +28,7 @@ class SealedConnection:
         self.database = open_database(path, self.seal, self._file)
         self._log, self._changes = about(self.database, self.seal)
         self._lock = threading.Lock()
+        self._refused = False
         self._has_to_erase = True  # a server that was killed may have left something
 
     @property
@@ -61,8 +62,10 @@ class SealedConnection:
                     yield self.database
                     self._count(self._changes + 1)
             except sqlite3.Error as error:
+                self._refused = True
                 raise told(error, "written") from None
             self._changes += 1
+            self._refused = False
             if self._has_to_erase:
                 self._erase()
             self._file.check()
@@ -75,6 +78,12 @@ class SealedConnection:
         self._has_to_erase = True
         with self.writing() as database:
             yield database
+
+    def try_again(self) -> None:
+        """Whether what could not be written last can be by now, is known after writing. Raises StoreFailed if not."""
+        if self._refused:
+            with self.writing():
+                """Nothing but the number of changes."""
 
     def _erase(self) -> None:
         """Pages are overwritten where they were deleted; the -wal file has them too, and earlier contents of others."""

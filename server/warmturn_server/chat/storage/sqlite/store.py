@@ -9,21 +9,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ....room import Room
 from ...model import Conversation, ConversationId, ItemId, Turn, TurnId
 from ...transcript.prefix_digests import TextDigest
 from ...transcript.records import RecordPart
 from ..store import Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreFailed, VersionConflict, damaged
 from .connection import SealedConnection
+from .full_disk import LEAST_ROOM_BYTES, held_room_is_used, state_gives_way
 from .pruning import Pruning
 from .queries import Queries
 from .rows import conversation_row, record_row, turn_row
+from .trouble import full
 
 
 class SqliteStore:
     """One connection behind a lock. A turn is a few kilobytes and one sync, so callers hardly wait for each other."""
 
-    def __init__(self, path: Path, secret: bytes = b"") -> None:
-        """With a `secret` nobody who can write the file can make it say something else. Raises StartRefused."""
+    def __init__(self, path: Path, secret: bytes = b"", room: Room | None = None) -> None:
+        """`room`: on the disk of `path`, where state gives way for the log.
+
+        With a `secret` nobody who can write the file can make it say something else. Raises StartRefused.
+        """
+        self.room = room or Room(path.parent)
         self._connection = SealedConnection(path, secret)
         self._queries = Queries(self._connection.database, self._connection.seal)
         self._pruning = Pruning(self._connection, self._queries)
@@ -41,8 +48,19 @@ class SqliteStore:
         except StoreFailed as error:
             return LogStatus("sqlite", False, None, str(error))
         settings = {"journal_mode": "wal", "synchronous": "full"}
+        try:
+            self.refuse_if_full(0)
+        except StoreFailed as error:
+            return LogStatus("sqlite", True, True, str(error), settings, writable=False)
         return LogStatus("sqlite", True, True, "a turn is synced to disk before it is acknowledged", settings)
 
+    def refuse_if_full(self, num_bytes: int) -> None:
+        if not self.room.make(LEAST_ROOM_BYTES + num_bytes):
+            raise full(f"{self.room.free_bytes:,} bytes are free")
+        self.room.hold()
+        self._connection.try_again()
+
+    @state_gives_way
     def create(self, conversation: Conversation, append: Append | None = None) -> None:
         with self._connection.writing() as database:
             _require_turn(database, conversation.tenant, conversation.head)
@@ -80,6 +98,7 @@ class SqliteStore:
             )
             return list(self._queries.readable(rows))
 
+    @state_gives_way
     def set_metadata(
         self, tenant: str, conversation_id: ConversationId, metadata: Mapping[str, str]
     ) -> Conversation | None:
@@ -87,6 +106,8 @@ class SqliteStore:
             conversation = self._queries.conversation(tenant, conversation_id)
             return conversation and self._change(conversation, metadata=metadata)
 
+    @held_room_is_used
+    @state_gives_way
     def hide_item(
         self, tenant: str, conversation_id: ConversationId, item_id: ItemId, expected_version: int
     ) -> list[Forgotten]:
@@ -95,6 +116,7 @@ class SqliteStore:
             hidden = conversation.hidden | {item_id}
             return self._pruning.redact(self._change(conversation, hidden=hidden, version=expected_version + 1))
 
+    @state_gives_way
     def append(self, append: Append) -> None:
         with self._connection.writing() as database:
             self._append(database, append.turn.tenant, append)
@@ -122,6 +144,8 @@ class SqliteStore:
         with self._connection.reading():
             return self._queries.records_based_on(tenant, turn_id, limit)
 
+    @held_room_is_used
+    @state_gives_way
     def delete_conversation(self, tenant: str, conversation_id: ConversationId) -> list[Forgotten]:
         with self._connection.erasing() as database:
             whose = (tenant, conversation_id)
@@ -133,6 +157,8 @@ class SqliteStore:
                 self._connection.change("turn", row, stored=False, conversation=None)
             return self._pruning.collect(tenant, [row["id"] for row in turns] + [head for head in heads if head])
 
+    @held_room_is_used
+    @state_gives_way
     def withdraw(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:
         with self._connection.erasing() as database:
             for row in database.execute("SELECT * FROM turn WHERE tenant = ? AND id = ?", (tenant, turn_id)).fetchall():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final, Literal
 
-from ..store import StoreCorrupt, StoreFailed
+from ..store import StoreCorrupt, StoreFailed, StoreFull
 
 _DAMAGE: Final = frozenset(
     {
@@ -26,12 +26,22 @@ def told(error: sqlite3.Error, verb: Literal["read", "written"]) -> StoreFailed:
             f"The conversation log is damaged where this would have been {verb} ({name}); it is not used. "
             "`warmturn verify` says what else is."
         )
+    if name in _FULL:
+        return full(name)
     unchanged = "" if verb == "read" else " Nothing was changed."
     return StoreFailed(f"The conversation log cannot be {verb}: {_WHY.get(name, name)}.{unchanged}")
 
 
+def full(why: str) -> StoreFull:
+    return StoreFull(
+        f"There is no room for the conversation log on its disk ({why}). Nothing was changed. Make room there, or "
+        "delete conversations; saved state has given way already."
+    )
+
+
+_FULL: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE"})
+"""The latter two where a quota is used up."""
 _WHY: Final = {
-    "SQLITE_FULL": "the disk is full",
     "SQLITE_READONLY": "it may only be read",
     "SQLITE_BUSY": "another program holds it",
 }

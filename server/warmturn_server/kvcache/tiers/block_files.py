@@ -1,0 +1,74 @@
+"""Files of blocks: written whole, read as they are, found again by their names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..keys import BlockKey
+from .tier import Block
+
+SUFFIX = ".kv"
+UNFINISHED = ".part"
+
+
+def files_below(root: Path) -> list[tuple[Path, os.stat_result]]:
+    """What was used longest ago first."""
+    return sorted(_files(root), key=lambda file: file[1].st_mtime_ns)
+
+
+def key_of(path: Path) -> BlockKey | None:
+    """None for what is no file of ours."""
+    try:
+        return BlockKey(bytes.fromhex(path.stem)) if path.suffix == SUFFIX else None
+    except ValueError:
+        return None
+
+
+def read(path: Path) -> bytearray:
+    """Empty if it became shorter meanwhile."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        block = bytearray(os.fstat(descriptor).st_size)
+        return block if file.readinto(block) == len(block) else bytearray()
+
+
+def write_whole(path: Path, block: Block) -> None:
+    """All of it is there under its name, or nothing at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    unfinished = path.with_suffix(f".{threading.get_ident()}{UNFINISHED}")
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            view = memoryview(block)
+            while view:
+                view = view[file.write(view) :]
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def remove_oldest(root: Path, num_bytes: int) -> None:
+    """Before a tier is there that knows them: files of blocks go, oldest first, until that much is freed."""
+    for path, found in files_below(root):
+        if num_bytes <= 0:
+            return
+        if key_of(path) is not None:
+            with contextlib.suppress(OSError):
+                path.unlink()
+                num_bytes -= found.st_size
+
+
+def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            with contextlib.suppress(FileNotFoundError):
+                found = path.lstat()
+                if stat.S_ISREG(found.st_mode):
+                    yield path, found
