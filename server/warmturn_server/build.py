@@ -60,6 +60,8 @@ def build_app(settings: Settings) -> FastAPI:
         engine.start()
         service.open()
         yield
+        service.take_no_more()
+        await service.interrupt_all()
         await asyncio.to_thread(engine.close)
         service.close()
         lock.close()

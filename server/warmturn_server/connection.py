@@ -81,7 +81,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._complaint: tuple[HTTPStatus, str, str] | None = None
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._num_heads = True, 0, 0
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         with contextlib.suppress(OSError):
@@ -98,11 +98,11 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        in_head = self._in_head
+        in_head, num_heads = self._in_head, self._num_heads
         if in_head and self._deadline is None:
             self._expect_within(self.limits.head_seconds)
         super().data_received(data)
-        if in_head and self._in_head:
+        if in_head and self._num_heads == num_heads:
             self._head_bytes += len(data)
             if self._head_bytes > self.limits.head_bytes and not self.transport.is_closing():
                 self._refuse(*self._too_large)
@@ -115,7 +115,7 @@ class Connection(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self.limits.head_bytes:
             self._complaint = self._too_large
             raise ValueError  # ends the parser; uvicorn then sends what is called its 400
-        self._in_head = False
+        self._in_head, self._num_heads = False, self._num_heads + 1
         self._expect_within(self.limits.body_seconds)
         super().on_headers_complete()
 

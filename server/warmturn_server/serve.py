@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
+import time
 from ipaddress import ip_address
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -14,7 +18,11 @@ from .descriptors import BACKLOG, room_for_connections
 from .errors import StartRefused
 from .settings import Settings
 
-_GRACE_SECONDS = 10
+if TYPE_CHECKING:
+    from .chat import ChatService
+
+_LAST_WORDS_SECONDS = 5
+_LOOK_SECONDS = 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -28,20 +36,19 @@ def serve(settings: Settings) -> None:
         from .build import build_app  # not before: it loads torch, and whoever mistypes a port should not wait for that
 
         app = build_app(settings)
-        stats = app.state.service.engine.stats()
-        ready = f"model {stats['model']}, {stats['dtype']}, {stats['threads']} threads"
         limits = _limits(settings)
+        door = Door(limits.connections)
         config = uvicorn.Config(
             app,
-            http=connection_of(limits, Door(limits.connections)),
+            http=connection_of(limits, door),
             ws="none",
             backlog=BACKLOG,
             log_level=settings.log_level,
             access_log=settings.log_level in ("debug", "info"),
-            timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_graceful_shutdown=2 * _LAST_WORDS_SECONDS,
         )
         signal.signal(signal.SIGTERM, _well_ended)
-        _Server(config, f"Warmturn ready on {_url(listener)} ({ready})").run(sockets=[listener])
+        _Server(config, app.state.service, door, settings.drain_seconds).run(sockets=[listener])
 
 
 def _limits(settings: Settings) -> Limits:
@@ -61,16 +68,43 @@ def _well_ended(*_: object) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is ready."""
+    """Tells when it is ready. Told to end, it still answers while running turns go on, and takes no new ones.
 
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+    Told again it does not wait for them: they end as far as they have come.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: ChatService, door: Door, drain_seconds: float) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._service = service
+        self._door = door
+        self._drain_seconds = drain_seconds
+        self._hurry = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if not self.should_exit and sockets:
+            stats = self._service.engine.stats()
+            what = f"model {stats['model']}, {stats['dtype']}, {stats['threads']} threads"
+            print(f"Warmturn ready on {_url(sockets[0])} ({what})", flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._hurry = self.should_exit
+        self._service.take_no_more()
         if not self.should_exit:
-            print(self._ready, flush=True)
+            super().handle_exit(sig, frame)
+
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        deadline = time.monotonic() + self._drain_seconds
+        while self._service.num_running and not self._hurry and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+        await self._service.interrupt_all()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Replies that are not sent by then are not read by anybody; uvicorn would end them with a traceback."""
+        self._door.give_up_the_quiet()
+        asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self._door.give_up_all)
+        await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:

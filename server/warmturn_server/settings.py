@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     max_waiting: Annotated[int, Field(ge=1)] = 256
     api_key: SecretStr | None = None
     insecure_no_key: bool = False
+    drain_seconds: Annotated[float, Field(ge=0)] = 20.0
     max_connections: Annotated[int, Field(ge=1)] = 1000
     head_seconds: Annotated[float, Field(gt=0)] = 10.0
     body_seconds: Annotated[float, Field(gt=0)] = 30.0

@@ -136,6 +136,19 @@ def test_headers_are_bounded_as_a_whole(num_bytes: int, is_taken: bool) -> None:
         assert refusal(received) == (431, "headers_too_large")
 
 
+@pytest.mark.parametrize("num_bytes", [70_000, 200_000, 3_000_000])
+def test_a_body_is_no_header_however_it_comes(num_bytes: int) -> None:
+    head = b"POST /echo HTTP/1.1\r\nContent-Length: %d\r\n" % num_bytes
+    with Served(Limits()) as served, served.connect() as connection:
+        for last in (b"\r\n", b"Connection: close\r\n\r\n"):
+            connection.sendall(head + last + b"x" * num_bytes)
+            received = b""
+            while received.count(b"x") < num_bytes:
+                received += (chunk := connection.recv(2**20))
+                assert chunk, received[:200]
+            assert received.startswith(b"HTTP/1.1 200")
+
+
 def test_what_is_no_http_is_told_so() -> None:
     with Served(Limits()) as served, served.connect() as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")

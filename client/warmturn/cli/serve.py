@@ -30,6 +30,9 @@ def serve(
     insecure_no_key: Annotated[
         bool | None, _option("--insecure-no-key", "Serve other machines without a key; default False.")
     ] = None,
+    drain_seconds: Annotated[
+        float | None, _option("--drain-seconds", "How long running turns may go on after SIGTERM; default 20.0.")
+    ] = None,
     data_dir: Annotated[Path | None, _option("--data-dir", "Folder of the conversations and the disk cache.")] = None,
     device: Annotated[str | None, _option("--device", "Where the model runs; default cpu.")] = None,
     dtype: Annotated[

@@ -44,9 +44,9 @@ async def ready(service: Service) -> Response:
     A tier that is switched off only makes it slower.
     """
     log = await service.log_status()
-    takes_turns = log.reachable and log.writable
+    is_ready = log.reachable and log.writable and not service.is_leaving
     body = {
-        "status": "ready" if takes_turns else "unavailable",
+        "status": "ready" if is_ready else "shutting_down" if service.is_leaving else "unavailable",
         "model": service.engine.model_name,
         "log": {
             "store": log.store,
@@ -56,7 +56,7 @@ async def ready(service: Service) -> Response:
         },
         "tiers": _tiers(service.engine.stats()),
     }
-    return JsonReply(body, 200 if takes_turns else 503)
+    return JsonReply(body, 200 if is_ready else 503)
 
 
 def _tiers(stats: Mapping[str, Any]) -> dict[str, object]:

@@ -12,13 +12,13 @@ from ..engine_api import TokenLogprobs
 from ..errors import InvalidRequest
 from .fields.bodies import INCLUDABLE
 from .json import Json
-from .sse import cancel_on_disconnect
+from .sse import close_on_disconnect
 from .wire import LOOKBACK, SamplingFields
 
 
 async def collect(turn: RunningTurn, request: Request) -> list[TokenLogprobs]:
     """Runs the turn to its end and gives its log-probabilities; a client that goes away ends it."""
-    watcher = asyncio.create_task(cancel_on_disconnect(request.receive, turn))
+    watcher = asyncio.create_task(close_on_disconnect(request.receive, turn))
     try:
         return [entry async for delta in turn.deltas() for entry in delta.logprobs]
     finally:

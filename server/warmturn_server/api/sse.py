@@ -39,7 +39,7 @@ def replay(events: Iterable[bytes]) -> Response:
 class EventStream(StreamingResponse):
     """Sends `events`; whatever ends it, the turn is closed, and with it stops if it is not over.
 
-    A client that goes away has the turn cancelled, and that ends its events. Starlette would cancel the task that sends
+    A client that goes away has the turn closed, and that ends its events. Starlette would cancel the task that sends
     them: anyio keeps such an exception in a cycle, and with it all that the task knew, until somebody collects garbage.
     """
 
@@ -50,7 +50,7 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope
-        watcher = asyncio.create_task(cancel_on_disconnect(receive, self._turn))
+        watcher = asyncio.create_task(close_on_disconnect(receive, self._turn))
         try:
             await self.stream_response(send)
         finally:
@@ -80,8 +80,8 @@ class EventStream(StreamingResponse):
                 await asyncio.sleep(PING_SECONDS - silent)
 
 
-async def cancel_on_disconnect(receive: Receive, turn: RunningTurn) -> None:
+async def close_on_disconnect(receive: Receive, turn: RunningTurn) -> None:
     """Nothing else would notice that the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    turn.cancel()
+    turn.close()

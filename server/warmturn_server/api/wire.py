@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
@@ -99,7 +99,12 @@ class SamplingFields(Body):
     logit_bias: Annotated[dict[TokenIdText, Bias], Field(max_length=1024)] | None = None
     reuse: ReuseMode | None = None
     tokens: Tokens | None = None
+    on_disconnect: Literal["discard", "keep"] | None = None
     include: Includes | None = None
+
+    @property
+    def keep_stopped(self) -> bool:
+        return self.on_disconnect == "keep"
 
     @property
     def reuse_mode(self) -> ReuseMode:

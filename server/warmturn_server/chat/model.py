@@ -96,12 +96,16 @@ def as_messages(instructions: str | None, items: Iterable[Item]) -> list[ChatMes
     return leading + [item.as_message() for item in items]
 
 
+EndReason = FinishReason | Literal["interrupted"]
+"""Why a reply ended. An `interrupted` one was stopped and kept as far as it had come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """How an answer came about; with the items of its turn, all that `GET /v1/responses/{id}` shows."""
 
     model: str
-    finish_reason: FinishReason
+    finish_reason: EndReason
     completed_at: int
     output_tokens: int
     report: Mapping[str, object]
@@ -165,7 +169,8 @@ Tokens = Literal["record", "canonical"]
 class TurnRequest:
     """New `input`, on top of a conversation, of an earlier response, or of nothing.
 
-    `tokens`: None for what fits, see `canonical`. `stored`: the response may be asked for by its id later. `lookback`:
+    `tokens`: None for what fits, see `canonical`. `stored`: the response may be asked for by its id later.
+    `keep_stopped`: a turn that is stopped before its end is kept as far as the caller could have seen it. `lookback`:
     say what the reply looked at. `echo`: request fields that the response object repeats.
     """
 
@@ -179,6 +184,7 @@ class TurnRequest:
     reuse: ReuseMode = ReuseMode.STATE
     tokens: Tokens | None = None
     stored: bool = False
+    keep_stopped: bool = False
     lookback: bool = False
     echo: Mapping[str, object] = field(default_factory=dict)
 

@@ -6,17 +6,27 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 
-from ..engine_api import Finish, TokenLogprobs
+from ..engine_api import Finish, FinishReason, TokenLogprobs
 from ..engine_api.engine import Generating
 from .context import TurnContext
 from .lookback.view import Json, Tokens, lookback_object
-from .model import Item, Reply, Turn, TurnRequest, new_item_id, new_turn_id
+from .model import EndReason, Item, Reply, Turn, TurnRequest, new_item_id, new_turn_id
 from .parts import Part, PartDelta, Text, joined
 from .reply_parser import ReplyParser
 from .transcript.tokenizer import TextTokenizer
 
 Commit = Callable[[Turn, tuple[int, ...]], None]
+
+
+class Stop(Enum):
+    """How a turn ends that was told to."""
+
+    DROPPED = auto()
+    KEPT = auto()
+    KEPT_AS_TOLD = auto()
+    """Without what nobody took any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,7 @@ class ReplyDelta:
 
     parts: tuple[PartDelta, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
+    token_ids: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:
@@ -32,9 +43,10 @@ class ReplyDelta:
 
 
 class RunningTurn:
-    """Iterate over its deltas, then read `result`: by then the turn is in the log. Always `close` it.
+    """Goes on by itself, whoever reads: iterate over its deltas, then read `result`; by then the turn is in the log.
 
-    A turn that is cancelled, fails, or whose client goes away is not committed: the conversation stays as it was.
+    Always `close` it. A turn that is stopped before its end is not committed, and the conversation stays as it was,
+    unless the request keeps such turns: then as much of it is as the caller could have seen. One that fails never is.
     """
 
     def __init__(
@@ -46,25 +58,31 @@ class RunningTurn:
         generation: Generating,
         parser: ReplyParser,
         commit: Commit,
-        on_close: Callable[[RunningTurn], None],
+        on_end: Callable[[RunningTurn], None],
     ) -> None:
+        """`on_end` is called when nothing of it will be committed any more."""
         self.id = new_turn_id()
         self.item_id = new_item_id()
         self.created_at = int(time.time())
         self.request = request
         self.model_name = model_name
         self.prompt_token_ids = context.transcript.token_ids
-        self.output_token_ids: list[int] = []
         self._context = context
         self._tokenizer = tokenizer
         self._generation = generation
         self._parser = parser
         self._commit = commit
-        self._on_close = on_close
-        self._said: list[PartDelta] = []
+        self._on_end = on_end
+        self._said: list[ReplyDelta] = []
+        self._num_told = 0
+        self._news = asyncio.Event()
+        self._stop: Stop | None = None
+        self._committing = False
+        self._let_go = False
         self._result: Turn | None = None
-        self._committing: asyncio.Task[None] | None = None
-        self._closed = False
+        self._failure: Exception | None = None
+        self.run = asyncio.create_task(self._run())
+        """The turn itself. It never raises: `deltas` do."""
 
     @property
     def result(self) -> Turn:
@@ -72,20 +90,35 @@ class RunningTurn:
             raise RuntimeError("the turn is not over")
         return self._result
 
+    @property
+    def output_token_ids(self) -> list[int]:
+        return [token_id for delta in self._said for token_id in delta.token_ids]
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop is not None
+
+    @property
+    def is_to_be_committed(self) -> bool:
+        return self._stop is not Stop.DROPPED
+
     async def deltas(self) -> AsyncIterator[ReplyDelta]:
-        finish: Finish | None = None
-        async for delta in self._generation:
-            finish = delta.finish
-            parts = self._parser.feed(delta.text) + (self._parser.finish() if finish else [])
-            self._said += parts
-            self.output_token_ids += delta.token_ids
-            yield ReplyDelta(tuple(parts), delta.logprobs)
-        if finish is None:
-            raise RuntimeError("the engine ended a turn without saying why")
-        turn = self._turn(finish)
-        if finish.reason != "cancelled":
-            await self._commit_turn(turn)
-        self._result = turn
+        """As they come. Raises what the turn failed with."""
+        while True:
+            while self._num_told < len(self._said):
+                self._num_told += 1
+                yield self._said[self._num_told - 1]
+            if self.run.done():
+                break
+            self._news.clear()
+            await self._news.wait()
+        if failure := self._failure:
+            try:
+                self._failure = None
+                raise failure
+            finally:
+                del failure  # or it would know this frame, and this frame it
 
     async def lookback(self) -> Json | None:
         """What the reply looked at, once it is in the log; None where that was not asked for or cannot be told."""
@@ -99,39 +132,88 @@ class RunningTurn:
         return lookback_object(looked, outline, prompt, output, self.item_id)
 
     def cancel(self) -> None:
-        self._generation.cancel()
+        """The caller's own wish. Unless such turns are kept, the conversation is free at once."""
+        self._end(Stop.KEPT if self.request.keep_stopped else Stop.DROPPED)
+
+    async def ended(self) -> None:
+        """Waits until it is over. Raises what it failed with."""
+        await asyncio.wait([self.run])
+        if self._failure:
+            raise self._failure
+
+    def interrupt(self) -> None:
+        """The server's wish: as much as was said is kept."""
+        self._end(Stop.KEPT)
 
     def close(self) -> None:
-        """Stop what still runs and let the conversation go, once a commit that has begun is over."""
-        if self._closed:
+        """Nobody reads any more: what was not told is not said, and a turn that still runs stops."""
+        if self.run.done() or self._stop or self._committing:
             return
-        self._closed = True
-        if self._result is None:
-            self._generation.cancel()
-        if self._committing and not self._committing.done():
-            self._committing.add_done_callback(lambda _: self._on_close(self))
+        if self.request.keep_stopped:
+            del self._said[self._num_told :]
+            self._end(Stop.KEPT_AS_TOLD)
         else:
-            self._on_close(self)
+            self._end(Stop.DROPPED)
 
-    async def _commit_turn(self, turn: Turn) -> None:
-        """A client that goes away now does not stop the commit: half a commit there is not."""
-        self._committing = asyncio.create_task(asyncio.to_thread(self._commit, turn, tuple(self.output_token_ids)))
+    def _end(self, how: Stop) -> None:
+        if self._stop or self._committing:
+            return
+        self._stop = how
+        self._generation.cancel()
+        if how is Stop.DROPPED:
+            self._leave()
+
+    async def _run(self) -> None:
         try:
-            await asyncio.shield(self._committing)
+            self._result = await self._finished(await self._listen())
+        except Exception as error:
+            self._failure = error
         finally:
-            if self._committing.done():  # one that failed knows this frame by its traceback, and would be known by it
-                self._committing = None
+            self._leave()
+            asyncio.get_running_loop().call_soon(self._news.set)  # when the task is done
+
+    async def _listen(self) -> Finish:
+        finish: Finish | None = None
+        async for delta in self._generation:
+            finish = delta.finish
+            if self._stop is not Stop.KEPT_AS_TOLD:
+                parts = self._parser.feed(delta.text) + (self._parser.finish() if finish else [])
+                self._said.append(ReplyDelta(tuple(parts), delta.logprobs, delta.token_ids))
+                self._news.set()
+        if finish is None:
+            raise RuntimeError("the engine ended a turn without saying why")
+        return finish
+
+    async def _finished(self, finish: Finish) -> Turn:
+        """A commit that has begun is not stopped: half a commit there is not."""
+        reason = self._reason(finish.reason)
+        turn = self._turn(finish, reason)
+        if reason != "cancelled":
+            self._committing = True
+            await asyncio.to_thread(self._commit, turn, tuple(self.output_token_ids))
+        return turn
+
+    def _reason(self, reason: FinishReason) -> EndReason:
+        if self._stop is Stop.DROPPED:
+            return "cancelled"
+        is_cut = self._stop is Stop.KEPT_AS_TOLD or (self._stop is Stop.KEPT and reason == "cancelled")
+        return "interrupted" if is_cut else reason
+
+    def _leave(self) -> None:
+        if not self._let_go:
+            self._let_go = True
+            self._on_end(self)
 
     def _content(self) -> tuple[Part, ...]:
         """There is always a text, be it empty: clients expect one."""
-        parts = joined(self._said)
+        parts = joined(part for delta in self._said for part in delta.parts)
         return parts if any(isinstance(part, Text) for part in parts) else (*parts, Text(""))
 
-    def _turn(self, finish: Finish) -> Turn:
-        answer = Item(self.item_id, "assistant", self._content(), complete=finish.reason == "stop")
+    def _turn(self, finish: Finish, reason: EndReason) -> Turn:
+        answer = Item(self.item_id, "assistant", self._content(), complete=reason == "stop")
         reply = Reply(
             model=self.model_name,
-            finish_reason=finish.reason,
+            finish_reason=reason,
             completed_at=int(time.time()),
             output_tokens=len(self.output_token_ids),
             report={**finish.report.as_dict(), **self._context.facts},

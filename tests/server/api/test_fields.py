@@ -138,8 +138,8 @@ def test_over_http_each_is_served_or_refused_by_its_name(http: httpx.Client, pat
     body, common = APIS[path]
     wrong = dict[str, object]()
     for name in sorted(body.fields_of.decided - ELSEWHERE):
-        assert name in VALUES or name in ("reuse", "tokens"), f"{name} has no value to ask with"
-        value = {"reuse": "nothing", "tokens": "canonical"}.get(name) or VALUES[name]
+        value = {"reuse": "nothing", "tokens": "canonical", "on_disconnect": "keep"}.get(name, VALUES.get(name))
+        assert value is not None, f"{name} has no value to ask with"
         reply = http.post(path, json={**common, **WITH.get(name, {}), name: value})
         if name in body.fields_of.refused:
             error = reply.json().get("error", {})

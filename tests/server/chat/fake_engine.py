@@ -35,17 +35,24 @@ def report_on(request: GenerationRequest) -> TurnReport:
 
 class FakeGeneration:
     def __init__(
-        self, deltas: Sequence[TokenDelta], report: TurnReport, gate: asyncio.Event, failure: Exception | None
+        self,
+        deltas: Sequence[TokenDelta],
+        report: TurnReport,
+        gate: asyncio.Event,
+        failure: Exception | None,
+        pauses_after: int | None,
     ) -> None:
         self._failure = failure
+        self._pauses_after = pauses_after
+        self._stopped = asyncio.Event()
         self._deltas = deltas
         self._report = report
         self._gate = gate
         self.cancelled = False
 
     async def __aiter__(self) -> AsyncIterator[TokenDelta]:
-        for delta in self._deltas:
-            await self._gate.wait()
+        for number, delta in enumerate(self._deltas):
+            await (self._stopped if number == self._pauses_after else self._gate).wait()
             if self.cancelled:
                 yield TokenDelta(finish=Finish("cancelled", self._report))
                 return
@@ -56,6 +63,7 @@ class FakeGeneration:
     def cancel(self) -> None:
         self.cancelled = True
         self._gate.set()
+        self._stopped.set()
 
     async def lookback(self) -> None:
         return None
@@ -77,6 +85,8 @@ class FakeEngine:
         self.gate.set()
         self.failure: Exception | None = None
         """Raised in the middle of every answer."""
+        self.pauses_after: int | None = None
+        """So many tokens of an answer come; the next ones never do, and it has to be cancelled."""
 
     def submit(self, request: GenerationRequest) -> FakeGeneration:
         self.requests.append(request)
@@ -84,7 +94,7 @@ class FakeEngine:
         detokenizer = Detokenizer(self._tokenizer._backend, ())
         deltas = [TokenDelta(detokenizer.add(token_id), (token_id,)) for token_id in ids]
         deltas.append(TokenDelta(finish=Finish("stop", report_on(request))))
-        self.generations.append(FakeGeneration(deltas, report_on(request), self.gate, self.failure))
+        self.generations.append(FakeGeneration(deltas, report_on(request), self.gate, self.failure, self.pauses_after))
         return self.generations[-1]
 
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:

@@ -91,6 +91,7 @@ class TestOneTurnAtATime:
     async def test_the_second_is_refused_until_the_first_is_over(self, chat: Chat) -> None:
         conversation = await chat.new()
         request = TurnRequest((user("who?"),), conversation_id=conversation.id, stored=True)
+        chat.engine.gate.clear()
         running = await chat.service.start(request)
         for busy in (
             chat.service.start(request),
@@ -100,6 +101,7 @@ class TestOneTurnAtATime:
             with pytest.raises(Conflict) as conflict:
                 await busy
             assert conflict.value.code == "conversation_locked"
+        chat.engine.gate.set()
         async for _ in running.deltas():
             pass
         running.close()
@@ -139,14 +141,13 @@ class TestOneTurnAtATime:
         running = await chat.service.start(request)
         with chat.store._connection._lock:
             reading = asyncio.create_task(read(running.deltas()))
-            while running._committing is None:
+            while not running._committing:
                 await asyncio.sleep(0)
             reading.cancel()
             running.close()
             with pytest.raises(Conflict):
                 await asyncio.wait_for(chat.service.start(request), timeout=2)
-        await running._committing
-        await asyncio.sleep(0)
+        await running.run
         assert await chat.service.response("", running.id)
         await chat.say("y", conversation_id=conversation.id)
 

@@ -42,6 +42,7 @@ def _turn_request(body: CreateCompletion, caller: Principal) -> TurnRequest:
         sampling=body.sampling(body.limit, body.num_logprobs),
         reuse=body.reuse_mode,
         tokens=body.tokens,
+        keep_stopped=body.keep_stopped,
         lookback=body.wants_lookback,
     )
 

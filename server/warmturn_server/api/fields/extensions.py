@@ -23,6 +23,7 @@ HONOURED: Final = frozenset(
         "ignore_eos",
         "reuse",
         "tokens",
+        "on_disconnect",
         "include",
         "stop",
         "seed",

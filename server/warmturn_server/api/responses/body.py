@@ -14,7 +14,12 @@ from ..json import Json
 from ..messages import Messages, item_object
 from ..wire import LOGPROBS, AnyList, AnyObject, Count, LongText, Metadata, SamplingFields, ShortText
 
-_STATUS: Final[Mapping[str, str]] = {"stop": "completed", "length": "incomplete", "cancelled": "cancelled"}
+_STATUS: Final[Mapping[str, str]] = {
+    "stop": "completed",
+    "length": "incomplete",
+    "cancelled": "cancelled",
+    "interrupted": "incomplete",
+}
 
 
 class ConversationReference(BaseModel):
@@ -134,7 +139,7 @@ def finished_response(turn: Turn, extras: Mapping[str, object] | None = None, lo
         **begun_response(turn),
         "completed_at": reply.completed_at if status == "completed" else None,
         "status": status,
-        "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+        "incomplete_details": {"reason": "max_output_tokens"} if reply.finish_reason == "length" else None,
         "output": [_answer(item, logprobs) for item in turn.output],
         "usage": usage_object(reply.report, reply.output_tokens),
         "warmturn": {**reply.report, **(extras or {})},

@@ -52,6 +52,7 @@ def _turn_request(body: CreateResponse, caller: Principal) -> TurnRequest:
         reuse=body.reuse_mode,
         tokens=body.tokens,
         stored=body.store is not False,
+        keep_stopped=body.keep_stopped,
         lookback=body.wants_lookback,
         echo=body.echo(),
     )
@@ -95,8 +96,13 @@ async def delete(response_id: str, service: Service, tenant: Tenant) -> Response
 
 @router.post("/{response_id}/cancel", responses=answers(ResponseShape, 404))
 async def cancel(response_id: str, service: Service, tenant: Tenant) -> Response:
-    """Stops a running turn; nothing of it is kept. Its id is in the first event of its stream."""
+    """Stops a running turn; its id is in the first event of its stream. Then its conversation takes the next one.
+
+    Nothing of it is kept, unless it asked for that.
+    """
     turn = await service.cancel(tenant, TurnId(response_id))
+    if turn.is_to_be_committed:
+        return JsonReply(finished_response(turn.result))
     return JsonReply({**running_response(turn), "status": "cancelled"})
 
 
