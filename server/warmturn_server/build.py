@@ -24,7 +24,17 @@ from .engine.model.fingerprint import fingerprint_of
 from .engine.model.loader import LoadedModel, load_model
 from .engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
 from .engine_api import ControlMode
-from .kvcache import BlockCodec, Envelope, FingerprintDigest, GuardedTier, Prefetcher, PrefixCache, RestorePolicy, Saver
+from .kvcache import (
+    BlockCodec,
+    Envelope,
+    FingerprintDigest,
+    GuardedTier,
+    PassingBlocks,
+    Prefetcher,
+    PrefixCache,
+    RestorePolicy,
+    Saver,
+)
 from .kvcache.sealer import NoSealer, SealedCodec
 from .kvcache.tiers.block_files import remove_oldest
 from .kvcache.tiers.disk import open_disk_tier
@@ -167,4 +177,6 @@ def _prefix_cache(
         )
         tiers.append(redis)
     policy = RestorePolicy(runner.layout, [tier.name for tier in tiers], wait_seconds)
-    return PrefixCache(sealed, settings.block_size, tiers, policy, foreign_blocks=foreign)
+    ledger = settings.data_dir / STATE_NAME / "passing" if settings.disk_cache else None
+    passing = PassingBlocks(settings.unstored_ttl, ledger)
+    return PrefixCache(sealed, settings.block_size, tiers, policy, foreign_blocks=foreign, passing=passing)

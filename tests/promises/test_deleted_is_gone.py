@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.conftest import StartServer
 from tests.support.fleet import Fleet
 from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
@@ -135,6 +136,49 @@ def test_nothing_of_a_turn_that_is_not_to_be_stored_is_in_the_log(server: Server
     assert reply["warmturn"]["cached_tokens"] > len(IDS), "what is sent again is recognised"
     found = TRACE.in_folder(server.data_dir)
     assert not {path for paths in found.values() for path in paths} - {"a block"}
+
+
+@pytest.mark.parametrize("end", ["stays", "killed"])
+def test_state_of_what_is_not_to_be_stored_passes(start_server: StartServer, end: str) -> None:
+    """And what a conversation has in common with it stays."""
+    server = start_server("--block-size", "8", "--unstored-ttl", "3")
+    with server.client() as client:
+        shared = respond(client, input="Hello, this is a test.", store=False)
+        said = known(respond(client, input=FIRST, store=False))
+        again = known(respond(client, input=FIRST, store=False))
+        assert again.cached >= len(said.prompt) - 1
+        await_found(server, IN_STATE)
+        talk = Talk.begin(client)
+        assert talk.say("Hello, this is a test.").prompt == shared.prompt
+    if end == "killed":
+        server.kill()
+        server.start()
+    wait_until(lambda: TRACE.in_folder(server.data_dir) == {}, "it does not pass")
+    with server.client() as client:
+        assert Talk(client, talk.id).say("And now?").cached > len(shared.prompt)
+
+
+def test_with_no_time_to_live_there_is_no_state_of_it(start_server: StartServer) -> None:
+    server = start_server("--block-size", "8", "--unstored-ttl", "0")
+    with server.client() as client:
+        said = known(respond(client, input=FIRST, store=False))
+        Talk.begin(client).say("Hello.")
+        again = known(respond(client, input=FIRST, store=False))
+        assert again.token_ids == said.token_ids
+        assert again.cached < said.prompt.index(IDS[0])
+    server.terminate()
+    assert TRACE.in_folder(server.data_dir) == {} and list(server.data_dir.rglob("*.kv"))
+
+
+def test_a_turn_that_is_cancelled_leaves_no_lasting_state(start_server: StartServer) -> None:
+    server = start_server("--block-size", "8", "--unstored-ttl", "1")
+    with server.client() as client:
+        talk = Talk.begin(client)
+        for event in talk.stream(FIRST, max_output_tokens=1_500, ignore_eos=True):
+            if event["type"] == "response.output_text.delta":
+                break
+        await_found(server, IN_STATE)
+    wait_until(lambda: TRACE.in_folder(server.data_dir) == {}, "it does not pass")
 
 
 @pytest.fixture(scope="module")

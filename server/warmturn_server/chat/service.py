@@ -124,6 +124,7 @@ class ChatService:
                 continues=context.continues,
                 lookback=context.outline.request() if context.outline else None,
                 waited_seconds=time.perf_counter() - arrived,
+                lasting=request.stored or context.conversation is not None,
             )
         )
         turn = RunningTurn(

@@ -27,14 +27,17 @@ class Memory:
     prefetcher: Prefetcher
 
     def keep(self, sequence: Sequence) -> None:
-        """Leave a finished turn's state in the pool, and have it saved."""
+        """Leave a finished turn's state in the pool, and have it saved; for a while, if the turn is in no log."""
         buffer, request = sequence.kv, sequence.request
         if request.reuse is not ReuseMode.STATE or buffer.length == 0 or request.recomputes_reply:
             return
+        lasting = request.lasting and not sequence.cancelled
+        if not (lasting or self.cache.passing.ttl_seconds):
+            return
         computed, snapshot = sequence.token_ids[: buffer.length], buffer.snapshot()
-        self.saver.save(request.tenant, computed, snapshot)
+        self.saver.save(request.tenant, computed, snapshot, lasting=lasting)
         if sequence.num_shown < len(computed):  # a block that ends where the next turn parts from this one
-            self.saver.save(request.tenant, computed[: sequence.num_shown], snapshot)
+            self.saver.save(request.tenant, computed[: sequence.num_shown], snapshot, lasting=lasting)
         self.pool.keep(IdleBuffer(request.tenant, np.asarray(computed, dtype=np.int64), buffer))
 
     def forget(self, tenant: str, token_ids: TokenIds, keep_tokens: int, done: Callable[[], None]) -> None:

@@ -104,6 +104,8 @@ class GenerationRequest:
     continues: bool = False
     lookback: LookbackRequest | None = None
     waited_seconds: float = 0.0
+    lasting: bool = True
+    """Whether the turn will be in the log: the state of one that is not may only stay for a while."""
 
     @property
     def recomputes_reply(self) -> bool:

@@ -8,6 +8,7 @@ from .keys import BlockKey, BlockSpan, reusable_tokens
 from .layout import KVLayout, LayerShape
 from .match import PrefixMatch, Restored
 from .miss import BlockMiss
+from .passing import PassingBlocks
 from .prefetcher import Prefetcher
 from .prefix_cache import PrefixCache
 from .restore_policy import Deadline, PrefillSeconds, RestorePolicy, RestoreVerdict
@@ -47,6 +48,7 @@ __all__ = [
     "KVSnapshot",
     "LayerShape",
     "NoSealer",
+    "PassingBlocks",
     "Plain",
     "Prefetcher",
     "PrefillSeconds",

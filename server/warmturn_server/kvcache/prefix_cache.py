@@ -11,6 +11,7 @@ from .buffer import beside_the_model
 from .keys import BlockKey, BlockSpan, blocks_of, chain_root, chain_seed, every_block
 from .match import Holders, PrefixMatch, Restored, find_prefix
 from .miss import BlockMiss
+from .passing import PassingBlocks
 from .quarantine import Quarantine
 from .reader import BlockReader
 from .restore_policy import NO_DEADLINE, Deadline, RestorePolicy
@@ -36,12 +37,15 @@ class PrefixCache:
         policy: RestorePolicy,
         *,
         foreign_blocks: bool = False,
+        passing: PassingBlocks | None = None,
     ) -> None:
+        """`passing`: which blocks may only stay for a while."""
         self.fingerprint = codec.fingerprint
         self.layout = codec.layout
         self.block_size = block_size
         self.tiers = TierStack(tiers)
         self.policy = policy
+        self.passing = passing or PassingBlocks(ttl_seconds=math.inf)
         self.reader = BlockReader(codec, block_size, self.tiers)
         self._codec = codec
         self._foreign_blocks = foreign_blocks
@@ -110,11 +114,13 @@ class PrefixCache:
         keep_on: Callable[[], bool],
         tiers: Collection[GuardedTier] | None = None,
         moment: int | None = None,
+        lasting: bool = True,
     ) -> int:
         """Put the blocks of `token_ids` that a tier lacks into it; returns the bytes given to all of them together.
 
         The chain's head goes in last, so that it is the last to be evicted: a tail is of no use without it. State
         handed over before its chain was quarantined is not saved; what is saved after that replaces what tiers hold.
+        What is not `lasting` may stay for a while only, unless it is part of something that is.
         Waits for a network if one of `tiers` (all by default) is over one.
         """
         seed = chain_seed(tenant, self.fingerprint)
@@ -125,6 +131,9 @@ class PrefixCache:
         into = [tier for tier in (self.tiers if tiers is None else tiers) if tier.writable]
         held = {tier: self._sound_in(tier, root, keys) for tier in into}
         lacking = [span for span in reversed(spans) if any(span.key not in has for has in held.values())]
+        if not self.tiers.local or any(tier in self.tiers.local for tier in into):
+            new = set(keys).difference(*held.values())
+            self.passing.saved(keys, new, lasting=lasting)
         for tier in into:
             tier.used(keys)  # or its head might have to leave for its tail
         written = 0
@@ -155,11 +164,11 @@ class PrefixCache:
     def keys_of(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> list[BlockKey]:
         """Of the blocks that a turn which saw these tokens leaves behind, beyond `keep_tokens`.
 
-        Its last token may have been chosen and never computed.
+        The last of them may have been chosen and never computed, or never shown: where it ended is not known exactly.
         """
-        seed = chain_seed(tenant, self.fingerprint)
-        chains = [blocks_of(seed, token_ids[: len(token_ids) - left], self.block_size) for left in (0, 1)]
-        return list({span.key: None for chain in chains for span in chain if span.stop > keep_tokens})
+        spans = every_block(chain_seed(tenant, self.fingerprint), token_ids, self.block_size)
+        end = max(keep_tokens, len(token_ids) - 2 * self.block_size)
+        return [s.key for s in spans if s.stop > end or (s.stop > keep_tokens and s.num_tokens == self.block_size)]
 
     def holds_any(self, tenant: str, token_ids: Sequence[int], keys: Collection[BlockKey]) -> bool:
         """Whether state of these tokens would be saved under one of `keys`."""

@@ -20,6 +20,9 @@ MAX_WAITING = 64
 MAX_WAITING_REMOTE = 16
 """Each one that waits keeps a sequence's memory, and a network can be slow for long."""
 
+_SHORTEST_INTERVAL_SECONDS = 0.2
+_LONGEST_INTERVAL_SECONDS = 60.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,15 +50,17 @@ class Saver:
             *(_Lane(f"warmturn-saver-{remote.name}", (remote,), MAX_WAITING_REMOTE) for remote in cache.tiers.remote),
             local,
         ]
+        self._ended = threading.Event()
+        threading.Thread(target=self._remove_passing, name="warmturn-passing", daemon=True).start()
 
-    def save(self, tenant: str, token_ids: Sequence[int], snapshot: StateSnapshot) -> None:
-        """Queue a sequence's state; returns at once."""
+    def save(self, tenant: str, token_ids: Sequence[int], snapshot: StateSnapshot, *, lasting: bool = True) -> None:
+        """Queue a sequence's state; returns at once. What is not `lasting` may stay for a while only."""
         moment = self._cache.moment
         for lane in self._lanes:
             if lane.full:
                 self._observer.save_dropped()
             else:
-                lane.put(partial(self._save, tenant, token_ids, snapshot, lane.tiers, moment))
+                lane.put(partial(self._save, tenant, token_ids, snapshot, lane.tiers, moment, lasting))
 
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int, done: Callable[[], None]) -> None:
         """Remove a sequence's blocks from every tier, after whatever is still queued for it was written.
@@ -75,6 +80,7 @@ class Saver:
 
     def close(self, timeout_seconds: float = 30.0) -> None:
         """Write what is queued, for at most this long, then stop."""
+        self._ended.set()
         deadline = time.monotonic() + timeout_seconds
         for lane in self._lanes:
             lane.close(deadline - time.monotonic())
@@ -92,8 +98,21 @@ class Saver:
         snapshot: StateSnapshot,
         tiers: Sequence[GuardedTier],
         moment: int,
+        lasting: bool,
     ) -> None:
-        self._observer.state_saved(self._cache.save(tenant, token_ids, snapshot, self._keep_on, tiers, moment))
+        saved = self._cache.save(tenant, token_ids, snapshot, self._keep_on, tiers, moment, lasting)
+        self._observer.state_saved(saved)
+
+    def _remove_passing(self) -> None:
+        """Now and then, on a thread of its own; each lane then removes what is still due when its turn comes."""
+        passing = self._cache.passing
+        interval = min(max(passing.ttl_seconds / 10, _SHORTEST_INTERVAL_SECONDS), _LONGEST_INTERVAL_SECONDS)
+        while not self._ended.wait(interval):
+            if keys := passing.due():
+                self._everywhere(partial(self._remove_due, keys), partial(passing.removed, keys))
+
+    def _remove_due(self, keys: Sequence[BlockKey], tiers: Sequence[GuardedTier]) -> None:
+        self._cache.tiers.remove(self._cache.passing.still_due(keys), tiers)
 
     def _keep_on(self) -> bool:
         return not self._abandoned.is_set()
