@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from ..chat import Tokens
+from ..chat import PromptEnd, Tokens
 from ..engine_api import ReuseMode, SamplingParams
-from .fields import Decided
+from .fields import Decided, FieldRefused
 from .fields.bodies import INCLUDABLE
 
 TOKEN_IDS: Final = "warmturn.token_ids"
@@ -100,6 +100,8 @@ class SamplingFields(Body):
     reuse: ReuseMode | None = None
     tokens: Tokens | None = None
     on_disconnect: Literal["discard", "keep"] | None = None
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
     include: Includes | None = None
 
     @property
@@ -109,6 +111,20 @@ class SamplingFields(Body):
     @property
     def reuse_mode(self) -> ReuseMode:
         return self.reuse or ReuseMode.STATE
+
+    @model_validator(mode="after")
+    def _ends_in_one_way(self) -> Self:
+        if self.continue_final_message and self.add_generation_prompt:
+            raise FieldRefused(
+                "add_generation_prompt", "must be false where continue_final_message is true", "invalid_value"
+            )
+        return self
+
+    @property
+    def prompt_end(self) -> PromptEnd:
+        if self.continue_final_message:
+            return "last_message"
+        return "bare" if self.add_generation_prompt is False else "new_reply"
 
     @property
     def wants_token_ids(self) -> bool:

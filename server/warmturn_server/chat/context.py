@@ -65,7 +65,8 @@ class ContextReader:
         items = [*history.items, *request.input]
         if not items:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
-        render = partial(self._tokenizer.render, tools=request.tools)
+        _check_opening(request)
+        render = partial(self._tokenizer.render, tools=request.tools, prompt_end=request.prompt_end)
         text = render(as_messages(request.instructions, items))
         self._refuse_what_cannot_fit(text)
         own, base = self._own_record(request.tenant, history)
@@ -113,6 +114,17 @@ class ContextReader:
                 if base.turn_id:
                     return turn, base
         return None, Base()
+
+
+def _check_opening(request: TurnRequest) -> None:
+    if request.prompt_end != "last_message":
+        return
+    if not request.input or request.input[-1].role != "assistant" or not request.opening.strip():
+        raise InvalidRequest(
+            "Only a message of the assistant that says something can go on: give one as the last of the input.",
+            code="invalid_value",
+            param="continue_final_message",
+        )
 
 
 def _edited(request: TurnRequest, own: Turn, base: Base, history: History, text: str) -> bool:

@@ -165,6 +165,10 @@ Tokens = Literal["record", "canonical"]
 """Whether a prompt goes on from ids of record, where its text is theirs, or has those of the tokenizer alone."""
 
 
+PromptEnd = Literal["new_reply", "last_message", "bare"]
+"""What is computed last: the beginning of a new reply, the open end of a message that goes on, or just the messages."""
+
+
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
     """New `input`, on top of a conversation, of an earlier response, or of nothing.
@@ -183,6 +187,7 @@ class TurnRequest:
     sampling: SamplingParams = SamplingParams()
     reuse: ReuseMode = ReuseMode.STATE
     tokens: Tokens | None = None
+    prompt_end: PromptEnd = "new_reply"
     stored: bool = False
     keep_stopped: bool = False
     lookback: bool = False
@@ -191,6 +196,11 @@ class TurnRequest:
     @property
     def tenant(self) -> str:
         return self.principal.tenant
+
+    @property
+    def opening(self) -> str:
+        """How the reply begins, where it goes on with the last message of the input."""
+        return self.input[-1].text if self.prompt_end == "last_message" and self.input else ""
 
     @property
     def canonical(self) -> bool:

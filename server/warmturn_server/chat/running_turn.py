@@ -72,6 +72,8 @@ class RunningTurn:
         self._generation = generation
         self._parser = parser
         self._commit = commit
+        self.opening = request.opening
+        """Of the reply, given with the request and no part of the deltas."""
         self._on_end = on_end
         self._said: list[ReplyDelta] = []
         self._num_told = 0
@@ -206,7 +208,8 @@ class RunningTurn:
 
     def _content(self) -> tuple[Part, ...]:
         """There is always a text, be it empty: clients expect one."""
-        parts = joined(part for delta in self._said for part in delta.parts)
+        given = [Text(self.opening)] if self.opening else []
+        parts = joined([*given, *(part for delta in self._said for part in delta.parts)])
         return parts if any(isinstance(part, Text) for part in parts) else (*parts, Text(""))
 
     def _turn(self, finish: Finish, reason: EndReason) -> Turn:
@@ -225,7 +228,7 @@ class RunningTurn:
             parent_id=self._context.parent_id,
             conversation_id=self.request.conversation_id,
             created_at=self.created_at,
-            input=self.request.input,
+            input=self.request.input[:-1] if self.opening else self.request.input,
             output=(answer,),
             reply=reply,
             stored=self.request.stored,

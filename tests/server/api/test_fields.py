@@ -140,7 +140,10 @@ def test_over_http_each_is_served_or_refused_by_its_name(http: httpx.Client, pat
     for name in sorted(body.fields_of.decided - ELSEWHERE):
         value = {"reuse": "nothing", "tokens": "canonical", "on_disconnect": "keep"}.get(name, VALUES.get(name))
         assert value is not None, f"{name} has no value to ask with"
-        reply = http.post(path, json={**common, **WITH.get(name, {}), name: value})
+        given = {**common, **WITH.get(name, {})}
+        if name == "continue_final_message":
+            given["messages" if "messages" in common else "input"] = [*USER, {"role": "assistant", "content": "I"}]
+        reply = http.post(path, json={**given, name: value})
         if name in body.fields_of.refused:
             error = reply.json().get("error", {})
             is_right = reply.status_code == 400 and error["param"] == name and error["code"].startswith("unsupported_")

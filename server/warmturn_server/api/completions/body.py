@@ -61,14 +61,20 @@ class CreateCompletion(SamplingFields):
 
 
 def completion_object(turn: RunningTurn, logprobs: list[Json] | None, extras: Json) -> Json:
+    """Of a message that goes on it has what is new."""
     reply = turn.result.reply
     assert reply is not None
+    said = turn.result.output[0].text.removeprefix(turn.opening)
     return {
         **_head(turn, "chat.completion"),
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": turn.result.output[0].text, "refusal": None},
+                "message": {
+                    "role": "assistant",
+                    "content": said,
+                    "refusal": None,
+                },
                 "logprobs": _logprobs(logprobs),
                 "finish_reason": finish_reason(turn),
             }

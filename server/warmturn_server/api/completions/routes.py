@@ -43,6 +43,7 @@ def _turn_request(body: CreateCompletion, caller: Principal) -> TurnRequest:
         reuse=body.reuse_mode,
         tokens=body.tokens,
         keep_stopped=body.keep_stopped,
+        prompt_end=body.prompt_end,
         lookback=body.wants_lookback,
     )
 

@@ -27,6 +27,8 @@ HONOURED: Final = frozenset(
         "include",
         "stop",
         "seed",
+        "continue_final_message",
+        "add_generation_prompt",
         "stop_token_ids",
         "min_tokens",
         "bad_words",
@@ -156,8 +158,6 @@ _ADAPTERS: Final = {
 }
 
 _LATER: Final = {
-    "continue_final_message": Refused("must be false: a reply begins anew", (False,)),
-    "add_generation_prompt": Refused("must be true: a reply begins anew", (True,)),
     "truncation": Refused("must be 'disabled': shorten the conversation", ("disabled",)),
 }
 

@@ -37,6 +37,8 @@ class ResponseEvents:
     async def _answer(self) -> AsyncIterator[bytes]:
         for event in self._events.opening():
             yield event
+        if self._turn.opening:
+            yield self._events.delta(self._turn.opening, [])
         logprobs = list[Json]()
         async for delta in self._turn.deltas():
             new = logprob_objects(self._tokenizer, delta.logprobs)

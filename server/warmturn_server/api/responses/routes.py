@@ -51,6 +51,7 @@ def _turn_request(body: CreateResponse, caller: Principal) -> TurnRequest:
         sampling=body.sampling(body.max_output_tokens, body.num_logprobs),
         reuse=body.reuse_mode,
         tokens=body.tokens,
+        prompt_end=body.prompt_end,
         stored=body.store is not False,
         keep_stopped=body.keep_stopped,
         lookback=body.wants_lookback,

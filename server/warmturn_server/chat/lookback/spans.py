@@ -11,14 +11,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from ...errors import InvalidRequest
 from ..model import ChatMessage
+from ..transcript.unused_character import unused_character
 
 Render = Callable[[list[ChatMessage]], str]
-
-_PRIVATE_USE: Final = range(0xE000, 0xF900)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +100,7 @@ def token_spans(ends: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def _marked(text: str, messages: Sequence[ChatMessage]) -> tuple[list[ChatMessage], str]:
     """The messages with marks for contents, and the character, used nowhere else, that marks begin and end with."""
-    used = set(text).union(*(message["content"] for message in messages))
-    mark = next(chr(code) for code in _PRIVATE_USE if chr(code) not in used)
+    mark = unused_character([text, *(message["content"] for message in messages)])
     marked = [message.copy() for message in messages]
     for number, message in enumerate(marked):
         if message["content"].strip():

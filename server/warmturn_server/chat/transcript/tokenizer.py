@@ -15,8 +15,9 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ...engine_api import TokenStream
 from ...errors import InvalidRequest, ModelRefused
-from ..model import ChatMessage, Tool
+from ..model import ChatMessage, PromptEnd, Tool
 from .token_bytes import TokenBytes
+from .unused_character import unused_character
 
 _DECODE_CONTEXT: Final = 16
 """Ids before the output that the decoder is shown: some decoders treat the first token of a text differently."""
@@ -58,12 +59,31 @@ class TextTokenizer:
         self.splits_freely = self.exact and self._encodes_pieces_alike()
         """Whether a text that starts in the middle of another is tokenised the same, as no space is put before it."""
 
-    def render(self, messages: list[ChatMessage], tools: Sequence[Tool] = ()) -> str:
+    def render(
+        self, messages: list[ChatMessage], tools: Sequence[Tool] = (), prompt_end: PromptEnd = "new_reply"
+    ) -> str:
         """The whole prompt as text; a template that refuses the messages makes this the caller's mistake."""
+        if prompt_end != "last_message":
+            return self._rendered(messages, tools, begins_reply=prompt_end == "new_reply")
+        *before, last = messages
+        mark = unused_character(message["content"] for message in messages)
+        marked = ChatMessage(**{**last, "content": last["content"] + mark})
+        text, is_written, _ = self._rendered([*before, marked], tools, begins_reply=False).rpartition(mark)
+        if not is_written:
+            raise InvalidRequest(
+                "The model's chat template does not write this message as it is, so that nothing can go on from it.",
+                code="chat_template",
+                param="continue_final_message",
+            )
+        return text
+
+    def _rendered(self, messages: list[ChatMessage], tools: Sequence[Tool], *, begins_reply: bool) -> str:
         said = cast(list[dict[str, str]], messages)
         offered: Any = [dict(tool) for tool in tools] or None
         try:
-            rendered = self._tokenizer.apply_chat_template(said, offered, tokenize=False, add_generation_prompt=True)
+            rendered = self._tokenizer.apply_chat_template(
+                said, offered, tokenize=False, add_generation_prompt=begins_reply
+            )
         except jinja2.TemplateError as error:
             raise InvalidRequest(
                 f"The model's chat template does not take these messages: {error}", code="chat_template", param="input"
