@@ -33,12 +33,18 @@ def config_file() -> Path:
 
 
 def history_file() -> Path:
-    """What was typed at the prompt, for arrow-up; where it cannot be written, it lasts as long as the program."""
+    """What was typed at the prompt, for arrow-up, and for nobody else; where it cannot be written, it lasts as long as
+    the program.
+    """
     try:
         folder = user_state_path("warmturn", ensure_exists=True)
+        folder.chmod(0o700)
+        history = folder / "history"
+        history.touch(mode=0o600)
+        history.chmod(0o600)
     except OSError:
         return Path(os.devnull)
-    return folder / "history" if os.access(folder, os.W_OK) else Path(os.devnull)
+    return history
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from .errors import StartRefused
 
 LOG_NAME: Final = "conversations.sqlite3"
 STATE_NAME: Final = "kv"
+_OURS: Final = (LOG_NAME, STATE_NAME, "lock", "model_hashes", "room-to-delete")
+"""How the names begin of what a server keeps in its data folder."""
 _SETTLED_NS = 2_000_000_000
 
 
@@ -24,11 +26,22 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = (data_dir / "lock").open("w")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _keep_to_owner(data_dir)
     except BlockingIOError as error:
         raise StartRefused(f"another server uses {data_dir}; give this one its own --data-dir") from error
     except OSError as error:
         raise StartRefused(f"cannot use {data_dir} as data folder: {error.strerror}; set --data-dir") from error
     return lock
+
+
+def _keep_to_owner(data_dir: Path) -> None:
+    """Who may read the files here reads the conversations. A folder that holds anything else is left as it is."""
+    entries = {path.name: path for path in data_dir.iterdir()}
+    ours = [path for name, path in entries.items() if name.startswith(_OURS) and not path.is_symlink()]
+    for path in ours:
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    if len(ours) == len(entries):
+        data_dir.chmod(0o700)
 
 
 def is_in_use(data_dir: Path) -> bool:

@@ -1,5 +1,6 @@
 """What commands have in common that need the server's packages."""
 
+import os
 import sys
 from typing import Any, Final, NoReturn
 
@@ -14,7 +15,11 @@ def variable(setting: str) -> str:
 
 
 def load_server_settings(given: dict[str, Any], command: str) -> Any:
-    """The server reads its environment itself, so only flags that were given are passed on."""
+    """The server reads its environment itself, so only flags that were given are passed on.
+
+    What these commands write are people's words, or state that gives them away: it is for its owner alone.
+    """
+    os.umask(0o077)
     try:
         from pydantic import ValidationError
 
