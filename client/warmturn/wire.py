@@ -41,6 +41,7 @@ class TurnOptions(TypedDict, total=False):
     store: bool
     reuse: ReuseMode
     tokens: Tokens
+    truncation: Literal["auto", "disabled"]
     max_output_tokens: int
     temperature: float
     top_p: float
@@ -129,6 +130,7 @@ class TurnReport:
     control: Control | None = None
     tokens: str | None = None
     record_tokens: int | None = None
+    dropped_items: int | None = None
     prompt_token_ids: tuple[int, ...] | None = None
     output_token_ids: tuple[int, ...] | None = None
     lookback: Lookback | None = None

@@ -100,6 +100,7 @@ class SamplingFields(Body):
     reuse: ReuseMode | None = None
     tokens: Tokens | None = None
     on_disconnect: Literal["discard", "keep"] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
     include: Includes | None = None

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 from ..engine_api import Rewrite
 from ..errors import ContextLengthExceeded, InvalidRequest
 from .history import History, history_before, history_of
 from .lookback.attribution import Outline
-from .model import Conversation, ConversationId, Tokens, Turn, TurnId, TurnRequest, as_messages
+from .lookback.spans import Render
+from .model import Conversation, ConversationId, Item, Tokens, Turn, TurnId, TurnRequest, as_messages
 from .record_finder import Base, RecordFinder
 from .storage.store import ConversationStore, Forgotten
 from .transcript.rewrite import find_rewrite, parts_unseen
 from .transcript.transcript import Transcriber, Transcript
+from .truncation import Exchanges, num_to_drop
 from .unstored import UnstoredTurns
+
+_SHARE_OF_REPLY: Final = 8
+"""Of the context, where a request that drops old turns does not say how long its reply may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """`items` as the template writes them, and the record that the ids go on from."""
+
+    items: list[Item]
+    text: str
+    base: Base
+    transcript: Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +40,9 @@ class TurnContext:
     conversation: Conversation | None
     base_id: TurnId | None
     """The earlier turn of the same conversation whose record this one goes on from."""
-    text: str
-    transcript: Transcript
+    prompt: Prompt
+    dropped_items: int
+    """Of the history, as they no longer fit."""
     rewrite: Rewrite | None
     """Where the template changed history; None where the user did, by deleting items or editing."""
     continues: bool
@@ -36,7 +54,16 @@ class TurnContext:
     def facts(self) -> dict[str, object]:
         """What the reply says of how its prompt came about."""
         tokens: Tokens = "record" if self.transcript.record_ids else "canonical"
-        return {"tokens": tokens, "record_tokens": self.transcript.record_ids}
+        counts = {"record_tokens": self.transcript.record_ids, "dropped_items": self.dropped_items}
+        return {"tokens": tokens, **counts}
+
+    @property
+    def text(self) -> str:
+        return self.prompt.text
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.prompt.transcript
 
     @property
     def known_tokens(self) -> int:
@@ -53,10 +80,13 @@ class ContextReader:
         transcriber: Transcriber,
         max_tokens: int,
         unstored: UnstoredTurns | None = None,
+        room: int | None = None,
     ) -> None:
+        """`max_tokens`: of the model's context. `room`: where memory allows for less, how many tokens it allows for."""
         self._store = store
         self._transcriber = transcriber
         self._max_tokens = max_tokens
+        self._room = room or max_tokens
         self._tokenizer = transcriber.tokenizer
         self._records = RecordFinder(store, self._tokenizer.vocabulary, unstored)
 
@@ -67,25 +97,46 @@ class ContextReader:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
         _check_opening(request)
         render = partial(self._tokenizer.render, tools=request.tools, prompt_end=request.prompt_end)
-        text = render(as_messages(request.instructions, items))
-        self._refuse_what_cannot_fit(text)
         own, base = self._own_record(request.tenant, history)
-        if own is None:
-            base = self._records.of_text(request.tenant, text)
-        transcribe = self._transcriber.canonical if request.canonical else self._transcriber.transcribe
-        transcript = transcribe(text, base.record)
-        edited = own is None or request.canonical or _edited(request, own, base, history, text)
-        outlined = request.lookback
+        write = partial(self._write, request, render, base if own else None)
+        prompt = self._fitting(request, items, render, write) if request.truncates else write(items)
+        dropped = len(items) - len(prompt.items)
+        edited = own is None or request.canonical or bool(dropped) or _edited(request, own, prompt, history)
         return TurnContext(
             parent_id=history.head,
             conversation=history.conversation,
             base_id=base.turn_id if own else None,
-            text=text,
-            transcript=transcript,
-            rewrite=None if edited else find_rewrite(base.record, text, transcript, self._tokenizer),
-            continues=base.turn_id is not None and (own is not None or transcript.rewritten_at is None),
-            outline=Outline.of(text, transcript.ends, request.instructions, items, render) if outlined else None,
+            prompt=prompt,
+            dropped_items=dropped,
+            rewrite=None if edited else find_rewrite(base.record, prompt.text, prompt.transcript, self._tokenizer),
+            continues=prompt.base.turn_id is not None and (own is not None or prompt.transcript.rewritten_at is None),
+            outline=_outline(request, prompt, render) if request.lookback else None,
         )
+
+    def _write(self, request: TurnRequest, render: Render, own: Base | None, items: list[Item]) -> Prompt:
+        text = render(as_messages(request.instructions, items))
+        self._refuse_what_cannot_fit(text)
+        base = own or self._records.of_text(request.tenant, text)
+        transcribe = self._transcriber.canonical if request.canonical else self._transcriber.transcribe
+        return Prompt(items, text, base, transcribe(text, base.record))
+
+    def _fitting(
+        self, request: TurnRequest, items: list[Item], render: Render, write: Callable[[list[Item]], Prompt]
+    ) -> Prompt:
+        """The prompt without as many of the oldest exchanges as have to go for the reply to have its room."""
+        exchanges = Exchanges(items)
+        room = self._room - (request.sampling.max_tokens or self._room // _SHARE_OF_REPLY)
+
+        def fits(count: int) -> bool:
+            try:
+                return len(write(exchanges.without(count)).transcript.token_ids) <= room
+            except ContextLengthExceeded:
+                return False
+
+        def num_chars(count: int) -> int:
+            return len(render(as_messages(request.instructions, exchanges.without(count))))
+
+        return write(exchanges.without(num_to_drop(exchanges, fits, num_chars, step_chars=self._room)))
 
     def computed_ids(self, tenant: str, conversation_id: ConversationId) -> tuple[int, ...]:
         """The ids that a next turn goes on from, as far as their state was computed: all but the last one chosen."""
@@ -127,13 +178,17 @@ def _check_opening(request: TurnRequest) -> None:
         )
 
 
-def _edited(request: TurnRequest, own: Turn, base: Base, history: History, text: str) -> bool:
+def _outline(request: TurnRequest, prompt: Prompt, render: Render) -> Outline:
+    return Outline.of(prompt.text, prompt.transcript.ends, request.instructions, prompt.items, render)
+
+
+def _edited(request: TurnRequest, own: Turn, prompt: Prompt, history: History) -> bool:
     """Whether it is the user who changed what the turn `own` saw or said: instructions, items deleted since, a stop
     string, a limit that cut a character in two."""
     if own.reply is None or (own.reply.instructions or None) != (request.instructions or None):
         return True
     said = "".join(item.text for item in own.output)
-    if own.output and parts_unseen(base.record, text, own.reply.output_tokens, said):
+    if own.output and parts_unseen(prompt.base.record, prompt.text, own.reply.output_tokens, said):
         return True
     deleted = (item for turn in history.turns for item in turn.items if item.id in history.hidden)
-    return any(item.text.strip() in base.record.text for item in deleted)
+    return any(item.text.strip() in prompt.base.record.text for item in deleted)

@@ -173,9 +173,10 @@ PromptEnd = Literal["new_reply", "last_message", "bare"]
 class TurnRequest:
     """New `input`, on top of a conversation, of an earlier response, or of nothing.
 
-    `tokens`: None for what fits, see `canonical`. `stored`: the response may be asked for by its id later.
-    `keep_stopped`: a turn that is stopped before its end is kept as far as the caller could have seen it. `lookback`:
-    say what the reply looked at. `echo`: request fields that the response object repeats.
+    `tokens`: None for what fits, see `canonical`. `truncates`: the oldest turns may be left out where not all fit.
+    `stored`: the response may be asked for by its id later. `keep_stopped`: a turn that is stopped before its end
+    is kept as far as the caller could have seen it. `lookback`: say what the reply looked at. `echo`: request
+    fields that the response object repeats.
     """
 
     input: tuple[Item, ...]
@@ -188,6 +189,7 @@ class TurnRequest:
     reuse: ReuseMode = ReuseMode.STATE
     tokens: Tokens | None = None
     prompt_end: PromptEnd = "new_reply"
+    truncates: bool = False
     stored: bool = False
     keep_stopped: bool = False
     lookback: bool = False

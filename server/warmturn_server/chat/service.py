@@ -51,7 +51,7 @@ class ChatService:
         self._transcriber = transcriber
         self._new_parser = new_parser
         self._unstored = unstored or UnstoredTurns(ttl_seconds=0)
-        self._reader = ContextReader(store, transcriber, engine.context_length, self._unstored)
+        self._reader = ContextReader(store, transcriber, engine.context_length, self._unstored, engine.max_tokens)
         self._locks = locks or LocalLocks()
         self._invalidations = invalidations or NoPeers()
         self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses, self._invalidations)

@@ -175,6 +175,10 @@ class Engine:
         self._memory.saver.flush()
 
     @property
+    def max_tokens(self) -> int:
+        return self._admission.max_tokens
+
+    @property
     def tier_names(self) -> tuple[str, ...]:
         """Where state can be, nearest first."""
         return (RESIDENT, *(tier.name for tier in self._memory.cache.tiers))

@@ -32,6 +32,7 @@ REPORT = {
         "control",
         "tokens",
         "record_tokens",
+        "dropped_items",
     ),
 }
 

@@ -72,6 +72,7 @@ class FakeGeneration:
 class FakeEngine:
     model_name = "fake"
     context_length = 4096
+    max_tokens = 4096
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         self._tokenizer = tokenizer

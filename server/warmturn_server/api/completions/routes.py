@@ -44,6 +44,7 @@ def _turn_request(body: CreateCompletion, caller: Principal) -> TurnRequest:
         tokens=body.tokens,
         keep_stopped=body.keep_stopped,
         prompt_end=body.prompt_end,
+        truncates=body.truncation == "auto",
         lookback=body.wants_lookback,
     )
 

@@ -27,6 +27,7 @@ HONOURED: Final = frozenset(
         "include",
         "stop",
         "seed",
+        "truncation",
         "continue_final_message",
         "add_generation_prompt",
         "stop_token_ids",
@@ -157,8 +158,4 @@ _ADAPTERS: Final = {
     name: Refused(_NO_ADAPTERS) for name in ("lora_request", "lora_path", "adapter", "adapters", "adapter_id")
 }
 
-_LATER: Final = {
-    "truncation": Refused("must be 'disabled': shorten the conversation", ("disabled",)),
-}
-
-REFUSED: Final = {**_VLLM, **_LLAMA_CPP, **_ADAPTERS, **_LATER}
+REFUSED: Final = {**_VLLM, **_LLAMA_CPP, **_ADAPTERS}

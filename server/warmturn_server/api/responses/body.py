@@ -79,6 +79,7 @@ class CreateResponse(SamplingFields):
             "presence_penalty": self.presence_penalty or 0.0,
             "frequency_penalty": self.frequency_penalty or 0.0,
             "top_logprobs": self.top_logprobs or 0,
+            "truncation": self.truncation or "disabled",
             "max_output_tokens": self.max_output_tokens,
             "max_tool_calls": self.max_tool_calls,
             "tools": self.tools or [],

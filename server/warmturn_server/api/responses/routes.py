@@ -52,6 +52,7 @@ def _turn_request(body: CreateResponse, caller: Principal) -> TurnRequest:
         reuse=body.reuse_mode,
         tokens=body.tokens,
         prompt_end=body.prompt_end,
+        truncates=body.truncation == "auto",
         stored=body.store is not False,
         keep_stopped=body.keep_stopped,
         lookback=body.wants_lookback,
