@@ -141,10 +141,12 @@ def test_from_the_tenth_turn_on_estimates_are_within_30_percent_of_what_is_measu
 
 
 def test_what_a_control_turn_measures_later_is_compared_with_reuse_at_that_later_time(
-    simulated: Simulated, start: Start
+    simulated: Simulated, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The turns ran on a busy machine, their recomputation on an idle one: the difference is no loss of reuse."""
     engine = start(control_rate=1.0, control_seed=1)
+    measured = list[float]()
+    monkeypatch.setattr(engine._controls.observer, "_saving_measured", measured.append)
     talk = random_ids(random.Random(1), 600)
     report_of(engine, talk)
     simulated.machine = STEADILY_BUSY
@@ -155,6 +157,7 @@ def test_what_a_control_turn_measures_later_is_compared_with_reuse_at_that_later
     simulated.pass_by(10)
     audited(engine, 2)
     spared = QUIET.expected(1000) - QUIET.expected(400, 600)
+    assert measured == pytest.approx([spared, spared], rel=0.3)
     controls = controls_of(engine)["controls"]
     assert controls["measured_turns"] == 2
     assert abs(controls["estimate_bias_seconds"]["value"]) < 0.3 * spared

@@ -26,8 +26,10 @@ _TELLING, _REMEMBERED = 0.2, 64
 """Only what the shapes foresee differently, by this logarithm, tells which is right; so much of that is kept."""
 _LEAST_ERROR, _ERROR_AT_FIRST, _DOUBTS = 0.03, 0.3, 3
 """Few prefills that agree may do so by luck: as if so many had been foreseen that badly before."""
+_DEVIATION: Final = 1.5
+"""Of a normal distribution, in units of its median distance from the middle."""
 _Z_95: Final = 1.96
-_TRUSTED: Final = math.log(2)
+_TRUSTED: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ class Estimate:
 
     @property
     def trusted(self) -> bool:
-        """Whether it is at most off by a factor of two; beyond that it is better to say nothing."""
-        return self.high <= math.exp(_TRUSTED) * self.seconds
+        """Whether it is at most off by a factor of 2.5; beyond that it is better to say nothing."""
+        return self.high <= _TRUSTED * self.seconds
 
 
 class CostModel:
@@ -54,7 +56,8 @@ class CostModel:
     first foreseen by all hypotheses. Those whose forecasts were nearer count for more (the likelihood is Cauchy's, for
     which outliers weigh little), and by how much they were off is the error. So what short prefills taught says of long
     ones only what likely hypotheses agree on, and the interval tells.
-    `budget` is the largest prefill of one step. Not locked: the engine's thread alone observes and asks.
+    `budget` is the largest prefill of one step. One thread observes; others
+    may ask meanwhile, for what they read is replaced as a whole and never changed.
     """
 
     def __init__(self, budget: int, pair_cost: float) -> None:
@@ -68,6 +71,10 @@ class CostModel:
         self._telling: deque[Floats] = deque(maxlen=_REMEMBERED)
         self._errors: deque[float] = deque(maxlen=_RECENT)
         self._pace: Floats | None = None
+        self._usual_error = _ERROR_AT_FIRST
+        """Standard deviation of the logarithm."""
+        self.relative_error: float | None = None
+        """Weighted median of |foreseen - measured| / foreseen over recent prefills; None before there were two."""
 
     def observe(self, num_tokens: int, context: int, seconds: float) -> None:
         """One step that did nothing but prefill `num_tokens` after `context` tokens."""
@@ -93,8 +100,8 @@ class CostModel:
     def estimate(self, effort: Effort, beside: Effort | None = None, beside_seconds: float = 0.0) -> Estimate | None:
         """What `effort` would take at a moment at which `beside` took `beside_seconds`; None if nothing was measured.
 
-        The moment's own pace counts for a half at least, and for more the more of the whole it was; where it differs
-        from the recent one, the interval holds both.
+        The moment's own pace counts for as much as it was of the whole, because what was short may have been a hiccup;
+        where it differs from the recent one, the interval holds both.
         """
         if self._pace is None:
             return None
@@ -106,19 +113,14 @@ class CostModel:
         if beside and beside_seconds > 0:
             other = self._tokens_worth(beside)
             aside = math.log(beside_seconds) - np.log(other) - self._pace
-            weight = (1 + other / (other + worth)) / 2
+            weight = other / (other + worth)
             foreseen = foreseen + weight * aside
             doubt = float(self._belief @ ((1 - weight) * np.abs(aside)))
         return self._interval(foreseen, doubt)
 
-    @property
-    def relative_error(self) -> float | None:
-        """Weighted median of |foreseen - measured| / foreseen over recent prefills; None before there were two."""
-        return math.expm1(float(_weighted_median(np.array(self._errors)))) if self._errors else None
-
     def _judge(self, off: Floats) -> None:
         """By which logarithm a prefill was slower than each hypothesis foresaw."""
-        self._errors.append(abs(float(self._belief @ off)))
+        self._note_error(abs(float(self._belief @ off)))
         if np.ptp(off) < _TELLING:
             return
         self._telling.append(off)
@@ -133,11 +135,12 @@ class CostModel:
         off = _Z_95 * math.sqrt(variance)
         return Estimate(math.exp(mean), math.exp(mean - off), math.exp(mean + off))
 
-    @property
-    def _usual_error(self) -> float:
-        """Standard deviation, from the median of recent errors; where few were seen, they are not all there is."""
-        errors = np.array([_ERROR_AT_FIRST / 1.5, _ERROR_AT_FIRST / 1.5, *self._errors])
-        return max(1.5 * float(_weighted_median(errors)), _LEAST_ERROR)
+    def _note_error(self, error: float) -> None:
+        """From the median to the deviation of a normal; where few were seen, they are not all there is."""
+        self._errors.append(error)
+        doubted = np.array([*2 * [_ERROR_AT_FIRST / _DEVIATION], *self._errors])
+        self._usual_error = max(_DEVIATION * float(_weighted_median(doubted)), _LEAST_ERROR)
+        self.relative_error = math.expm1(float(_weighted_median(np.array(self._errors))))
 
     def _tokens_worth(self, effort: Effort) -> Floats:
         worth: Floats = effort.steps * self._step_tokens + effort.tokens + effort.pairs * self._pair_tokens
