@@ -206,7 +206,13 @@ def test_in_redis_and_at_every_server(fleet: Fleet) -> None:
         first = known(respond(client, input=FIRST, store=True))
         wait_until(lambda: {*IN_STATE, "words", "ids in dense JSON"} <= everywhere(fleet).keys(), "it is not there")
         assert TRACE.in_folder(fleet.servers[1].data_dir).keys() >= IN_STATE
+        third = Talk.begin(client)
+        third.say("Hello.")
+        known(third.say(FIRST))
+        third.say("Go on.")
+        delete_item(third, items(third)[2])
         for gone in (talk, twin):
             delete(Talk(other, gone.id))
         checked(client.delete(f"/v1/responses/{first.id}"))
-    wait_until(lambda: everywhere(fleet) == {}, "the other server was told, and does not let go")
+        wait_until(lambda: everywhere(fleet) == {}, "the other server was told, and does not let go")
+        assert third.texts()[::2][0] == "Hello." and third.say("And now?").id

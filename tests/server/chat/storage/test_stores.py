@@ -14,6 +14,7 @@ from warmturn_server.chat import (
     ItemId,
     Page,
     SqliteStore,
+    Turn,
     TurnId,
     VersionConflict,
     open_shared_storage,
@@ -245,6 +246,80 @@ class TestDeleting:
         assert store.withdraw("", TurnId("a")) == []
         kept = store.turn("", TurnId("a"))
         assert kept and not kept.stored
+
+
+class TestDeletingItems:
+    """`said` is the input's text, then the output's."""
+
+    @staticmethod
+    def talk(store: ConversationStore, *names: str) -> list[Turn]:
+        """A conversation of so many turns, each with a record that goes on from the one before."""
+        store.create(conversation(C))
+        turns: list[Turn] = []
+        for version, name in enumerate(names):
+            before = turns[-1].id if turns else None
+            turns.append(turn(name, before, conversation=C, said=(f"ask {name}", f"say {name}")))
+            store.append(append(turns[-1], record(name, "abc", base=before, kept=3 * version), version=version))
+        return turns
+
+    @staticmethod
+    def said(store: ConversationStore, name: str) -> list[str]:
+        found = store.turn("", TurnId(name))
+        assert found
+        return [item.text for item in found.items]
+
+    def test_an_item_leaves_its_turn_with_all_records_that_saw_it(self, store: ConversationStore) -> None:
+        turns = self.talk(store, "a", "b", "c")
+        forgotten = store.hide_item("", C, turns[1].input[0].id, 3)
+        assert [self.said(store, name) for name in "abc"] == [["ask a", "say a"], ["say b"], ["ask c", "say c"]]
+        assert [text_of(store, name) for name in "abc"] == ["abc", "", ""]
+        assert {(entry.record.text, entry.shared_tokens) for entry in forgotten} == {("abcabc", 3), ("abcabcabc", 3)}
+        kept = store.turn("", TurnId("b"))
+        assert kept and kept.stored and kept.conversation_id == C
+        opened = store.open_conversation("", C)
+        assert opened and [part.turn_id for part in opened.parts] == ["a"]
+
+    def test_a_response_of_which_nothing_is_left_cannot_be_asked_for(self, store: ConversationStore) -> None:
+        turns = self.talk(store, "a", "b")
+        store.hide_item("", C, turns[1].output[0].id, 2)
+        found = store.turn("", TurnId("b"))
+        assert found and not found.stored and self.said(store, "b") == ["ask b"]
+
+    def test_a_turn_that_was_undone_is_emptied(self, store: ConversationStore) -> None:
+        turns = self.talk(store, "a", "b")
+        for version, item in enumerate(turns[1].items, 2):
+            store.hide_item("", C, item.id, version)
+        store.append(append(turn("other", "a", conversation=C), record("other", "xyz"), version=4))
+        assert self.said(store, "b") == [] and text_of(store, "b") == ""
+        store.hide_item("", C, turns[0].input[0].id, 5)
+        assert self.said(store, "a") == ["say a"] and text_of(store, "other") == ""
+
+    def test_what_a_fork_shows_goes_when_the_fork_does(self, store: ConversationStore) -> None:
+        turns = self.talk(store, "a", "b")
+        store.create(replace(conversation("fork"), head=TurnId("b")))
+        assert store.hide_item("", C, turns[0].input[0].id, 2) == []
+        assert self.said(store, "a") == ["ask a", "say a"] and text_of(store, "b") == "abcabc"
+        forgotten = store.delete_conversation("", ConversationId("fork"))
+        assert self.said(store, "a") == ["say a"]
+        assert {entry.record.text for entry in forgotten} == {"abc", "abcabc"}
+
+    def test_what_a_response_goes_back_to_goes_when_the_response_does(self, store: ConversationStore) -> None:
+        turns = self.talk(store, "a")
+        store.append(append(turn("free", "a")))
+        store.hide_item("", C, turns[0].input[0].id, 1)
+        assert self.said(store, "a") == ["ask a", "say a"]
+        store.withdraw("", TurnId("free"))
+        assert self.said(store, "a") == ["say a"]
+
+    def test_what_a_miss_quotes_of_it_goes_too(self, store: ConversationStore) -> None:
+        turns = self.talk(store, "a")
+        late = turn("b", "a", conversation=C)
+        assert late.reply
+        quoting = {**late.reply.report, "miss": {"at_token": 3, "rewrite": {"got": {"before": "ask a"}}}}
+        store.append(append(replace(late, reply=replace(late.reply, report=quoting)), version=1))
+        store.hide_item("", C, turns[0].input[0].id, 2)
+        found = store.turn("", TurnId("b"))
+        assert found and found.reply and found.reply.report["miss"] == {"at_token": 3, "rewrite": None}
 
 
 class TestFindingByText:

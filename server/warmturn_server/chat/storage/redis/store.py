@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Final
 
 import redis
@@ -15,6 +13,8 @@ from ...model import Conversation, ConversationId, ItemId, Turn, TurnId
 from ...transcript.prefix_digests import TextDigest
 from ...transcript.records import RecordPart
 from ..store import Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreCorrupt, StoreFailed
+from .redaction import RedisRedaction
+from .removal import RedisRemoval
 from .replies import Replies, line_of_records, refuse_unless_done
 from .scripts import Argument, Reply, Script, ScriptRunner
 from .values import ConversationValues, Signer, record_content, turn_content
@@ -26,10 +26,6 @@ _CREATE: Final = Script("create")
 _APPEND: Final = Script("append")
 _HIDE: Final = Script("hide")
 _DESCRIBE: Final = Script("describe")
-_DELETE: Final = Script("delete")
-_WITHDRAW: Final = Script("withdraw")
-_ARRIVED: Final = Script("arrived")
-_PURGE: Final = Script("purge")
 _GET: Final = Script("get")
 _PAGE: Final = Script("page")
 _OPEN: Final = Script("open")
@@ -47,6 +43,8 @@ class RedisStore:
         self._signer = signer
         self._values = ConversationValues(signer)
         self._replies = Replies(signer)
+        self._redaction = RedisRedaction(scripts, signer, self._replies)
+        self._removal = RedisRemoval(scripts, self._values, self._replies, self._redaction)
 
     def close(self) -> None:
         self._scripts.close()
@@ -123,7 +121,8 @@ class RedisStore:
         hidden = sorted({*conversation.hidden, item_id}) if conversation else []
         value = self._values.hidden(tenant, conversation_id, hidden, expected_version + 1, int(time.time()))
         refuse_unless_done(self._scripts.write(_HIDE, tenant, conversation_id, expected_version, value))
-        return []
+        hiding = self.conversation(tenant, conversation_id)
+        return self._redaction.of(hiding) if hiding else []
 
     def append(self, append: Append) -> None:
         tenant = append.turn.tenant
@@ -167,22 +166,14 @@ class RedisStore:
         return list(self._replies.parts(tenant, self._scripts.read(_BASED, tenant, turn_id, limit)).values())
 
     def delete_conversation(self, tenant: str, conversation_id: ConversationId) -> list[Forgotten]:
-        return self._removed(tenant, _DELETE, conversation_id)
+        return self._removal.of_conversation(tenant, conversation_id)
 
     def withdraw(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:
-        return self._removed(tenant, _WITHDRAW, turn_id)
+        return self._removal.of_response(tenant, turn_id)
 
     def purge(self, tenant: str) -> None:
-        """Remove what version 0.1.0 kept of turns that were not to be stored. Raises StoreFailed."""
-        self._scripts.read(_PURGE, tenant)
-
-    def _removed(self, tenant: str, script: Script, name: str) -> list[Forgotten]:
-        """Redis keeps its answer for who has to ask again, and lets it go when it has arrived: it quotes."""
-        request = secrets.token_hex(8)
-        removed = self._replies.removed(tenant, self._scripts.write(script, tenant, request, name))
-        with suppress(redis.RedisError):
-            self._scripts.try_once(_ARRIVED, tenant, request)
-        return removed
+        """Remove what an earlier version kept and this one would not. Raises StoreFailed."""
+        self._removal.purge(tenant)
 
     def _append_arguments(self, tenant: str, append: Append) -> list[Argument]:
         """In the order of `read_append`."""
