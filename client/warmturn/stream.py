@@ -37,7 +37,8 @@ Event = TurnStarted | TextDelta | TurnEnded
 class TurnStream:
     """`with client.stream("hello") as stream: for event in stream: ...`
 
-    Leaving the block early stops the turn on the server. `turn` is there once the stream has been read to its end.
+    Leaving the block early stops the turn on the server; with `on_disconnect="keep"` what was said is kept. `turn` is
+    there once the stream has been read to its end.
     """
 
     def __init__(self, transport: Transport, body: Mapping[str, Any]) -> None:

@@ -53,6 +53,7 @@ class TurnOptions(TypedDict, total=False):
     frequency_penalty: float
     repetition_penalty: float
     ignore_eos: bool
+    on_disconnect: Literal["discard", "keep"]
     metadata: Mapping[str, str]
     token_ids: bool
     lookback: bool
@@ -138,7 +139,7 @@ class TurnReport:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One reply. `status` is completed, incomplete (cut at the token limit) or failed."""
+    """One reply. `status` is completed, incomplete (cut at the token limit, or stopped and kept) or failed."""
 
     id: str
     model: str

@@ -46,6 +46,7 @@ def ask(
             options["store"] = False
         else:
             options["conversation"] = find_conversation(client, conversation).id
+            options["on_disconnect"] = "keep"
         with client.stream(text, **options) as stream:
             if as_json:
                 _print_events(stream)

@@ -19,7 +19,7 @@ def converse(session: ChatSession, lines: Lines) -> None:
         except KeyboardInterrupt:
             if not lines.interactive:
                 raise
-            note("\nstopped; this turn was not kept")
+            note("\nstopped; what was said is kept" if session.keeps_stopped else "\nstopped; this turn was not kept")
         except WarmturnError as error:
             if not lines.interactive:
                 raise

@@ -34,23 +34,27 @@ class ChatSession:
     max_tokens: int | None = None
     temperature: float = 0.0
     turns: list[Turn] = field(default_factory=list)
+    keeps_stopped: bool = False
+    """Whether the turn that was stopped last is kept as far as it came."""
     _is_empty: bool = False
 
     @contextmanager
     def say(self, text: str, *, temperature: float | None = None) -> Iterator[TurnStream]:
-        """The turn as it streams. Leaving the block early stops it on the server; the record then stays as it was."""
+        """The turn as it streams. Leaving the block early stops it; what was said of it is kept, unless in a draft."""
         if self.conversation is None:
             self.conversation = self.client.conversations.create(metadata=self._metadata(text))
             self._is_empty = True
+        self.keeps_stopped = False
         with ExitStack() as stack:
-            entering = self.client.stream(text, **self._options(self.conversation.id, temperature))
+            entering = self.client.stream(text, **self._options(self.conversation, temperature))
             stream = _when_free(lambda: stack.enter_context(entering))
+            self.keeps_stopped = not self.conversation.is_draft
+            self._is_empty = False
             yield stream
             self.turns.append(stream.turn)
-            self._is_empty = False
 
     def leave(self) -> None:
-        """A conversation whose only turns were stopped is not worth keeping; where that cannot be told, it stays."""
+        """A conversation in which no turn began is not worth keeping; where that cannot be told, it stays."""
         if self.conversation is not None and self._is_empty:
             with suppress(WarmturnError):
                 self.client.conversations.delete(self.conversation.id)
@@ -138,9 +142,10 @@ class ChatSession:
     def _kept_system(self) -> str:
         return self.system if len(self.system) <= _MAX_METADATA else ""
 
-    def _options(self, conversation_id: str, temperature: float | None) -> TurnOptions:
+    def _options(self, conversation: Conversation, temperature: float | None) -> TurnOptions:
         options: TurnOptions = {
-            "conversation": conversation_id,
+            "conversation": conversation.id,
+            "on_disconnect": "discard" if conversation.is_draft else "keep",
             "reuse": self.reuse,
             "temperature": self.temperature if temperature is None else temperature,
         }

@@ -178,18 +178,22 @@ def test_ctrl_c_stops_the_turn_and_not_the_program(endless_server: ServerProcess
         terminal.type("tell me a very long story" + ENTER)
         terminal.wait_for(r"long story\s+[^>\s]")
         terminal.type(CTRL_C)
-        terminal.wait_for("stopped; this turn was not kept")
+        terminal.wait_for("stopped; what was said is kept")
         terminal.wait_for(">")
         terminal.type("another one" + ENTER)
         terminal.wait_for(r"another one\s+[^>\s]")
         terminal.type(CTRL_C)
-        terminal.wait_for("stopped; this turn was not kept")
+        terminal.wait_for("stopped; what was said is kept")
         terminal.type("/exit" + ENTER)
         assert terminal.wait() == 0
     assert "Traceback" not in terminal.screen
     with Client(endless_server.base_url) as client:
-        assert list(client.conversations.list()) == []
         _wait_until_idle(client)
+        made = next(client.conversations.list())
+        kept = list(client.conversations.items(made.id))
+        client.conversations.delete(made.id)
+    assert [item.text for item in kept[::2]] == ["tell me a very long story", "another one"]
+    assert [(item.status, bool(item.text)) for item in kept[1::2]] == [("incomplete", True)] * 2
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
@@ -198,6 +202,7 @@ def test_a_retry_that_is_stopped_takes_nothing_back(endless_server: ServerProces
         one = client.conversations.create(metadata={"title": "kept"})
         client.respond("hello", conversation=one.id, max_output_tokens=6, temperature=0.0)
         before = list(client.conversations.items(one.id))
+        listed = [conversation.id for conversation in client.conversations.list()]
         home = environment(tmp_path, WARMTURN_URL=endless_server.base_url)
         with Terminal([*WARMTURN, "chat", "-c", one.id], home) as terminal:
             terminal.wait_for("> hello")
@@ -211,7 +216,7 @@ def test_a_retry_that_is_stopped_takes_nothing_back(endless_server: ServerProces
             else:
                 terminal.process.send_signal(signal.SIGTERM)
             assert terminal.wait() == (0 if how == "Ctrl-C" else 128 + signal.SIGTERM)
-        assert [conversation.id for conversation in client.conversations.list()] == [one.id]
+        assert [conversation.id for conversation in client.conversations.list()] == listed
         assert list(client.conversations.items(one.id)) == before
         client.conversations.delete(one.id)
 

@@ -73,7 +73,7 @@ def test_the_reply_is_shown_while_it_comes(visit: StartVisit, endless_server: Se
 
 
 @pytest.mark.parametrize("with_keyboard", [True, False])
-def test_a_stopped_turn_is_not_kept_and_its_text_is_given_back(
+def test_a_stopped_reply_is_kept_as_far_as_it_came(
     visit: StartVisit, endless_server: ServerProcess, with_keyboard: bool
 ) -> None:
     visitor = visit(endless_server.base_url)
@@ -83,16 +83,31 @@ def test_a_stopped_turn_is_not_kept_and_its_text_is_given_back(
         page.keyboard.press("Escape")
     else:
         page.get_by_role("button", name="Stop").click()
-    expect(page.locator(".remark")).to_have_text("Stopped. This turn was not kept.")
-    expect(page.get_by_label("Message")).to_have_value("go on and on")
+    expect(page.locator(".remark")).to_have_text("This reply was stopped here.")
+    expect(page.get_by_label("Message")).to_have_value("")
     expect(page.get_by_role("button", name="Send")).to_be_visible()
     expect(page.locator("#status-text")).to_contain_text("idle")
+    said = page.locator(".reply").text_content()
     with endless_server.client() as http:
         newest = http.get("/v1/conversations", params={"limit": 1}).json()["data"][0]["id"]
-        assert http.get(f"/v1/conversations/{newest}/items").json()["data"] == []
-        page.get_by_role("link", name="New", exact=True).click()
-        page.reload()
-        expect(page.locator("#status-text")).to_contain_text("idle")
+        kept = http.get(f"/v1/conversations/{newest}/items", params={"order": "asc"}).json()["data"]
+    assert [(item["status"], item["content"][0]["text"]) for item in kept] == [
+        ("completed", "go on and on"),
+        ("incomplete", said),
+    ]
+    page.reload()
+    expect(page.locator(".remark")).to_have_text("This reply is not whole.")
+
+
+def test_a_reply_that_is_left_is_kept_too(visit: StartVisit, endless_server: ServerProcess) -> None:
+    page = visit(endless_server.base_url).open()
+    start_slow_reply(page, "go on without me")
+    page.get_by_role("link", name="New", exact=True).click()
+    expect(page.locator(".turn")).to_have_count(0)
+    expect(page.locator("#status-text")).to_contain_text("idle")
+    page.get_by_role("link", name="go on without me").first.click()
+    expect(page.locator(".asked")).to_have_text(re.compile("go on without me"))
+    expect(page.locator(".reply")).to_have_text(re.compile(r"\S+"))
 
 
 def test_a_conversation_outlives_a_reload_and_goes_on(visit: StartVisit) -> None:

@@ -37,17 +37,23 @@ export class Chat {
     this.#settle();
   }
 
-  /** A conversation whose only turns were stopped is not worth keeping. */
+  /** A conversation in which nothing was said is not worth keeping; a reply that is left is kept as far as it came. */
   async leave() {
-    this.stop();
     const left = this.conversation;
-    const unspoken = this.createdHere && left && !this.turns.some((turn) => turn.itemId);
+    const unspoken = this.createdHere && left && !this.isRunning && !this.turns.some((turn) => turn.itemId);
+    this.stop();
     this.#clear(null);
+    this.composer.running(false);
     if (unspoken) await api.remove(`v1/conversations/${left.id}`).catch(() => {});
   }
 
+  /** Once a turn has begun, the server ends it and keeps what was said; its last event tells. Before, stopping twice gives it up. */
   stop() {
-    this.running?.abort();
+    const running = this.running;
+    if (running?.responseId) {
+      api.post(`v1/responses/${running.responseId}/cancel`).catch((error) => error.status === 400 || running.abort());
+    } else if (running?.isToStop) running.abort();
+    else if (running) running.isToStop = true;
   }
 
   async say(text) {
@@ -70,22 +76,25 @@ export class Chat {
     this.#settle();
     scrollToEnd();
     try {
-      await this.#converse(turn, running.signal);
+      await this.#converse(turn, running);
     } catch (error) {
-      this.#failed(turn, error, running.signal.aborted);
+      this.#failed(turn, error, running);
     } finally {
-      if (this.running === running) this.running = null;
-      this.composer.running(false);
+      if (this.running === running) {
+        this.running = null;
+        this.composer.running(false);
+      }
       this.#settle();
     }
   }
 
-  async #converse(turn, signal) {
-    const conversation = this.conversation ?? (await this.#create(turn.said, signal));
+  async #converse(turn, running) {
+    const conversation = this.conversation ?? (await this.#create(turn.said, running.signal));
     this.conversation = conversation;
-    const asked = { conversation: conversation.id, input: turn.said, ...this.composer.options() };
-    for await (const event of api.turn(asked, signal)) {
-      if (event.type === "response.output_text.delta") this.#add(turn, event.delta);
+    const asked = { conversation: conversation.id, input: turn.said, on_disconnect: "keep", ...this.composer.options() };
+    for await (const event of api.turn(asked, running.signal)) {
+      if (event.type === "response.created") this.#begun(running, event.response.id);
+      else if (event.type === "response.output_text.delta") this.#add(turn, event.delta);
       else if (event.type === "response.completed" || event.type === "response.incomplete") this.#finish(turn, event.response);
       else if (event.type === "response.failed") throw new api.ApiError(500, event.response.error.message);
     }
@@ -100,6 +109,11 @@ export class Chat {
     signal.throwIfAborted();
     this.createdHere = true;
     return created;
+  }
+
+  #begun(running, responseId) {
+    running.responseId = responseId;
+    if (running.isToStop && this.running === running) this.stop();
   }
 
   #add(turn, text) {
@@ -122,11 +136,12 @@ export class Chat {
     return !this.explained.has(kind) && Boolean(this.explained.add(kind));
   }
 
-  #failed(turn, error, wasStopped) {
+  #failed(turn, error, { signal, responseId }) {
     if (!this.turns.includes(turn)) return;
-    turn.stopped(wasStopped ? "Stopped. This turn was not kept." : error.message);
-    if (!wasStopped) this.composer.complain(error.message);
-    this.composer.giveBack(turn.said);
+    const broke = responseId && error instanceof api.Unreachable;
+    turn.stopped(signal.aborted ? "Stopped before it began." : broke ? `${error.message} Reload to see what was kept.` : error.message);
+    if (!signal.aborted) this.composer.complain(error.message);
+    if (!broke) this.composer.giveBack(turn.said);
   }
 
   /** Items come as messages; a turn is what was asked and the reply after it. */

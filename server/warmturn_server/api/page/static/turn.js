@@ -6,6 +6,8 @@ import { lookBack } from "./lookback.js";
 import { count, milliseconds } from "./words.js";
 
 const CUT = "This reply was cut at its token limit.";
+const STOPPED = "This reply was stopped here.";
+const SHORT = "This reply is not whole.";
 
 export class TurnView {
   /** `actions` are buttons for a finished turn: `[{ label, title, run: (turn) => ... }]`. */
@@ -42,7 +44,7 @@ export class TurnView {
     this.reply.textContent = text;
     if (logged) this.#account(logged.warmturn);
     this.responseId = logged?.id;
-    if (incomplete) this.note.append(remark(CUT));
+    if (incomplete) this.note.append(remark(SHORT));
   }
 
   finish(response, { explained }) {
@@ -55,7 +57,7 @@ export class TurnView {
     this.#account(report);
     if (this.attempts.length > 1) this.note.append(comparison(this.attempts));
     if (explained) this.note.append(el("p", { class: "explanation" }, explanation(report)));
-    if (response.status === "incomplete") this.note.append(remark(CUT));
+    if (response.status === "incomplete") this.note.append(remark(response.incomplete_details ? CUT : STOPPED));
   }
 
   /** Only the last turn can be taken back; any reply can be branched from. */
