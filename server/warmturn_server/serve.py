@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -82,6 +83,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        gc.freeze()  # what is here now stays: it need not be looked through for garbage again and again
         if not self.should_exit and sockets:
             stats = self._service.engine.stats()
             what = f"model {stats['model']}, {stats['dtype']}, {stats['threads']} threads"
