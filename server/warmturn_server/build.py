@@ -158,13 +158,13 @@ def _prefix_cache(
     sealed = SealedCodec(codec, NoSealer())
     wait_seconds = settings.redis_wait_ms / 1000
     tiers: list[GuardedTier] = []
-    foreign = False
+    drop_foreign = None
     if settings.ram_cache:
         tiers.append(GuardedTier(RamTier(settings.ram_cache), metrics.tiers))
     if settings.disk_cache:
         disk = open_disk_tier(settings.data_dir, digest, settings.disk_cache, room)
         tiers.append(GuardedTier(disk, metrics.tiers))
-        foreign = disk.has_foreign_blocks
+        drop_foreign = disk.drop_foreign if disk.has_foreign_blocks else None
     if link is not None:
         redis = open_redis_tier(
             link,
@@ -179,4 +179,4 @@ def _prefix_cache(
     policy = RestorePolicy(runner.layout, [tier.name for tier in tiers], wait_seconds)
     ledger = settings.data_dir / STATE_NAME / "passing" if settings.disk_cache else None
     passing = PassingBlocks(settings.unstored_ttl, ledger)
-    return PrefixCache(sealed, settings.block_size, tiers, policy, foreign_blocks=foreign, passing=passing)
+    return PrefixCache(sealed, settings.block_size, tiers, policy, drop_foreign=drop_foreign, passing=passing)

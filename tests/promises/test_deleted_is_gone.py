@@ -170,6 +170,19 @@ def test_with_no_time_to_live_there_is_no_state_of_it(start_server: StartServer)
     assert TRACE.in_folder(server.data_dir) == {} and list(server.data_dir.rglob("*.kv"))
 
 
+def test_state_that_another_model_left_goes_too(start_server: StartServer) -> None:
+    first = start_server("--block-size", "8")
+    with first.client() as client:
+        talk = Talk.begin(client)
+        known(talk.say(FIRST))
+    first.terminate()
+    assert TRACE.in_folder(first.data_dir).keys() >= IN_STATE
+    second = start_server("--block-size", "16")
+    with second.client() as client:
+        delete(Talk(client, talk.id))
+    assert TRACE.in_folder(second.data_dir) == {}
+
+
 def test_a_turn_that_is_cancelled_leaves_no_lasting_state(start_server: StartServer) -> None:
     server = start_server("--block-size", "8", "--unstored-ttl", "1")
     with server.client() as client:

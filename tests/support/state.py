@@ -128,11 +128,11 @@ def cache_over(
     sealer: BlockSealer = NO_SEALER,
 ) -> PrefixCache:
     tally = tally or Tally()
-    foreign = any(isinstance(tier, DiskTier) and tier.has_foreign_blocks for tier in tiers)
+    foreign = [tier.drop_foreign for tier in tiers if isinstance(tier, DiskTier) and tier.has_foreign_blocks]
     guarded = [GuardedTier(tier, tally) for tier in tiers]
     policy = RestorePolicy(layout, [tier.name for tier in tiers])
     codec = SealedCodec(codec_of(digest, layout), sealer)
-    return PrefixCache(codec, BLOCK_SIZE, guarded, policy, foreign_blocks=foreign)
+    return PrefixCache(codec, BLOCK_SIZE, guarded, policy, drop_foreign=next(iter(foreign), None))
 
 
 def ram(budget_bytes: int = 2**20) -> RamTier:

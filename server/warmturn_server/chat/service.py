@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -21,7 +22,7 @@ from .reply_parser import NewReplyParser, TextOnly
 from .running_turn import RunningTurn
 from .storage.invalidation import Invalidations, NoPeers
 from .storage.locks import ConversationLocks, Lease, LocalLocks
-from .storage.store import Append, ConversationStore, LogStatus
+from .storage.store import Append, ConversationStore, LogStatus, StoreCorrupt
 from .transcript.prefix_digests import own_prefix_digests, prefix_digests
 from .transcript.tokenizer import TextTokenizer
 from .transcript.transcript import Transcriber
@@ -213,7 +214,8 @@ class ChatService:
         return await self._looking_back.at(turn)
 
     async def delete_response(self, tenant: str, turn_id: TurnId) -> None:
-        await self.response(tenant, turn_id)
+        with suppress(StoreCorrupt):  # what is damaged can still be deleted
+            await self.response(tenant, turn_id)
         self.misses.forget_turn(tenant, turn_id)
         await self.conversations.forget(tenant, await asyncio.to_thread(self._store.withdraw, tenant, turn_id))
 

@@ -36,10 +36,12 @@ class PrefixCache:
         tiers: Iterable[GuardedTier],
         policy: RestorePolicy,
         *,
-        foreign_blocks: bool = False,
+        drop_foreign: Callable[[], None] | None = None,
         passing: PassingBlocks | None = None,
     ) -> None:
-        """`passing`: which blocks may only stay for a while."""
+        """`passing`: which blocks may only stay for a while. `drop_foreign` removes what is here of other models; None
+        where there is nothing.
+        """
         self.fingerprint = codec.fingerprint
         self.layout = codec.layout
         self.block_size = block_size
@@ -48,7 +50,7 @@ class PrefixCache:
         self.passing = passing or PassingBlocks(ttl_seconds=math.inf)
         self.reader = BlockReader(codec, block_size, self.tiers)
         self._codec = codec
-        self._foreign_blocks = foreign_blocks
+        self._drop_foreign = drop_foreign
         self._quarantine = Quarantine()
 
     def match(self, tenant: str, token_ids: Sequence[int]) -> PrefixMatch:
@@ -65,7 +67,7 @@ class PrefixCache:
         """The most that is known about a block that no tier has; of several tiers the slowest is named."""
         if key in self._quarantine:
             return BlockMiss(MissReason.CORRUPT, key)
-        never_had = BlockMiss(MissReason.FINGERPRINT if self._foreign_blocks else MissReason.NOT_FOUND, key)
+        never_had = BlockMiss(MissReason.FINGERPRINT if self._drop_foreign else MissReason.NOT_FOUND, key)
         return self.tiers.why_lost(key) or never_had
 
     def restore(
@@ -158,8 +160,13 @@ class PrefixCache:
         tiers the slower ones must be rid of it first, or what they hold could still be prefetched.
         """
         spans = every_block(chain_seed(tenant, self.fingerprint), token_ids, self.block_size)
-        keys = [span.key for span in spans if span.stop > keep_tokens]
+        self.forget_blocks([span.key for span in spans if span.stop > keep_tokens], tiers)
+
+    def forget_blocks(self, keys: Collection[BlockKey], tiers: Collection[GuardedTier] | None = None) -> None:
+        """Remove blocks of something that is deleted, and all state of other models, which may have been of it too."""
         self.tiers.remove(keys, list(self.tiers) if tiers is None else tiers)
+        if self._drop_foreign:
+            self._drop_foreign()
 
     def keys_of(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> list[BlockKey]:
         """Of the blocks that a turn which saw these tokens leaves behind, beyond `keep_tokens`.

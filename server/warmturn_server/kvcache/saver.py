@@ -71,7 +71,7 @@ class Saver:
 
     def forget_blocks(self, keys: Collection[BlockKey], done: Callable[[], None]) -> None:
         """The same for blocks that somebody else named."""
-        self._everywhere(lambda tiers: self._cache.tiers.remove(keys, tiers), done)
+        self._everywhere(lambda tiers: self._cache.forget_blocks(keys, tiers), done)
 
     def flush(self) -> None:
         """Wait until everything queued so far is written."""

@@ -156,6 +156,12 @@ class DiskTier:
             with contextlib.suppress(OSError):
                 path.unlink()
 
+    def drop_foreign(self) -> None:
+        """All that other models left here: nobody can tell which of it goes with something that is deleted."""
+        with self._lock:
+            foreign = [key for key, path in self._paths.items() if path.parent.parent != self._folder]
+        self._drop(foreign)
+
     def _read_folder(self) -> None:
         for path, found in files_below(self._root):
             if path.suffix == UNFINISHED:

@@ -63,6 +63,15 @@ def test_the_budget_counts_what_other_models_left(tmp_path: Path) -> None:
     assert tier.contains([key(11), key(12), key(13)]) == [True] * 3
 
 
+def test_what_other_models_left_can_go_alone(tmp_path: Path) -> None:
+    put(disk(tmp_path, digest=OTHER_MODEL), 1, 2)
+    tier = disk(tmp_path)
+    put(tier, 3)
+    tier.drop_foreign()
+    assert tier.contains([key(1), key(2), key(3)]) == [False, False, True]
+    assert len(files(tmp_path)) == 1
+
+
 def test_an_unfinished_write_is_cleaned_up_and_never_read(tmp_path: Path) -> None:
     put(disk(tmp_path), 1)
     whole = files(tmp_path)[0]

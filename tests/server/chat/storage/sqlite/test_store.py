@@ -2,12 +2,14 @@
 
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.server.chat.making import append, turn
+from tests.server.chat.making import append, conversation, turn
 
-from warmturn_server.chat import SqliteStore, StoreFailed, TurnId
+from warmturn_server.chat import ConversationId, SqliteStore, StoreFailed, TurnId
+from warmturn_server.chat.storage.sqlite.schema import connect
 from warmturn_server.errors import StartRefused
 
 
@@ -56,4 +58,22 @@ def test_a_log_that_cannot_be_written_says_so_and_keeps_what_it_had(path: Path) 
     assert store.turn("", TurnId("b")) is None
     store.append(append(turn("b")))
     assert store.turn("", TurnId("b")) is not None
+    store.close()
+
+
+def test_what_a_reader_keeps_from_going_goes_with_the_next_change(path: Path) -> None:
+    """As a backup does that is being made when something is deleted."""
+    store = SqliteStore(path)
+    store.create(conversation("conv_1"), append(turn("a", conversation="conv_1", said=("Mirabelle", "ok"))))
+
+    def is_left() -> bool:
+        return any(b"Mirabelle" in found.read_bytes() for found in path.parent.iterdir())
+
+    with closing(connect(path, read_only=True)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM turn").fetchone()
+        store.delete_conversation("", ConversationId("conv_1"))
+        assert is_left()
+    store.create(conversation("conv_2"))
+    assert not is_left()
     store.close()
