@@ -70,8 +70,8 @@ def build_app(settings: Settings) -> FastAPI:
         engine.start()
         service.open()
         yield
-        service.take_no_more()
-        await service.interrupt_all()
+        service.running.takes_no_more = True
+        await service.running.interrupt()
         await asyncio.to_thread(engine.close)
         service.close()
         lock.close()

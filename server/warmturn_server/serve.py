@@ -91,16 +91,16 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._hurry = self.should_exit
-        self._service.take_no_more()
+        self._service.running.takes_no_more = True
         if not self.should_exit:
             super().handle_exit(sig, frame)
 
     async def main_loop(self) -> None:
         await super().main_loop()
         deadline = time.monotonic() + self._drain_seconds
-        while self._service.num_running and not self._hurry and time.monotonic() < deadline:
+        while len(self._service.running) and not self._hurry and time.monotonic() < deadline:
             await asyncio.sleep(_LOOK_SECONDS)
-        await self._service.interrupt_all()
+        await self._service.running.interrupt()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Replies that are not sent by then are not read by anybody; uvicorn would end them with a traceback."""

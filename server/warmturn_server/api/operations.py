@@ -44,9 +44,9 @@ async def ready(service: Service) -> Response:
     A tier that is switched off only makes it slower.
     """
     log = await service.log_status()
-    is_ready = log.reachable and log.writable and not service.is_leaving
+    is_ready = log.reachable and log.writable and not service.running.takes_no_more
     body = {
-        "status": "ready" if is_ready else "shutting_down" if service.is_leaving else "unavailable",
+        "status": "ready" if is_ready else "shutting_down" if service.running.takes_no_more else "unavailable",
         "model": service.engine.model_name,
         "log": {
             "store": log.store,

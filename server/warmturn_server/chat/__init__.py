@@ -23,8 +23,9 @@ from .model import (
 )
 from .parts import Part, PartDelta, Reasoning, Text, ToolCall, ToolResult
 from .principal import Limits, Principal
+from .reply_delta import ReplyDelta
 from .reply_parser import NewReplyParser, ReplyParser, TextOnly
-from .running_turn import ReplyDelta, RunningTurn
+from .running_turn import RunningTurn
 from .service import ChatService
 from .storage.backend import Storage, open_local_storage
 from .storage.redis.open import open_shared_storage

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 
-from ..engine_api import Finish, FinishReason, TokenLogprobs
+from ..engine_api import Finish, FinishReason
 from ..engine_api.engine import Generating
 from .context import TurnContext
 from .lookback.view import Json, Tokens, lookback_object
 from .model import EndReason, Item, Reply, Turn, TurnRequest, new_item_id, new_turn_id
-from .parts import Part, PartDelta, Text, joined
+from .parts import Part, Text, joined
+from .reply_delta import ReplyDelta
 from .reply_parser import ReplyParser
 from .transcript.tokenizer import TextTokenizer
 
@@ -27,19 +27,6 @@ class Stop(Enum):
     KEPT = auto()
     KEPT_AS_TOLD = auto()
     """Without what nobody took any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyDelta:
-    """What a reply says next, and the tokens chosen for it; either may come without the other."""
-
-    parts: tuple[PartDelta, ...] = ()
-    logprobs: tuple[TokenLogprobs, ...] = ()
-    token_ids: tuple[int, ...] = ()
-
-    @property
-    def text(self) -> str:
-        return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
 class RunningTurn:

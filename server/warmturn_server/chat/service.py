@@ -6,20 +6,19 @@ import asyncio
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Final
 
 from ..engine_api import GenerationRequest
 from ..engine_api.engine import TurnEngine
-from ..errors import Conflict, InvalidRequest, NotFound, Overloaded
+from ..errors import Conflict, InvalidRequest, NotFound
 from .context import ContextReader, TurnContext
 from .conversations import Conversations
 from .lookback.replay import LookingBack
 from .lookback.view import Json
 from .model import ConversationId, Turn, TurnId, TurnRequest
-from .principal import Principal
 from .recent_misses import RecentMisses
 from .reply_parser import NewReplyParser, TextOnly
 from .running_turn import RunningTurn
+from .running_turns import RunningTurns
 from .storage.invalidation import Invalidations, NoPeers
 from .storage.locks import ConversationLocks, Lease, LocalLocks
 from .storage.store import Append, ConversationStore, LogStatus, StoreCorrupt
@@ -30,8 +29,6 @@ from .unstored import UnstoredTurns
 
 _KEPT_BYTES_A_CHARACTER = 16
 """At most: as an item, in the record, as token ids, and each twice until the log is tidied up."""
-_ENDING_SECONDS: Final = 5.0
-_STEPS_TO_NOTICE: Final = 8
 
 
 class ChatService:
@@ -57,9 +54,7 @@ class ChatService:
         self._invalidations = invalidations or NoPeers()
         self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses, self._invalidations)
         self._looking_back = LookingBack(store, engine, transcriber.tokenizer)
-        self._running: dict[tuple[str, TurnId], RunningTurn] = {}
-        self._runs: set[asyncio.Task[None]] = set()
-        self._leaving = False
+        self.running = RunningTurns()
 
     @property
     def tokenizer(self) -> TextTokenizer:
@@ -75,32 +70,13 @@ class ChatService:
         self._locks.close()
         self._store.close()
 
-    @property
-    def is_leaving(self) -> bool:
-        return self._leaving
-
-    @property
-    def num_running(self) -> int:
-        return len(self._running)
-
-    def take_no_more(self) -> None:
-        """Refuse new turns from now on; those that run go on."""
-        self._leaving = True
-
-    async def interrupt_all(self) -> None:
-        """End what still runs, each as far as it has come, and wait until that is in the log."""
-        for turn in list(self._running.values()):
-            turn.interrupt()
-        if self._runs:
-            await asyncio.wait(self._runs, timeout=_ENDING_SECONDS)
-
     async def log_status(self) -> LogStatus:
         return await asyncio.to_thread(self._store.status)
 
     async def start(self, request: TurnRequest) -> RunningTurn:
         """Everything that can be refused is refused here, before any of the answer is sent."""
         arrived = time.perf_counter()
-        self._refuse_when_leaving()
+        self.running.refuse_when_leaving()
         if request.conversation_id is None:
             return await self._start(request, arrived, None)
         lease = await self._acquire(request.tenant, request.conversation_id)
@@ -112,8 +88,8 @@ class ChatService:
 
     async def _start(self, request: TurnRequest, arrived: float, lease: Lease | None) -> RunningTurn:
         context = await asyncio.to_thread(self._read, request)
-        self._refuse_when_leaving()
-        self._refuse_one_too_many(request.principal)
+        self.running.refuse_when_leaving()
+        self.running.refuse_one_too_many(request.principal)
         generation = self.engine.submit(
             GenerationRequest(
                 token_ids=context.transcript.token_ids,
@@ -138,9 +114,7 @@ class ChatService:
             commit=partial(self._commit, context, lease),
             on_end=partial(self._ended, lease),
         )
-        self._running[request.tenant, turn.id] = turn
-        self._runs.add(turn.run)
-        turn.run.add_done_callback(self._runs.discard)
+        self.running.add(turn)
         return turn
 
     def _read(self, request: TurnRequest) -> TurnContext:
@@ -151,29 +125,11 @@ class ChatService:
         return context
 
     async def _acquire(self, tenant: str, conversation_id: ConversationId) -> Lease:
-        """A turn that was just stopped may still be being written down; who stopped it need not know."""
         try:
             return await self._locks.acquire(tenant, conversation_id)
         except Conflict:
-            await self._noticed()
-            ending = [turn.run for turn in self._running.values() if _is_ending(turn, tenant, conversation_id)]
-            if ending:
-                await asyncio.wait(ending, timeout=_ENDING_SECONDS)
+            await self.running.await_stopped(tenant, conversation_id)
             return await self._locks.acquire(tenant, conversation_id)
-
-    async def _noticed(self) -> None:
-        """A connection that was closed before this request came is known to be by now."""
-        for _ in range(_STEPS_TO_NOTICE):
-            await asyncio.sleep(0)
-
-    def _refuse_when_leaving(self) -> None:
-        if self._leaving:
-            raise Overloaded("The server is shutting down and takes no more turns; try again.", code="shutting_down")
-
-    def _refuse_one_too_many(self, principal: Principal) -> None:
-        most = principal.limits.turns_at_once
-        if most is not None and sum(tenant == principal.tenant for tenant, _ in self._running) >= most:
-            raise Overloaded(f"{most} of your turns run or wait already; try again later")
 
     def _commit(self, context: TurnContext, lease: Lease | None, turn: Turn, output_ids: tuple[int, ...]) -> None:
         transcript, tenant = context.transcript, turn.tenant
@@ -199,7 +155,7 @@ class ChatService:
         self.misses.note(turn)
 
     def _ended(self, lease: Lease | None, turn: RunningTurn) -> None:
-        self._running.pop((turn.request.tenant, turn.id), None)
+        self.running.ended(turn)
         if lease:
             self._locks.release(lease)
 
@@ -221,7 +177,7 @@ class ChatService:
 
     async def cancel(self, tenant: str, turn_id: TurnId) -> RunningTurn:
         """The turn that was running. Its conversation is free now, and it is in the log if it is to be kept."""
-        turn = self._running.get((tenant, turn_id))
+        turn = self.running.get(tenant, turn_id)
         if turn is None:
             await self.response(tenant, turn_id)
             raise InvalidRequest("The response is complete already; there is nothing to cancel.", code="not_running")
@@ -229,8 +185,3 @@ class ChatService:
         if turn.is_to_be_committed:
             await turn.ended()
         return turn
-
-
-def _is_ending(turn: RunningTurn, tenant: str, conversation_id: ConversationId) -> bool:
-    request = turn.request
-    return turn.is_ending and request.tenant == tenant and request.conversation_id == conversation_id

@@ -38,7 +38,7 @@ async def take(running: RunningTurn, chat: Chat, count: int) -> str:
 
 
 async def settled(chat: Chat) -> None:
-    while chat.service.num_running:
+    while len(chat.service.running):
         await asyncio.sleep(0.001)
 
 
@@ -136,12 +136,12 @@ async def test_a_server_that_leaves_keeps_what_was_said_and_takes_no_more(chat: 
     chat.engine.gate.set()
     while len(running.output_token_ids) < 5:
         await asyncio.sleep(0)
-    chat.service.take_no_more()
+    chat.service.running.takes_no_more = True
     with pytest.raises(Overloaded) as refused:
         await chat.say("where?", conversation_id=conversation.id)
     assert refused.value.code == "shutting_down"
-    await chat.service.interrupt_all()
-    assert chat.service.num_running == 0
+    await chat.service.running.interrupt()
+    assert len(chat.service.running) == 0
     turn: Turn = await reading
     assert turn.reply and turn.reply.finish_reason == "interrupted"
     assert await answers(chat, conversation) == [(turn.output[0].text, False)]

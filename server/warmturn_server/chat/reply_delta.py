@@ -1,0 +1,21 @@
+"""A piece of a reply, as its readers get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..engine_api import TokenLogprobs
+from .parts import PartDelta, Text
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDelta:
+    """What a reply says next, and the tokens chosen for it; either may come without the other."""
+
+    parts: tuple[PartDelta, ...] = ()
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    token_ids: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
