@@ -14,7 +14,7 @@ from itertools import islice
 import httpx
 import pytest
 import torch
-from tests.support.in_thread import ServerInThread, serving
+from tests.support.in_thread import Held, ServerInThread, serving
 from tests.support.models import TinyModels
 from tests.support.talk import Json, checked
 from tests.support.waiting import wait_until
@@ -68,12 +68,23 @@ def assert_leaves_no_garbage(server: ServerInThread, turn: Callable[[], object])
     """`turn` is done once beforehand: what is only made the first time may stay."""
     turn()
     settle(server)
+    before = server.held()
     with collecting_nothing():
         for _ in range(TURNS):
             turn()
         settle(server)
         left = garbage()
     assert not left, f"left to the garbage collector by {TURNS} turns: {dict(left)}"
+    wait_until(lambda: is_no_more(server.held(), before), f"more is held than {before} of before {TURNS} turns")
+
+
+def is_no_more(held: Held, before: Held) -> bool:
+    """Pools of threads grow to their size, one at a time; nothing else does."""
+    return (
+        held.tasks <= before.tasks
+        and held.descriptors <= before.descriptors + 1
+        and held.threads < before.threads + TURNS
+    )
 
 
 def settle(server: ServerInThread) -> None:
