@@ -54,6 +54,12 @@ class TurnOptions(TypedDict, total=False):
     repetition_penalty: float
     ignore_eos: bool
     on_disconnect: Literal["discard", "keep"]
+    stop_token_ids: Sequence[int]
+    min_tokens: int
+    bad_words: Sequence[str]
+    logit_bias: Mapping[str, float]
+    continue_final_message: bool
+    add_generation_prompt: bool
     metadata: Mapping[str, str]
     token_ids: bool
     lookback: bool

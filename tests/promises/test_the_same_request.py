@@ -196,3 +196,21 @@ def test_a_conversation_goes_on_with_canonical_tokens_if_asked(http: httpx.Clien
     kept = [*asked["prompt_token_ids"], *asked["output_token_ids"]]
     assert later["prompt_token_ids"][: len(kept)] == kept
     assert later["tokens"] == "record"
+
+
+def test_after_a_reply_that_was_stopped_and_kept_the_prompt_is_what_was_shown(shared_server: ServerProcess) -> None:
+    """Wherever it was stopped, within a character too."""
+    with shared_server.client() as http, shared_server.client() as another:
+        for seed in range(8):
+            talk, wild = Talk.begin(http), {"temperature": 2, "seed": seed, "ignore_eos": True}
+            events = talk.stream("smile", on_disconnect="keep", max_output_tokens=900, **wild)
+            response = next(events)["response"]["id"]
+            for _ in range(4 + seed):
+                next(events)
+            assert another.post(f"/v1/responses/{response}/cancel").json()["status"] == "incomplete"
+            assert list(events)[-1]["response"]["status"] == "incomplete"
+            question, answer = talk.texts()
+            asked = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+            said = talk.say("and?", max_output_tokens=1)
+            assert decoded(list(said.prompt)) == rendered([*asked, {"role": "user", "content": "and?"}])
+            assert said.report["miss"] is None
