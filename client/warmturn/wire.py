@@ -138,6 +138,7 @@ class TurnReport:
     tokens: str | None = None
     record_tokens: int | None = None
     dropped_items: int | None = None
+    skipped_fields: tuple[str, ...] | None = None
     prompt_token_ids: tuple[int, ...] | None = None
     output_token_ids: tuple[int, ...] | None = None
     lookback: Lookback | None = None
@@ -276,7 +277,7 @@ def _parse_report(data: Json) -> TurnReport:
         known["miss"] = _parse_miss(known["miss"])
     if control := known.get("control"):
         known["control"] = Control(**{name: control.get(name) for name in Control.__slots__})
-    for several in ("prompt_token_ids", "output_token_ids", "recompute_ms_ci95", "saved_ms_ci95"):
+    for several in ("prompt_token_ids", "output_token_ids", "skipped_fields", "recompute_ms_ci95", "saved_ms_ci95"):
         if known.get(several) is not None:
             known[several] = tuple(known[several])
     if known.get("lookback") is not None:

@@ -28,7 +28,7 @@ async def collect(turn: RunningTurn, request: Request) -> list[TokenLogprobs]:
 
 async def extras(body: SamplingFields, turn: RunningTurn) -> Json:
     """Read it when the turn is over: a look-back is made after the reply."""
-    asked: Json = {}
+    asked: Json = {"skipped_fields": body.skipped} if body.skipped else {}
     if body.wants_token_ids:
         asked["prompt_token_ids"] = list(turn.prompt_token_ids)
         asked["output_token_ids"] = list(turn.output_token_ids)

@@ -22,6 +22,8 @@ LOGPROBS: Final = "message.output_text.logprobs"
 _MAX_TEXT_CHARS: Final = 2**20
 _MAX_LIST: Final = 4096
 _MAX_DEPTH: Final = 32
+_MAX_NAME: Final = 64
+_MAX_SKIPPED: Final = 16
 
 
 def _encodable(text: str) -> str:
@@ -77,6 +79,12 @@ class Body(Decided):
     """Fields of which nobody has heard are accepted: clients send ever more of them."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    @property
+    def skipped(self) -> list[str]:
+        """The first of those, as a slip in a field's name is one too."""
+        unknown = (self.model_extra or {}).keys() - self.fields_of.decided
+        return [name[:_MAX_NAME] for name in sorted(unknown)[:_MAX_SKIPPED]]
 
 
 class SamplingFields(Body):

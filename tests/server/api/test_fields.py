@@ -1,5 +1,6 @@
 """Every field that a client can know of is honoured, harmless or refused by its name; none is ignored with a 200."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args, get_type_hints
 
@@ -220,3 +221,15 @@ def test_a_refusal_that_is_resent_is_what_was_said(http: httpx.Client) -> None:
         for messages in (refused, said)
     ]
     assert prompts[0] == prompts[1]
+
+
+@pytest.mark.parametrize("path", APIS)
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_slip_in_a_fields_name_is_told(http: httpx.Client, path: str, streams: bool) -> None:
+    _, common = APIS[path]
+    slips = {"max_token": 5, "a" * 100: 1, **{f"future_{number:02}": 1 for number in range(40)}}
+    reply = http.post(path, json={**common, **slips, "user": "me", "mirostat": 0, "stream": streams})
+    assert reply.status_code == 200
+    told = ["a" * 64, *(f"future_{number:02}" for number in range(15))]
+    assert f'"skipped_fields":{json.dumps(told, separators=(",", ":"))}' in reply.text
+    assert "skipped_fields" not in http.post(path, json={**common, "user": "me", "stream": streams}).text
