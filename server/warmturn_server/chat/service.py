@@ -6,10 +6,11 @@ import asyncio
 import time
 from contextlib import suppress
 from functools import partial
+from threading import Thread
 
 from ..engine_api import GenerationRequest
 from ..engine_api.engine import TurnEngine
-from ..errors import Conflict, InvalidRequest, NotFound
+from ..errors import Conflict, InvalidRequest, NotFound, WarmturnError
 from .context import ContextReader, TurnContext
 from .conversations import Conversations
 from .lookback.replay import LookingBack
@@ -140,19 +141,26 @@ class ChatService:
         if not turn.stored and not conversation:
             self._unstored.remember(record, chain)
         else:
-            self._store.append(
-                Append(
-                    turn=turn,
-                    record=record,
-                    prefix_digests=own_prefix_digests(chain, inherited),
-                    conversation=conversation.id if conversation else None,
-                    expected_version=conversation.version if conversation else 0,
-                    lease=lease,
-                )
+            append = Append(
+                turn=turn,
+                record=record,
+                prefix_digests=own_prefix_digests(chain, inherited),
+                conversation=conversation.id if conversation else None,
+                expected_version=conversation.version if conversation else 0,
+                lease=lease,
             )
+            try:
+                self._store.append(append)
+            except WarmturnError:
+                self._forget_soon(tenant, (*transcript.token_ids, *output_ids), transcript.kept_tokens)
+                raise
         if lease:
             self._locks.committed(lease)
         self.misses.note(turn)
+
+    def _forget_soon(self, tenant: str, token_ids: tuple[int, ...], keep_tokens: int) -> None:
+        """State of a turn that is not in the log after all: nothing that is deleted would take it along."""
+        Thread(target=self.engine.forget, args=(tenant, token_ids, keep_tokens), daemon=True).start()
 
     def _ended(self, lease: Lease | None, turn: RunningTurn) -> None:
         self.running.ended(turn)

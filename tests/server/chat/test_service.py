@@ -10,6 +10,7 @@ from tests.server.chat.transcript.test_transcript import spell
 from tests.support.models import IM_END
 from tests.support.templates import CHATML
 from tests.support.tokenizer import chat_tokenizer
+from tests.support.waiting import wait_until
 
 from warmturn_server.chat import ConversationId, Page, StoreFailed, TextTokenizer, TurnId, TurnRequest
 from warmturn_server.errors import Conflict, InvalidRequest, NotFound
@@ -166,6 +167,8 @@ async def test_a_turn_that_cannot_be_logged_is_not_acknowledged(chat: Chat) -> N
     running.close()
     with pytest.raises(RuntimeError):
         _ = running.result
+    ids = chat.engine.requests[-1].token_ids
+    wait_until(lambda: [gone[: len(ids)] for gone in chat.engine.forgotten] == [ids], "its state is lasting")
     chat.store._connection.database.execute("PRAGMA query_only = OFF")
     await chat.say("x", conversation_id=conversation.id)
 
