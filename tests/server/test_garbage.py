@@ -75,7 +75,8 @@ def assert_leaves_no_garbage(server: ServerInThread, turn: Callable[[], object])
         settle(server)
         left = garbage()
     assert not left, f"left to the garbage collector by {TURNS} turns: {dict(left)}"
-    wait_until(lambda: is_no_more(server.held(), before), f"more is held than {before} of before {TURNS} turns")
+    more = f"more is held than {before} of before {TURNS} turns"
+    wait_until(lambda: is_no_more(server.held(), before), more, seconds=10)
 
 
 def is_no_more(held: Held, before: Held) -> bool:
