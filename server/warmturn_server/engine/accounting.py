@@ -82,9 +82,10 @@ class Accounts:
         if (saved_seconds := self._savings.pair(sequence.request, report)) is not None:
             self._observer.saving_measured(saved_seconds)
 
-    def failed(self, failure: EngineFailed) -> None:
+    def failed(self, sequence: Sequence, failure: EngineFailed) -> None:
         """Count a turn of which nothing came."""
-        self._observer.turn_failed(str(failure.code))
+        if not sequence.request.recomputes_reply:
+            self._observer.turn_failed(str(failure.code))
 
     def report(self, sequence: Sequence) -> TurnReport:
         """The account of a sequence that is over."""

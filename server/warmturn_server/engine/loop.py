@@ -209,7 +209,7 @@ class EngineLoop:
 
     def _fail(self, sequence: Sequence, error: Exception, message: str) -> None:
         failure = error if isinstance(error, EngineFailed) else EngineFailed(message)
-        self._accounts.failed(failure)
+        self._accounts.failed(sequence, failure)
         sequence.end(failure)
 
     def _distrust(self, sequence: Sequence) -> None:

@@ -13,7 +13,8 @@ from tests.server.chat.driver import Chat
 
 FIELDS = """input messages items model role content type text metadata stream conversation previous_response_id
     instructions include stop tools tool_choice top_logprobs logprobs temperature max_output_tokens max_tokens seed
-    item_id reasoning user reuse top_k"""
+    item_id reasoning user reuse top_k tokens truncation logit_bias min_tokens bad_words stop_token_ids echo
+    continue_final_message add_generation_prompt refusal"""
 names = st.sampled_from(FIELDS.split())
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["user", "fake"])
