@@ -106,6 +106,18 @@ async def test_after_a_cancel_the_conversation_is_free_though_its_reader_stalls(
     assert await answers(chat, conversation) == [*stopped, ("fine", True)]
 
 
+async def test_what_is_dropped_is_not_waited_for(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine in a long step hears of it when that is over."""
+    conversation = await chat.new()
+    running = await begin(chat, conversation)
+    monkeypatch.setattr(chat.engine.generations[-1], "cancel", lambda: None)
+    await take(running, chat, 5)
+    await chat.service.cancel("", running.id)
+    await chat.say("where?", conversation_id=conversation.id)
+    assert not running.run.done()
+    running.run.cancel()
+
+
 @pytest.mark.parametrize("keeps", [False, True])
 async def test_after_a_reader_has_gone_the_conversation_is_free(chat: Chat, keeps: bool) -> None:
     conversation = await chat.new()
