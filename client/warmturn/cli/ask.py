@@ -32,8 +32,8 @@ def ask(
 ) -> None:
     """Ask once; the answer streams to stdout. --json prints one JSON object per event.
 
-    Without -c no conversation is made; what was said and its state still stay on the server until newer ones need the
-    room, so that a question with the same beginning is answered sooner.
+    Without -c no conversation is made, and nothing that was said is in the server's log; its state stays there for a
+    while, so that a question with the same beginning is answered sooner.
     """
     text = _question(question)
     options: TurnOptions = {"reuse": reuse, "temperature": temperature}
