@@ -22,6 +22,7 @@ from warmturn_server.engine.model import runner
 from warmturn_server.engine.model.attention import Chunk
 from warmturn_server.engine.model.generic import GenericExecutor
 from warmturn_server.engine_api import Generated, MissReason
+from warmturn_server.errors import NoNextToken
 
 FIRST, SECOND, THIRD = (random_ids(random.Random(seed), count) for seed, count in ((1, 60), (2, 10), (3, 10)))
 REPLY = 8
@@ -113,6 +114,11 @@ def test_a_planted_fault_is_caught_and_what_it_touched_is_gone(
     monkeypatch.setattr(FileHashes, "of", lambda *_: "the same")
     history = FAULTS[fault](tiny_models, tmp_path, dtype)
     with auditing(tiny_models(), tmp_path, dtype, mode) as engine:
+        if (fault, mode) == ("exponent_bit", "shadow"):  # its logits are no numbers: no audit is needed to tell
+            with pytest.raises(NoNextToken):
+                say(engine, history + SECOND)
+            assert say(engine, history + SECOND).report.cached_tokens == 0
+            return
         second = say(engine, history + SECOND)
         assert second.report.control is not None
         audits = audited(engine)
