@@ -26,6 +26,10 @@ REPORT: dict[str, Any] = {
     "saved_ms_ci95": [1352.9, 1542.9],
     "miss": None,
     "control": None,
+    "tokens": "record",
+    "record_tokens": 1190,
+    "dropped_items": 0,
+    "skipped_fields": [],
 }
 
 

@@ -83,5 +83,5 @@ def _parameters(node: ast.ClassDef) -> int:
             taken = part.args
             return len(taken.posonlyargs) + len(taken.args) - 1 + len(taken.kwonlyargs) + (taken.vararg is not None)
     if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
-        return sum(isinstance(part, ast.AnnAssign) for part in node.body)
+        return sum(isinstance(part, ast.AnnAssign) and "init=False" not in ast.unparse(part) for part in node.body)
     return 0

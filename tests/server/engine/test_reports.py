@@ -113,7 +113,7 @@ def test_no_space_left_costs_time_only_and_is_told(
     assert miss_of(answer) == (0, MissReason.STORE_UNAVAILABLE)
     tiers = engine.stats()["tiers"]
     assert isinstance(tiers, dict)
-    assert tiers["disk"]["available"] is False
+    assert tiers["disk"]["available"] is True, "what it has can be read"
 
 
 def test_a_disk_that_cannot_be_read_costs_time_only_and_is_told(

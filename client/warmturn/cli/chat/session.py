@@ -34,9 +34,9 @@ class ChatSession:
     max_tokens: int | None = None
     temperature: float = 0.0
     turns: list[Turn] = field(default_factory=list)
-    keeps_stopped: bool = False
+    keeps_stopped: bool = field(default=False, init=False)
     """Whether the turn that was stopped last is kept as far as it came."""
-    _is_empty: bool = False
+    _is_empty: bool = field(default=False, init=False)
 
     @contextmanager
     def say(self, text: str, *, temperature: float | None = None) -> Iterator[TurnStream]:

@@ -56,6 +56,9 @@ class TierStack:
         for tier in reversed(self._tiers):
             if key is not None and tier.evicted(key):
                 return BlockMiss(MissReason.EVICTED, key, tier.name)
+        for tier in reversed(self._tiers):
+            if not tier.writable:  # so it cannot have taken the block
+                return BlockMiss(MissReason.STORE_UNAVAILABLE, key, tier.name)
         return None
 
     def read(
