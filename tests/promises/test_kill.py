@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import pytest
 from tests.conftest import StartServer
-from tests.support.launch import fresh
 from tests.support.models import TinyModels
 from tests.support.reference import Reference, assert_greedy
 from tests.support.talk import Talk
@@ -43,7 +42,7 @@ def test_every_acknowledged_turn_is_in_the_log_exactly_once(start_server: StartS
 
 def test_a_killed_conversation_goes_on_on_its_own_tokens(start_server: StartServer, tiny_models: TinyModels) -> None:
     """Killed in the middle of a turn again and again, at once after the last answer: no state is safe, the log is."""
-    server = start_server("--block-size", "8", launch=fresh)
+    server = start_server("--block-size", "8")
     reference = Reference(tiny_models())
     with server.client() as client:
         talk = Talk.begin(client)
