@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from tests.support.redis_server import RedisServer
 from tests.support.server import ServerProcess
 
 StartServer = Callable[..., ServerProcess]
+PROCESSES = ("ServerProcess", "StartServer", "RedisServer", "RedisCluster", "Browser", "Fleet", "Command")
+"""Named by fixtures that start one."""
 MAX_WORKERS = 4
 """Each has servers, a browser and models of its own in memory."""
 
@@ -81,6 +84,20 @@ def endless_server(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFac
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
     with ServerProcess(model, folder / "data") as server:
         yield server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before the choice by `-m`: what needs a process is slow, however soon it is over once that runs."""
+    for item in items:
+        if any(process in made for made in _made_for(item) for process in PROCESSES):
+            item.add_marker(pytest.mark.slow)
+
+
+def _made_for(item: pytest.Item) -> Iterator[str]:
+    """What the fixtures of a test say they make."""
+    info: Any = getattr(item, "_fixtureinfo", None)
+    for definitions in info.name2fixturedefs.values() if info else ():
+        yield str(definitions[-1].func.__annotations__.get("return"))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -30,6 +30,11 @@ def test_it_has_the_same_files_open_and_treats_signals_alike(start_server: Start
     assert open_files(one.pid, homes[fresh]) == open_files(other.pid, homes[forked])
 
 
+@pytest.mark.usefixtures("shared_server")
+def test_whoever_asks_for_a_server_is_slow(request: pytest.FixtureRequest) -> None:
+    assert request.node.get_closest_marker("slow")
+
+
 def test_it_ends_as_it_is_told(start_server: StartServer) -> None:
     server = start_server()
     assert server.terminate() == 0
