@@ -25,7 +25,7 @@ def open_database(path: Path, seal: RowSeal, file: LogFile) -> sqlite3.Connectio
         _prepare(path, seal, file)
         database = connect_durably(path)
         file.opened(*about(database, seal))
-    except (sqlite3.Error, OSError, StoreCorrupt) as error:
+    except (sqlite3.Error, OSError, StoreCorrupt, UnicodeDecodeError) as error:
         raise StartRefused(f"The conversations in {path} cannot be opened: {str(error).rstrip('.')}.") from error
     return database
 

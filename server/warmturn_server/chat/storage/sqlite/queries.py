@@ -52,7 +52,7 @@ class Queries:
                    SELECT id, parent, 0 FROM turn WHERE tenant = :tenant AND id = :id
                    UNION ALL
                    SELECT turn.id, turn.parent, depth + 1 FROM turn JOIN line ON turn.id = line.parent
-                   WHERE turn.tenant = :tenant)
+                   WHERE turn.tenant = :tenant AND depth < min((SELECT max(seq) FROM turn), 100000))
                SELECT turn.* FROM line JOIN turn ON turn.id = line.id AND turn.tenant = :tenant
                ORDER BY depth""",
             {"tenant": tenant, "id": turn_id},
@@ -66,7 +66,7 @@ class Queries:
                    SELECT id, base, 0 FROM record WHERE tenant = :tenant AND id = :id
                    UNION ALL
                    SELECT record.id, record.base, depth + 1 FROM record JOIN line ON record.id = line.base
-                   WHERE record.tenant = :tenant)
+                   WHERE record.tenant = :tenant AND depth < min((SELECT max(seq) FROM record), 100000))
                SELECT record.* FROM line JOIN record ON record.id = line.id AND record.tenant = :tenant
                ORDER BY depth""",
             {"tenant": tenant, "id": turn_id},

@@ -246,3 +246,13 @@ class TestSecret:
         path.write_bytes(path.read_bytes().replace(f"{WORD} 2?".encode(), f"{WORD} 9?".encode()))
         with pytest.raises(StartRefused, match="Row 3 of table turn"):
             SqliteStore(path, b"ours")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("table", "column"), [("record", "base"), ("turn", "parent")])
+def test_a_row_that_leads_back_to_itself_is_told(path: Path, table: str, column: str) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute(f"UPDATE {table} SET {column} = id WHERE id = 'conv_1-2'")
+    database.close()
+    with opened(path) as store, pytest.raises(StoreFailed):
+        store.open_conversation("", ConversationId("conv_1"))
