@@ -40,9 +40,13 @@ async def test_a_key_is_asked_for_where_one_is_needed(chat: Chat, key: str | Non
 
 
 async def test_links_lead_to_operations_that_take_what_they_give(chat: Chat) -> None:
-    known = operations(await described(chat, Access()))
-    links = [link for found in known.values() for link in found["responses"]["200"].get("links", {}).values()]
-    assert len(links) > 10
-    for link in links:
-        (parameter,) = link["parameters"]
-        assert parameter in {taken["name"] for taken in known[link["operationId"]]["parameters"]}
+    schema = await described(chat, Access())
+    known, given = operations(schema), 0
+    for answer in (found["responses"]["200"] for found in known.values()):
+        for link in answer.get("links", {}).values():
+            ((parameter, value),) = link["parameters"].items()
+            assert parameter in {taken["name"] for taken in known[link["operationId"]]["parameters"]}
+            shape = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            assert value.removeprefix("$response.body#/") in schema["components"]["schemas"][shape]["required"]
+            given += 1
+    assert given > 10

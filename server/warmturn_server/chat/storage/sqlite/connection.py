@@ -13,7 +13,7 @@ from .log_file import LogFile
 from .open import about, open_database
 from .schema import BUSY_TIMEOUT_SECONDS, insert
 from .seal import RowSeal
-from .trouble import told
+from .trouble import TROUBLE, told
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class SealedConnection:
             self._file.check()
             try:
                 yield self.database
-            except sqlite3.Error as error:
+            except TROUBLE as error:
                 raise told(error, "read") from None
 
     @contextmanager
@@ -61,7 +61,7 @@ class SealedConnection:
                 with self.database:
                     yield self.database
                     self._count(self._changes + 1)
-            except sqlite3.Error as error:
+            except TROUBLE as error:
                 self._refused = True
                 raise told(error, "written") from None
             self._changes += 1

@@ -16,6 +16,7 @@ from .log_file import LogFile, lost_changes
 from .queries import Queries
 from .schema import SCHEMA_VERSION, SEALED, connect, version_of
 from .seal import RowSeal
+from .trouble import TROUBLE
 
 _NAME: Final = re.compile(r"(conv|resp)_[0-9a-f]{48}")
 _MOST_TOLD: Final = 20
@@ -42,7 +43,7 @@ def inspect_log(path: Path, secret: bytes) -> LogInspection:
     try:
         with closing(connect(path, read_only=True)) as database:
             return _inspect(database, acknowledged, RowSeal(secret))
-    except sqlite3.Error as error:
+    except TROUBLE as error:
         return LogInspection(0, {}, (f"{path.name}: it cannot be read ({_name_of(error)})",))
 
 
@@ -71,7 +72,7 @@ def _structure(database: sqlite3.Connection) -> Iterator[str]:
         for (verdict,) in database.execute(f"PRAGMA integrity_check({_MOST_TOLD})"):
             if verdict != "ok":
                 yield f"structure: {verdict}"
-    except sqlite3.Error as error:
+    except TROUBLE as error:
         yield f"structure: it cannot be looked through ({_name_of(error)})"
 
 
@@ -82,19 +83,19 @@ def _rows(database: sqlite3.Connection, table: str, seal: RowSeal) -> Iterator[s
             if not seal.fits(table, row):
                 name = row["id"] if _NAME.fullmatch(str(row["id"])) else f"in row {number}"
                 yield f"{table} {name}"
-    except sqlite3.Error as error:
+    except TROUBLE as error:
         yield f"{table}: nothing can be read behind row {number} ({_name_of(error)})"
 
 
 def _unreadable(database: sqlite3.Connection, queries: Queries) -> Iterator[str]:
     try:
         rows = database.execute("SELECT tenant, id, head FROM conversation ORDER BY seq").fetchall()
-    except sqlite3.Error:
+    except TROUBLE:
         return
     for number, row in enumerate(rows, 1):
         try:
             _read_whole(queries, row["tenant"], row["id"])
-        except (sqlite3.Error, StoreFailed):
+        except (*TROUBLE, StoreFailed):
             yield row["id"] if _NAME.fullmatch(str(row["id"])) else f"in row {number}"
 
 
@@ -110,10 +111,10 @@ def _counts(database: sqlite3.Connection, tables: tuple[str, ...]) -> dict[str, 
     for table in tables:
         try:
             (counts[table],) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
-        except sqlite3.Error:
+        except TROUBLE:
             counts[table] = 0
     return counts
 
 
-def _name_of(error: sqlite3.Error) -> str:
+def _name_of(error: Exception) -> str:
     return getattr(error, "sqlite_errorname", type(error).__name__)

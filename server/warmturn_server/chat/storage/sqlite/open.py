@@ -13,6 +13,7 @@ from .migration import migrate
 from .rewriting import sign_anew
 from .schema import SCHEMA_VERSION, connect, connect_durably, create_tables, version_of
 from .seal import RowSeal
+from .trouble import TROUBLE
 
 
 def open_database(path: Path, seal: RowSeal, file: LogFile) -> sqlite3.Connection:
@@ -25,7 +26,7 @@ def open_database(path: Path, seal: RowSeal, file: LogFile) -> sqlite3.Connectio
         _prepare(path, seal, file)
         database = connect_durably(path)
         file.opened(*about(database, seal))
-    except (sqlite3.Error, OSError, StoreCorrupt, UnicodeDecodeError) as error:
+    except (*TROUBLE, OSError, StoreCorrupt) as error:
         raise StartRefused(f"The conversations in {path} cannot be opened: {str(error).rstrip('.')}.") from error
     return database
 

@@ -11,7 +11,7 @@ from ...model import Conversation, TurnId
 from ...transcript.records import RecordPart
 from ..store import Forgotten, StoreCorrupt, forgotten
 from .connection import SealedConnection
-from .queries import Queries
+from .queries import Queries, way_up
 from .redaction import Redaction
 
 _log = logging.getLogger(__name__)
@@ -50,12 +50,7 @@ class Pruning:
 
     def _root(self, tenant: str, turn_id: TurnId) -> TurnId:
         row = self._database.execute(
-            """WITH RECURSIVE line (id, parent, depth) AS (
-                   SELECT id, parent, 0 FROM turn WHERE tenant = :tenant AND id = :id
-                   UNION ALL
-                   SELECT turn.id, turn.parent, depth + 1 FROM turn JOIN line ON turn.id = line.parent
-                   WHERE turn.tenant = :tenant)
-               SELECT id FROM line ORDER BY depth DESC LIMIT 1""",
+            f"{way_up('turn', 'parent')} SELECT id FROM line WHERE up IS NULL OR up NOT IN (SELECT id FROM line)",
             {"tenant": tenant, "id": turn_id},
         ).fetchone()
         return TurnId(row["id"]) if row else turn_id

@@ -22,6 +22,18 @@ _OTHER_INDEX: Final = {
 _log = logging.getLogger(__name__)
 
 
+def way_up(table: str, column: str) -> str:
+    """What a query begins with: `line (id, up)` leads from the row `:id` of `:tenant` to its root, in no order.
+
+    A damaged row may lead back into it, so nothing is in it twice.
+    """
+    return f"""WITH RECURSIVE line (id, up) AS (
+        SELECT id, {column} FROM {table} WHERE tenant = :tenant AND id = :id
+        UNION
+        SELECT {table}.id, {table}.{column} FROM {table} JOIN line ON {table}.id = line.up
+        WHERE {table}.tenant = :tenant)"""
+
+
 class Queries:
     """All raise StoreCorrupt. Work with the store's lock held."""
 
@@ -47,31 +59,11 @@ class Queries:
 
     def line_of_turns(self, tenant: str, turn_id: TurnId | None) -> list[Turn]:
         """From the root to this turn."""
-        rows = self._database.execute(
-            """WITH RECURSIVE line (id, parent, depth) AS (
-                   SELECT id, parent, 0 FROM turn WHERE tenant = :tenant AND id = :id
-                   UNION ALL
-                   SELECT turn.id, turn.parent, depth + 1 FROM turn JOIN line ON turn.id = line.parent
-                   WHERE turn.tenant = :tenant AND depth < min((SELECT max(seq) FROM turn), 100000))
-               SELECT turn.* FROM line JOIN turn ON turn.id = line.id AND turn.tenant = :tenant
-               ORDER BY depth""",
-            {"tenant": tenant, "id": turn_id},
-        )
-        return [turn_from(row) for row in self._line("turn", "parent", tenant, turn_id, rows)]
+        return [turn_from(row) for row in self._line("turn", "parent", tenant, turn_id)]
 
     def line_of_records(self, tenant: str, turn_id: TurnId) -> list[RecordPart]:
         """From the root to this turn's record."""
-        rows = self._database.execute(
-            """WITH RECURSIVE line (id, base, depth) AS (
-                   SELECT id, base, 0 FROM record WHERE tenant = :tenant AND id = :id
-                   UNION ALL
-                   SELECT record.id, record.base, depth + 1 FROM record JOIN line ON record.id = line.base
-                   WHERE record.tenant = :tenant AND depth < min((SELECT max(seq) FROM record), 100000))
-               SELECT record.* FROM line JOIN record ON record.id = line.id AND record.tenant = :tenant
-               ORDER BY depth""",
-            {"tenant": tenant, "id": turn_id},
-        )
-        return [record_from(row) for row in self._line("record", "base", tenant, turn_id, rows)]
+        return [record_from(row) for row in self._line("record", "base", tenant, turn_id)]
 
     def has_record(self, tenant: str, turn_id: TurnId) -> bool:
         found = self._database.execute("SELECT 1 FROM record WHERE tenant = ? AND id = ?", (tenant, turn_id))
@@ -114,20 +106,22 @@ class Queries:
             self._seal.check(table, row, tenant, name)
         return row
 
-    def _line(
-        self, table: str, up: str, tenant: str, last: str | None, rows: Iterable[sqlite3.Row]
-    ) -> list[sqlite3.Row]:
-        """From newest first to oldest first, each proved to be the one that the row before it names."""
+    def _line(self, table: str, up: str, tenant: str, last: str | None) -> list[sqlite3.Row]:
+        """From the root to `last`, each proved to be the one that the row behind it names."""
+        found = self._database.execute(
+            f"{way_up(table, up)} SELECT {table}.* FROM line JOIN {table} USING (id) WHERE {table}.tenant = :tenant",
+            {"tenant": tenant, "id": last},
+        )
+        rows = {row["id"]: row for row in found}
         line: list[sqlite3.Row] = []
         name = last
-        for row in rows:
-            if name is None:
-                raise damaged(table, str(last))
+        while name is not None and name in rows:
+            row = rows.pop(name)
             self._seal.check(table, row, tenant, name)
             line.append(row)
             name = row[up]
-        if name is not None and (line or self._should_be_there(table, tenant, name)):
-            raise damaged(table, name)
+        if rows or (name is not None and (line or self._should_be_there(table, tenant, name))):
+            raise damaged(table, str(name or last))
         return line[::-1]
 
     def _should_be_there(self, table: str, tenant: str, name: str) -> bool:

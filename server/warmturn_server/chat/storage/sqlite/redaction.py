@@ -15,7 +15,7 @@ from .rows import conversation_from, turn_from, turn_row
 
 _BELOW: Final = """WITH RECURSIVE below (id) AS (
     SELECT id FROM turn WHERE tenant = :tenant AND id = :id
-    UNION ALL
+    UNION
     SELECT turn.id FROM turn JOIN below ON turn.parent = below.id WHERE turn.tenant = :tenant)"""
 
 

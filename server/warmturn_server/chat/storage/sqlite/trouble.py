@@ -18,7 +18,11 @@ _DAMAGE: Final = frozenset(
 )
 
 
-def told(error: sqlite3.Error, verb: Literal["read", "written"]) -> StoreFailed:
+TROUBLE: Final = (sqlite3.Error, UnicodeDecodeError)
+"""The second where the name of a column is damaged, which Python decodes by itself."""
+
+
+def told(error: sqlite3.Error | UnicodeDecodeError, verb: Literal["read", "written"]) -> StoreFailed:
     """To be raised `from None`: what is behind it may quote."""
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _DAMAGE:

@@ -4,35 +4,21 @@ import logging
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.server.chat.making import append, conversation, record, turn
+from tests.server.chat.making import append, turn
+from tests.server.chat.storage.asking import TALKS, TURNS, WORD, answers, talk
 
 from warmturn_server.chat import ConversationId, Page, SqliteStore, StoreCorrupt, StoreFailed, TurnId
 from warmturn_server.chat.storage.sqlite.rows import turn_row
 from warmturn_server.chat.storage.sqlite.seal import RowSeal
 from warmturn_server.errors import StartRefused
 
-TALKS, TURNS = 6, 4
-WORD = "Mirabelle"
 FLIPS = 150
-Answers = dict[str, object]
-
-
-def talk(store: SqliteStore, name: str) -> None:
-    """A conversation whose turns and records all hold WORD."""
-    store.create(conversation(name, metadata={"title": f"{WORD} of {name}"}))
-    before = None
-    for number in range(TURNS):
-        this = f"{name}-{number}"
-        part = record(this, f"{WORD} {number}; ", base=before, kept=len(f"{WORD} 0; ") * number)
-        said = (f"{WORD} {number}?", f"{WORD} {number}. " * 30)
-        store.append(append(turn(this, before, conversation=name, said=said), part, version=number))
-        before = this
 
 
 @pytest.fixture(scope="module")
@@ -59,30 +45,6 @@ def opened(path: Path, secret: bytes = b"") -> Iterator[SqliteStore]:
         yield store
     finally:
         store.close()
-
-
-def questions(store: SqliteStore) -> Iterator[tuple[str, Callable[[], object]]]:
-    for number in range(TALKS):
-        name = ConversationId(f"conv_{number}")
-        yield name, lambda name=name: store.conversation("", name)  # type: ignore[misc]
-        yield f"all of {name}", lambda name=name: store.open_conversation("", name)  # type: ignore[misc]
-        for turn_id in (TurnId(f"{name}-{number}") for number in range(TURNS)):
-            yield turn_id, lambda turn_id=turn_id: store.turn("", turn_id)  # type: ignore[misc]
-            yield f"before {turn_id}", lambda turn_id=turn_id: store.turns("", turn_id)  # type: ignore[misc]
-            yield f"ids of {turn_id}", lambda turn_id=turn_id: store.record_parts("", turn_id)  # type: ignore[misc]
-
-
-def answers(store: SqliteStore) -> Answers:
-    """What was damaged says so, and is left out."""
-    given: Answers = {}
-    for name, ask in questions(store):
-        try:
-            given[name] = ask()
-        except StoreFailed as error:
-            assert WORD not in str(error)
-            assert error.__cause__ is None, "a traceback would quote it"
-            assert isinstance(error, StoreCorrupt)
-    return given
 
 
 def flipped(content: bytes, bit: int) -> bytes:
@@ -248,11 +210,33 @@ class TestSecret:
             SqliteStore(path, b"ours")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(20, method="thread")  # a search without end is in SQLite, where no signal is heard
 @pytest.mark.parametrize(("table", "column"), [("record", "base"), ("turn", "parent")])
-def test_a_row_that_leads_back_to_itself_is_told(path: Path, table: str, column: str) -> None:
+def test_a_row_that_leads_back_to_itself_is_told_and_can_be_deleted(path: Path, table: str, column: str) -> None:
     with sqlite3.connect(path) as database:
         database.execute(f"UPDATE {table} SET {column} = id WHERE id = 'conv_1-2'")
     database.close()
-    with opened(path) as store, pytest.raises(StoreFailed):
-        store.open_conversation("", ConversationId("conv_1"))
+    with opened(path) as store:
+        with pytest.raises(StoreCorrupt):
+            store.open_conversation("", ConversationId("conv_1"))
+        store.delete_conversation("", ConversationId("conv_1"))
+        assert store.conversation("", ConversationId("conv_1")) is None
+
+
+def rename(path: Path, column: bytes) -> None:
+    """In the definition of its table, to something that is no text."""
+    content = path.read_bytes()
+    at = content.index(column)
+    path.write_bytes(content[:at] + b"\xf7" + content[at + 1 :])
+
+
+def test_a_column_whose_name_is_no_text_is_told_when_it_is_read(path: Path) -> None:
+    rename(path, b"hidden TEXT")
+    with opened(path) as store, pytest.raises(StoreCorrupt):
+        store.conversation("", ConversationId("conv_1"))
+
+
+def test_and_refuses_the_start_where_that_reads_it(path: Path) -> None:
+    rename(path, b"changes INTEGER")
+    with pytest.raises(StartRefused, match="cannot be opened"):
+        SqliteStore(path)
