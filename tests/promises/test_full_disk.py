@@ -81,6 +81,7 @@ def test_state_takes_nothing_of_what_is_the_logs(disk: Path, server: ServerProce
 def test_state_gives_way_when_others_fill_the_disk(disk: Path, server: ServerProcess) -> None:
     with server.client() as client:
         conversations = [say_much(client, number) for number in range(32)]
+        wait_until(lambda: state_bytes(client) > RESERVE, "state is not saved")
         before = state_bytes(client)
         fill(disk / "taken", leave_bytes=RESERVE // 2)
         assert Talk(client, conversations[0]).say("And?", max_output_tokens=2).id

@@ -32,8 +32,8 @@ def free_bytes(folder: Path) -> int:
 
 
 def fill(file: Path, leave_bytes: int = 0) -> None:
-    """Somebody else takes what is free, but for so much."""
+    """Somebody else takes what is free now, but for so much; not what is freed meanwhile."""
     with file.open("ab") as taken, contextlib.suppress(OSError):
-        while (left := free_bytes(file.parent) - leave_bytes) > 0:
+        for left in range(free_bytes(file.parent) - leave_bytes, 0, -(2**16)):
             taken.write(bytes(min(left, 2**16)))
             taken.flush()
