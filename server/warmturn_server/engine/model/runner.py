@@ -11,7 +11,8 @@ from .executor import Executor, WithFallback, Work
 from .flops import pair_cost
 from .generic import GenericExecutor
 from .loader import LoadedModel
-from .prepack import prepack
+from .products.dense import dense
+from .products.in_model import replace_linears
 from .verify import refuse_if_wrong
 
 
@@ -28,7 +29,7 @@ class ModelRunner:
         self.layout = KVLayout.of(loaded.layers, loaded.dtype)
         self.pair_cost = pair_cost(loaded.model, loaded.layers)
         self._loaded = loaded
-        prepack(loaded.model)
+        self.products = replace_linears(loaded.model, dense)
         self.generic = GenericExecutor(loaded.model, loaded.device)
         self._executor: Executor = self.generic
         refuse_if_wrong(self.generic, loaded, self.buffer)

@@ -1,0 +1,98 @@
+"""Every way to keep weights multiplies with the same weights: within rounding of a product in float64."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from warmturn_server.engine.model.products.dense import dense
+from warmturn_server.engine.model.products.plain import PlainProduct
+from warmturn_server.engine.model.products.prepacked import PrepackedProduct, can_prepack
+from warmturn_server.engine.model.products.product import MakeProduct, Product
+
+IN = 96
+ROWS = (1, 3, 16, 70)
+ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 2**-8}
+
+
+@dataclass(frozen=True)
+class Way:
+    make: MakeProduct
+    dtype: torch.dtype
+    kind: str
+
+
+WAYS = (
+    Way(PlainProduct, torch.float32, "plain"),
+    Way(PlainProduct, torch.bfloat16, "plain"),
+    Way(PrepackedProduct, torch.bfloat16, "prepacked"),
+    Way(dense, torch.float32, "plain"),
+)
+every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.kind}-{way.dtype}")
+
+
+def layers(dtype: torch.dtype, *sizes: int, bias: Sequence[bool] = ()) -> list[nn.Linear]:
+    torch.manual_seed(len(sizes))
+    with_bias = [*bias, *[False] * len(sizes)]
+    return [nn.Linear(IN, size, bias=biased, dtype=dtype) for size, biased in zip(sizes, with_bias, strict=False)]
+
+
+def inputs(rows: int, dtype: torch.dtype) -> torch.Tensor:
+    return torch.randn(rows, IN, generator=torch.Generator().manual_seed(rows)).to(dtype)
+
+
+def exactly(linears: Sequence[nn.Linear], x: torch.Tensor) -> torch.Tensor:
+    """In float64, of the very weights."""
+    weights, biases = [linear.weight.double() for linear in linears], [linear.bias for linear in linears]
+    pairs = zip(weights, [None if bias is None else bias.double() for bias in biases], strict=True)
+    return torch.cat([functional.linear(x.double(), *pair) for pair in pairs], dim=-1)
+
+
+@torch.inference_mode()
+def assert_multiplies(product: Product, linears: Sequence[nn.Linear], dtype: torch.dtype) -> None:
+    for rows in ROWS:
+        x = inputs(rows, dtype)
+        got, expected = product(x), exactly(linears, x)
+        assert got.dtype is dtype
+        assert (got - expected).norm() < ROUNDING[dtype] * expected.norm()
+
+
+@every_way
+def test_one_layer(way: Way) -> None:
+    linears = layers(way.dtype, 48)
+    product = way.make(linears)
+    assert product.kind == way.kind
+    assert product.num_bytes == 48 * IN * way.dtype.itemsize
+    assert_multiplies(product, linears, way.dtype)
+
+
+@every_way
+def test_layers_of_one_input_are_one_product(way: Way) -> None:
+    linears = layers(way.dtype, 64, 32, 32)
+    assert_multiplies(way.make(linears), linears, way.dtype)
+
+
+@every_way
+@pytest.mark.parametrize("bias", [(True, True), (True, False), (False, True)])
+def test_each_has_its_own_bias_or_none(way: Way, bias: tuple[bool, bool]) -> None:
+    linears = layers(way.dtype, 64, 32, bias=bias)
+    product = way.make(linears)
+    assert product.num_bytes == (96 * IN + 96) * way.dtype.itemsize
+    assert_multiplies(product, linears, way.dtype)
+
+
+@every_way
+@torch.inference_mode()
+def test_leading_dimensions_stay(way: Way) -> None:
+    product = way.make(layers(way.dtype, 32))
+    x = inputs(6, way.dtype)
+    assert product(x.view(1, 2, 3, IN)).shape == (1, 2, 3, 32)
+
+
+def test_only_bfloat16_on_a_cpu_is_prepacked() -> None:
+    assert dense(layers(torch.float32, 32)).kind == "plain"
+    there = can_prepack(layers(torch.bfloat16, 32)[0])
+    assert dense(layers(torch.bfloat16, 32)).kind == ("prepacked" if there else "plain")
