@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     device: str = "cpu"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     threads: Annotated[int, Field(ge=1)] | None = None
+    executor: Literal["auto", "generic"] = "auto"
     kv_memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(2 * 2**30)
     ram_cache: Annotated[ByteSize, Field(ge=0)] = ByteSize(1 * 2**30)
     disk_cache: Annotated[ByteSize, Field(ge=0)] = ByteSize(8 * 2**30)

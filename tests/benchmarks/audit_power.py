@@ -6,6 +6,7 @@ the turn. Ends with one line of JSON, and with exit code 1 if sound state raised
 """
 
 import argparse
+import dataclasses
 import json
 import logging
 import sys
@@ -29,9 +30,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from warmturn_mini.data import dialogue
 from warmturn_server import bundled
 from warmturn_server.build import build_engine
-from warmturn_server.engine import Engine, Verdict
+from warmturn_server.engine import Engine, Verdict, Work
 from warmturn_server.engine.audit import replays
-from warmturn_server.engine.model.attention import Chunk
+from warmturn_server.engine.model.batch import Batch
 from warmturn_server.engine_api import GenerationRequest, SamplingParams
 from warmturn_server.kvcache import KVBuffer
 from warmturn_server.metrics.controls import ControlMetrics
@@ -220,8 +221,9 @@ def flipped(bit: int) -> Fault:
 @torch.inference_mode()
 def recomputed(engine: Engine, token_ids: list[int], shift: int = 0) -> KVBuffer:
     buffer = engine._runner.buffer(len(token_ids))
-    positions = range(shift, shift + len(token_ids))
-    engine._runner.generic.run([Chunk(buffer, 0, 0, len(token_ids))], token_ids, list(positions), [])
+    batch = Batch.of([Work(buffer, token_ids, wants_logits=False)])
+    shifted = dataclasses.replace(batch, positions=[position + shift for position in batch.positions])
+    engine._runner.generic.run(shifted)
     buffer.length = len(token_ids)
     return buffer
 

@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 
 from warmturn_server.chat import ChatService, StoreFailed
 from warmturn_server.engine.model.executor import Work
-from warmturn_server.engine.model.generic import GenericExecutor
+from warmturn_server.engine.model.runner import ModelRunner
 
 pytestmark = pytest.mark.slow
 
@@ -212,10 +212,10 @@ def failing_model(*_: object) -> None:
     raise RuntimeError(f"it cannot be computed: {torch.zeros(3).sum()}")
 
 
-_forward = GenericExecutor.forward
+_forward = ModelRunner.forward
 
 
-def numbers_that_are_none(self: GenericExecutor, step: Sequence[Work]) -> torch.Tensor:
+def numbers_that_are_none(self: ModelRunner, step: Sequence[Work]) -> torch.Tensor:
     return _forward(self, step) * torch.nan
 
 
@@ -230,8 +230,8 @@ def broken(*_: object) -> None:
     [
         (ChatService, "_commit", failing_log),
         (ChatService, "_commit", broken),
-        (GenericExecutor, "forward", failing_model),
-        (GenericExecutor, "forward", numbers_that_are_none),
+        (ModelRunner, "forward", failing_model),
+        (ModelRunner, "forward", numbers_that_are_none),
     ],
     ids=["log", "code", "model", "no numbers"],
 )

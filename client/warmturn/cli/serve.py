@@ -39,6 +39,10 @@ def serve(
         Literal["auto", "float32", "bfloat16", "float16"] | None, _option("--dtype", "Number format; default auto.")
     ] = None,
     threads: Annotated[int | None, _option("--threads", "Threads for computing; default one per core.")] = None,
+    executor: Annotated[
+        Literal["auto", "generic"] | None,
+        _option("--executor", "The fastest that is proved right for the model (auto, default), or generic."),
+    ] = None,
     kv_memory: Annotated[str | None, _option("--kv-memory", "Bytes of resident state, e.g. 2GiB.")] = None,
     ram_cache: Annotated[str | None, _option("--ram-cache", "Bytes of state in main memory; 0 for none.")] = None,
     disk_cache: Annotated[str | None, _option("--disk-cache", "Bytes of state on disk; 0 for none.")] = None,

@@ -50,10 +50,11 @@ class Accounts:
         self._step_ended: float | None = None
         """When the last step was over, if the next one follows on it."""
 
-    def computed(self, chunks: Items[tuple[Sequence, int, int]], seconds: float) -> None:
+    def computed(self, chunks: Items[tuple[Sequence, int, int]], seconds: float, executor: str) -> None:
         """A forward pass over so many tokens of each sequence after so many; prefills alone tell what they cost."""
         effort = Effort.of_step([(count, start) for _, count, start in chunks])
         for sequence, *_ in chunks:
+            sequence.executors[executor] = None
             if sequence.timeline.first_token is None:
                 sequence.prefilled.add(effort, seconds)
         if all(count > 1 for _, count, _ in chunks):
@@ -111,6 +112,7 @@ class Accounts:
             saved_ms=None if full.ms is None else full.ms - spent,
             saved_ms_ci95=None if full.bounds is None else (full.bounds[0] - spent, full.bounds[1] - spent),
             miss=None if sequence.withheld else self._miss(sequence),
+            executor="+".join(sequence.executors) or None,
         )
 
     def _miss(self, sequence: Sequence) -> Miss | None:

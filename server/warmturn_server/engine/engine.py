@@ -218,6 +218,7 @@ class Engine:
             "model": self.model_name,
             "dtype": str(self._runner.dtype).removeprefix("torch."),
             "threads": self._runner.num_threads,
+            "executor": self._runner.about(),
             "context_length": self.context_length,
             "kv_bytes_per_token": self._runner.layout.bytes_for(1),
             "running": self.num_running,

@@ -125,7 +125,8 @@ class EngineLoop:
                 share.sequence.last_scheduled = began
             logits = self._forward(shares)
             forward_seconds = now() - began
-            self._accounts.computed([(share.sequence, share.count, share.start) for share in shares], forward_seconds)
+            chunks = [(share.sequence, share.count, share.start) for share in shares]
+            self._accounts.computed(chunks, forward_seconds, self._executor.kind)
             self._tell_all([share.sequence for share in shares if share.is_last], self._show(shares, logits))
         except Exception as error:
             _log.exception("a step failed; its sequences are given up")

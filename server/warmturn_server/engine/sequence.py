@@ -109,6 +109,8 @@ class Sequence:
         """What the reply looked at, if it was asked for: made when the turn is over."""
         self.prefix = Prefix()
         self.prefilled = Prefilled()
+        self.executors: dict[str, None] = {}
+        """Who computed its steps, each once, in order."""
         self.restoring = False
         self.cancelled = False
         self.timeline = Timeline(now() - request.waited_seconds)

@@ -93,6 +93,8 @@ class TurnReport:
     saved_ms_ci95: Bounds | None
     miss: Miss | None
     control: ControlReport | None = None
+    executor: str | None = None
+    """Who computed its steps; several are joined by `+`, in the order in which they did."""
 
     def as_dict(self) -> dict[str, object]:
         """Ready for JSON; milliseconds to the microsecond."""

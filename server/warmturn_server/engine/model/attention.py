@@ -41,6 +41,11 @@ class Chunk:
     """Where to leave queries for whoever looks back later."""
     masks: dict[tuple[int | None, torch.dtype], torch.Tensor] = field(default_factory=dict)
 
+    @property
+    def rows(self) -> slice:
+        """Where its tokens stand in the flattened step."""
+        return slice(self.row, self.row + self.num_tokens)
+
     def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor:
         """Additive mask `[num_tokens, keys in view]`, the same for all layers with this window."""
         if (window, dtype) not in self.masks:
@@ -74,33 +79,44 @@ class InPlaceAttention:
         key: torch.Tensor,
         value: torch.Tensor,
         _attention_mask: torch.Tensor | None,
-        scaling: float | None = None,
-        sliding_window: int | None = None,
-        softcap: float | None = None,
-        s_aux: torch.Tensor | None = None,
-        **_: object,
+        **given: object,
     ) -> tuple[torch.Tensor, None]:
         """query `[1, heads, row, key_dim]`, key and value `[1, kv_heads, row, dim]` -> `[1, row, heads, value_dim]`."""
         out = query.new_empty(query.shape[2], query.shape[1], value.shape[3])
-        scale = query.shape[3] ** -0.5 if scaling is None else scaling
+        scoring = Scoring.told(query.shape[3], **given)  # type: ignore[arg-type]
         layer = int(module.layer_idx)  # type: ignore[arg-type]
         for chunk in self._chunks:
-            rows = slice(chunk.row, chunk.row + chunk.num_tokens)
-            stop = chunk.start + chunk.num_tokens
-            keys, values = chunk.buffer.layer(layer)
-            if chunk.queries is not None:
-                scoring = Scoring(scale, sliding_window, softcap, s_aux)
-                chunk.queries.take(layer, chunk.start, query[0, :, rows], scoring)
-            keys[:, chunk.start : stop] = key[0, :, rows]
-            values[:, chunk.start : stop] = value[0, :, rows]
-            first = first_visible(chunk.start, sliding_window)
-            keys, values = keys[:, first:stop], values[:, first:stop]
-            if softcap is None and s_aux is None:
-                attended = _fused(chunk, query[0, :, rows], keys, values, scale, sliding_window)
-            else:
-                attended = _explicit(chunk, query[0, :, rows], keys, values, scale, sliding_window, softcap, s_aux)
-            out[rows] = attended.transpose(0, 1)
+            rows = chunk.rows
+            out[rows] = attend(chunk, layer, query[0, :, rows], key[0, :, rows], value[0, :, rows], scoring)
         return out[None], None
+
+
+def attend(
+    chunk: Chunk, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scoring: Scoring
+) -> torch.Tensor:
+    """The chunk's own K and V go to the end of its buffer; returns what its queries see, `[tokens, heads, value_dim]`.
+
+    query `[heads, tokens, dim]`, key and value `[kv_heads, tokens, dim]`.
+    """
+    stop = chunk.start + chunk.num_tokens
+    if chunk.queries is not None:
+        chunk.queries.take(layer, chunk.start, query, scoring)
+    keys, values = chunk.buffer.layer(layer)
+    keys[:, chunk.start : stop] = key
+    values[:, chunk.start : stop] = value
+    return look(chunk, layer, query, scoring)
+
+
+def look(chunk: Chunk, layer: int, query: torch.Tensor, scoring: Scoring) -> torch.Tensor:
+    """The same once the chunk's own K and V are in its buffer."""
+    keys, values = chunk.buffer.layer(layer)
+    first, stop = first_visible(chunk.start, scoring.window), chunk.start + chunk.num_tokens
+    keys, values = keys[:, first:stop], values[:, first:stop]
+    if scoring.softcap is None and scoring.sinks is None:
+        attended = _fused(chunk, query, keys, values, scoring.scale, scoring.window)
+    else:
+        attended = _explicit(chunk, query, keys, values, scoring)
+    return attended.transpose(0, 1)
 
 
 def first_visible(start: int, window: int | None) -> int:
@@ -173,17 +189,10 @@ def _mask(chunk: Chunk, query: torch.Tensor, num_keys: int, window: int | None) 
 
 
 def _explicit(
-    chunk: Chunk,
-    query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    scale: float,
-    window: int | None,
-    softcap: float | None,
-    sinks: torch.Tensor | None,
+    chunk: Chunk, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scoring: Scoring
 ) -> torch.Tensor:
     """The same with capped scores (Gemma 2) or a learned score per head that attends to nothing (gpt-oss)."""
-    mask = chunk.mask(window, torch.float32)
-    weights = attention_weights(query, keys, mask, Scoring(scale, window, softcap, sinks))[..., : keys.shape[1]]
+    mask = chunk.mask(scoring.window, torch.float32)
+    weights = attention_weights(query, keys, mask, scoring)[..., : keys.shape[1]]
     values = values.repeat_interleave(query.shape[0] // keys.shape[0], 0)
     return weights.to(values.dtype) @ values

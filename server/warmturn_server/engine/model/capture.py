@@ -21,6 +21,19 @@ class Scoring:
     softcap: float | None = None
     sinks: torch.Tensor | None = None
 
+    @classmethod
+    def told(
+        cls,
+        dim: int,
+        scaling: float | None = None,
+        sliding_window: int | None = None,
+        softcap: float | None = None,
+        s_aux: torch.Tensor | None = None,
+        **_: object,
+    ) -> Scoring:
+        """From the arguments of an attention call over keys of so many numbers."""
+        return cls(dim**-0.5 if scaling is None else scaling, sliding_window, softcap, s_aux)
+
 
 class Queries:
     """Queries of up to `limit` positions from `first` on, layer by layer. Written by the thread that runs the model."""

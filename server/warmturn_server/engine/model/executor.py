@@ -27,6 +27,11 @@ class Work:
 
 
 class Executor(Protocol):
+    @property
+    def kind(self) -> str:
+        """What turns say that it computed."""
+        ...
+
     def takes(self, step: Sequence[Work]) -> bool:
         """Whether it can compute this step; one that cannot collect queries, say, leaves those that want some."""
         ...
@@ -39,15 +44,21 @@ class Executor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class WithFallback:
     """`preferred` for the steps that it takes, `generic`, which takes all of them, for the others."""
 
-    preferred: Executor
-    generic: Executor
+    def __init__(self, preferred: Executor, generic: Executor) -> None:
+        self.preferred, self.generic = preferred, generic
+        self._latest = preferred
+
+    @property
+    def kind(self) -> str:
+        """Who computed the latest step."""
+        return self._latest.kind
 
     def takes(self, step: Sequence[Work]) -> bool:
         return self.generic.takes(step)
 
     def forward(self, step: Sequence[Work]) -> torch.Tensor:
-        return (self.preferred if self.preferred.takes(step) else self.generic).forward(step)
+        self._latest = self.preferred if self.preferred.takes(step) else self.generic
+        return self._latest.forward(step)

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
-from .attention import Chunk, InPlaceAttention
+from .attention import InPlaceAttention
+from .batch import Batch
 from .device import finish
 from .executor import Work
 
 
 class GenericExecutor:
     """Flattens a step into one row of tokens. Takes every step."""
+
+    kind = "generic"
 
     def __init__(self, model: PreTrainedModel, device: torch.device) -> None:
         self._model = model
@@ -29,35 +32,22 @@ class GenericExecutor:
     @torch.inference_mode()
     def forward(self, step: Sequence[Work]) -> torch.Tensor:
         """See `Executor`."""
-        chunks = list[Chunk]()
-        token_ids, positions, rows = list[int](), list[int](), list[int]()
-        for work in step:
-            start, count = work.buffer.length, len(work.token_ids)
-            work.buffer.reserve(start + count)
-            chunks.append(Chunk(work.buffer, len(token_ids), start, count, work.queries))
-            token_ids.extend(work.token_ids)
-            positions.extend(range(start, start + count))
-            rows.extend(len(token_ids) - count + row for row in work.rows)
-            if work.wants_logits:
-                rows.append(len(token_ids) - 1)
-        logits = self.run(chunks, token_ids, positions, rows)
+        batch = Batch.of(step)
+        logits = self.run(batch)
         finish(self._device)
-        for chunk in chunks:
-            chunk.buffer.length = chunk.start + chunk.num_tokens
+        batch.computed()
         return logits
 
-    def run(
-        self, chunks: Sequence[Chunk], token_ids: Sequence[int], positions: Sequence[int], rows: Sequence[int]
-    ) -> torch.Tensor:
+    def run(self, batch: Batch) -> torch.Tensor:
         """The forward pass alone; the buffers' lengths stay as they are."""
-        kept = torch.tensor(rows or [len(token_ids) - 1], device=self._device)
-        with self._attention.over(chunks):
+        kept = torch.tensor(batch.kept or [len(batch.token_ids) - 1], device=self._device)
+        with self._attention.over(batch.chunks):
             logits = self._model(
-                input_ids=torch.tensor([token_ids], device=self._device),
-                position_ids=torch.tensor([positions], device=self._device),
+                input_ids=torch.tensor([batch.token_ids], device=self._device),
+                position_ids=torch.tensor([batch.positions], device=self._device),
                 use_cache=False,
                 **({"logits_to_keep": kept} if self._takes_rows else {}),
             ).logits[0]
         if not self._takes_rows:
             logits = logits[kept]
-        return logits[: len(rows)].float()  # type: ignore[no-any-return]
+        return logits[: len(batch.kept)].float()  # type: ignore[no-any-return]

@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 from ...errors import ModelRefused, StartRefused
 from ...kvcache import LayerShape
 from .attention import HARMLESS, HONOURED
+from .capture import Scoring
 from .device import same_work_same_bits
 from .support import context_length, refuse_unsupported, sliding_windows
 
@@ -37,7 +38,12 @@ class LoadedModel:
     dtype: torch.dtype
     context_length: int
     layers: tuple[LayerShape, ...]
-    windows: tuple[int | None, ...]
+    scorings: tuple[Scoring, ...]
+    """How each layer weighs keys, as its attention is told."""
+
+    @property
+    def windows(self) -> list[int | None]:
+        return [scoring.window for scoring in self.scorings]
 
     @property
     def vocab_size(self) -> int:
@@ -51,7 +57,7 @@ class _Call:
 
     layer: int
     shape: LayerShape
-    window: int | None
+    scoring: Scoring
     unknown: list[str] = field(default_factory=list)
 
 
@@ -85,7 +91,7 @@ def load_model(model: str, *, device: str, dtype: str, max_context: int | None, 
         dtype=chosen,
         context_length=limit,
         layers=tuple(call.shape for call in calls),
-        windows=tuple(windows),
+        scorings=tuple(call.scoring for call in calls),
     )
 
 
@@ -152,12 +158,11 @@ def _probe(model: PreTrainedModel, device: torch.device) -> list[_Call]:
         unknown = [k for k, v in given.items() if k not in HONOURED | HARMLESS and v is not None and v is not False]
         if given.get("is_causal") is False or getattr(module, "is_causal", True) is False:
             unknown.append("is_causal=False")
-        window = given.get("sliding_window")
         calls.append(
             _Call(
                 layer=int(getattr(module, "layer_idx", -1)),
                 shape=LayerShape(key.shape[1], key.shape[3], value.shape[3]),
-                window=window if isinstance(window, int) else None,
+                scoring=Scoring.told(query.shape[3], **given),
                 unknown=unknown,
             )
         )
@@ -178,9 +183,10 @@ def _refuse_surprises(model: PreTrainedModel, calls: list[_Call], windows: list[
     if unknown:
         raise ModelRefused(f"{name} uses attention features that Warmturn does not know: {', '.join(unknown)}")
     for call, window in zip(calls, windows, strict=True):
-        if call.window != window:
+        told = call.scoring.window
+        if told != window:
             raise ModelRefused(
-                f"{name} layer {call.layer}: attention is told window {call.window}, its own cache says {window}"
+                f"{name} layer {call.layer}: attention is told window {told}, its own cache says {window}"
             )
 
 

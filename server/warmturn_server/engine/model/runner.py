@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
 
+from ...errors import ModelRefused
 from ...kvcache import KVBuffer, KVLayout
 from .executor import Executor, WithFallback, Work
 from .flops import pair_cost
 from .generic import GenericExecutor
+from .lean.check import decline_if_a_layer_differs
+from .lean.executor import LeanExecutor
+from .lean.read import NotTaken, decoder_layers, describe
 from .loader import LoadedModel
+from .own import own_answers
 from .products.dense import dense
 from .products.in_model import replace_linears
 from .verify import refuse_if_wrong
+from .weights import Weights
+
+_log = logging.getLogger(__name__)
 
 
 class ModelRunner:
-    """Runs a model over the next tokens of many sequences at once: an `Executor` that takes every step."""
+    """Runs a model over the next tokens of many sequences at once: an `Executor` that takes every step.
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    By the lean executor where `lean` and it is proved to compute what the model does; `why_generic` says why not.
+    """
+
+    def __init__(self, loaded: LoadedModel, *, lean: bool = True) -> None:
         self.name = loaded.name
         self.device = loaded.device
         self.dtype = loaded.dtype
@@ -28,17 +40,45 @@ class ModelRunner:
         self.num_threads = torch.get_num_threads()
         self.layout = KVLayout.of(loaded.layers, loaded.dtype)
         self.pair_cost = pair_cost(loaded.model, loaded.layers)
-        self._loaded = loaded
+        self.weights = Weights.of(loaded.model)
+        self._own = own_answers(loaded, decoder_layers(loaded.model) if lean else ())
         self.products = replace_linears(loaded.model, dense)
+        self.weights.now_in(loaded.model, self.products)
         self.generic = GenericExecutor(loaded.model, loaded.device)
         self._executor: Executor = self.generic
-        refuse_if_wrong(self.generic, loaded, self.buffer)
+        refuse_if_wrong(self.generic, self.name, self._own, self.buffer)
+        self.why_generic = self._try_lean(loaded) if lean else "it was asked for"
+        _log.info("%s: steps by the %s executor, %s", self.name, self.kind, self.weights)
+
+    def _try_lean(self, loaded: LoadedModel) -> str | None:
+        try:
+            executor = LeanExecutor(describe(loaded, self.products), self.context_length)
+            decline_if_a_layer_differs(executor, self._own, self.buffer)
+            self.prefer(executor)
+        except (NotTaken, ModelRefused) as error:
+            _log.warning("%s runs on the generic executor, which is slower: %s", self.name, error)
+            return str(error)
+        return None
 
     def prefer(self, executor: Executor) -> None:
         """Have it compute the steps that it takes from now on, once it is proved right; else `ModelRefused`."""
         both = WithFallback(executor, self.generic)
-        refuse_if_wrong(both, self._loaded, self.buffer)
+        refuse_if_wrong(both, self.name, self._own, self.buffer)
         self._executor = both
+
+    @property
+    def kind(self) -> str:
+        """Of the executor that computed the latest step."""
+        return self._executor.kind
+
+    def about(self) -> dict[str, object]:
+        """For people: who computes, why not a faster one, and what the weights take."""
+        return {
+            "kind": self.kind,
+            "why_generic": self.why_generic,
+            "weight_bytes": self.weights.loaded_bytes,
+            "resident_weight_bytes": self.weights.resident_bytes,
+        }
 
     def takes(self, step: Sequence[Work]) -> bool:  # noqa: ARG002
         return True

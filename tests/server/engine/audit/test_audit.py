@@ -1,5 +1,6 @@
 """The running check: state that is wrong and looks right is found out and thrown away; the next turn is right."""
 
+import dataclasses
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from tests.support.controls import audited, controls_of
 from tests.support.engines import greedy, running_engine
 from tests.support.faults import flip_highest_exponent_bit, swap_layers, tamper
@@ -19,8 +19,8 @@ from warmturn_server.data_dir import FileHashes
 from warmturn_server.engine import Engine
 from warmturn_server.engine.audit import replays
 from warmturn_server.engine.model import runner
-from warmturn_server.engine.model.attention import Chunk
-from warmturn_server.engine.model.generic import GenericExecutor
+from warmturn_server.engine.model.batch import Batch
+from warmturn_server.engine.model.executor import Work
 from warmturn_server.engine_api import Generated, MissReason
 from warmturn_server.errors import NoNextToken
 
@@ -61,18 +61,13 @@ def first_turn(model: Path, folder: Path, dtype: str) -> tuple[int, ...]:
 
 def shifted_positions(patch: pytest.MonkeyPatch) -> None:
     """K as if every token stood one place further on."""
-    run = GenericExecutor.run
+    of = Batch.of
 
-    def shifted(
-        self: GenericExecutor,
-        chunks: Sequence[Chunk],
-        ids: Sequence[int],
-        positions: Sequence[int],
-        rows: Sequence[int],
-    ) -> torch.Tensor:
-        return run(self, chunks, ids, [position + 1 for position in positions], rows)
+    def shifted(step: Sequence[Work]) -> Batch:
+        batch = of(step)
+        return dataclasses.replace(batch, positions=[position + 1 for position in batch.positions])
 
-    patch.setattr(GenericExecutor, "run", shifted)
+    patch.setattr(Batch, "of", shifted)
 
 
 def wrong_position(models: TinyModels, folder: Path, dtype: str) -> tuple[int, ...]:

@@ -18,6 +18,8 @@ PROMPTS = tuple(tuple(range(first, first + 40)) for first in (10, 60, 110))
 class Picky:
     """Takes only steps of one sequence that decodes, as a captured graph would; computes them as `inner` does."""
 
+    kind = "picky"
+
     def __init__(self, inner: Executor) -> None:
         self.inner = inner
         self.taken = 0
@@ -47,6 +49,8 @@ def test_declined_steps_are_computed_by_the_generic_executor(tiny_models: TinyMo
 
 def test_without_anybody_preferred_all_is_generic() -> None:
     class Generic:
+        kind = "generic"
+
         def takes(self, step: Sequence[Work]) -> bool:  # noqa: ARG002
             return True
 
@@ -54,6 +58,8 @@ def test_without_anybody_preferred_all_is_generic() -> None:
             return torch.zeros(len(step), 1)
 
     class Declines(Generic):
+        kind = "declines"
+
         def takes(self, step: Sequence[Work]) -> bool:  # noqa: ARG002
             return False
 
@@ -63,6 +69,7 @@ def test_without_anybody_preferred_all_is_generic() -> None:
     both = WithFallback(Declines(), Generic())
     assert both.takes([])
     assert both.forward([]).shape == (0, 1)
+    assert both.kind == "generic"
 
 
 def test_an_executor_that_says_something_else_is_refused(tiny_models: TinyModels, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Steps of the Llama family with few operators: fused products, no module's own code between them."""
