@@ -16,7 +16,7 @@ import warmturn_server
 from warmturn_server.build import build_app
 from warmturn_server.chat.transcript.transcript import Transcriber
 from warmturn_server.engine import Engine
-from warmturn_server.engine.model.attention import InPlaceAttention
+from warmturn_server.engine.model.lean.executor import LeanExecutor
 from warmturn_server.settings import Settings
 
 MOST_FILES = 10
@@ -63,7 +63,7 @@ async def stacks(tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.Mo
     chosen = {"device": str(DEVICE), "dtype": "float32", "threads": 1, "control_rate": 0.0}
     app = build_app(Settings(model=str(tiny_models()), data_dir=tmp_path, **chosen))  # type: ignore[arg-type]
     stacks = Stacks(monkeypatch)
-    for owner, name in ((Transcriber, "transcribe"), (Engine, "submit"), (InPlaceAttention, "__call__")):
+    for owner, name in ((Transcriber, "transcribe"), (Engine, "submit"), (LeanExecutor, "layer")):
         stacks.at(owner, name)
     async with (
         app.router.lifespan_context(app),
@@ -81,4 +81,4 @@ async def test_a_turn_can_be_read_in_few_files(stacks: Stacks) -> None:
 
 async def test_no_room_is_entered_twice(stacks: Stacks) -> None:
     ways = {name: rooms(stack) for name, stack in stacks.seen.items()}
-    assert ways == {"transcribe": ["chat"], "submit": ["api", "chat", "engine"], "__call__": ["engine"]}
+    assert ways == {"transcribe": ["chat"], "submit": ["api", "chat", "engine"], "layer": ["engine"]}

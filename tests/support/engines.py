@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.support.device import DEVICE
+from tests.support.device import DEVICE, EXECUTOR
 
 from warmturn_server.build import build_engine
 from warmturn_server.engine import Engine
@@ -20,7 +20,7 @@ BLOCK_SIZE: Final = 8
 def running_engine(model: Path, data_dir: Path, **settings: object) -> Iterator[Engine]:
     """A started engine in float32 on one thread, with small blocks and small prefill chunks; closed at the end."""
     chosen: dict[str, object] = {"device": str(DEVICE), "dtype": "float32", "block_size": BLOCK_SIZE}
-    chosen |= {"prefill_budget": 16, "control_rate": 0.0, **settings}
+    chosen |= {"prefill_budget": 16, "control_rate": 0.0, "executor": EXECUTOR, **settings}
     engine = build_engine(Settings(model=str(model), data_dir=data_dir, threads=1, **chosen))  # type: ignore[arg-type]
     engine.start()
     try:

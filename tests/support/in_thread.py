@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
-from tests.support.device import DEVICE
+from tests.support.device import DEVICE, EXECUTOR
 from tests.support.http import local_client
 from tests.support.waiting import wait_until
 
@@ -53,7 +53,8 @@ class ServerInThread:
 @contextmanager
 def serving(model: Path, data_dir: Path, **settings: object) -> Iterator[ServerInThread]:
     """In float32, with small blocks; it has ended when the block has."""
-    chosen: dict[str, object] = {"device": str(DEVICE), "dtype": "float32", "block_size": 8, "control_rate": 0.0}
+    chosen: dict[str, object] = {"device": str(DEVICE), "executor": EXECUTOR, "dtype": "float32"}
+    chosen |= {"block_size": 8, "control_rate": 0.0}
     app = build_app(Settings(model=str(model), data_dir=data_dir, threads=1, **{**chosen, **settings}))  # type: ignore[arg-type]
     app.add_route(_TASKS, _num_tasks)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))

@@ -93,6 +93,21 @@ SERVED: Final[dict[str, Callable[[], PretrainedConfig]]] = {
     ),
 }
 
+# Of the Llama family as well, with parts that none of the above has.
+FAMILY: Final[dict[str, Callable[[], PretrainedConfig]]] = {
+    "granite": lambda: _config(
+        "Granite",
+        attention_bias=True,
+        mlp_bias=True,
+        embedding_multiplier=3.0,
+        logits_scaling=2.0,
+        residual_multiplier=0.7,
+        attention_multiplier=0.2,
+    ),
+    "smollm3": lambda: _config("SmolLM3", no_rope_layers=[1, 0, 1]),
+    "phi3_partly_rotated": lambda: _config("Phi3", rope_parameters=_rope("default", partial_rotary_factor=0.5)),
+}
+
 # Their layers hold other state than plain attention K/V, share it between layers, or mask in a way that is not ours.
 REFUSED: Final[dict[str, Callable[[], PretrainedConfig]]] = {
     "lfm2": lambda: _config("Lfm2", layer_types=["conv", "full_attention", "conv"], block_multiple_of=16),
@@ -187,7 +202,7 @@ COSTLY: Final[dict[str, Callable[[], PretrainedConfig]]] = {
     ),
 }
 
-ARCHITECTURES: Final = {**SERVED, **REFUSED, **WITHIN_BASE, **COSTLY}
+ARCHITECTURES: Final = {**SERVED, **FAMILY, **REFUSED, **WITHIN_BASE, **COSTLY}
 
 
 def _randomise(model: PreTrainedModel, seed: int, scale: float) -> None:

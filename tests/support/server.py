@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from tests.support.device import DEVICE
+from tests.support.device import DEVICE, EXECUTOR
 from tests.support.http import local_client
 from tests.support.launch import IMPORTED_WITH, Launch, Process, forked
 
@@ -48,7 +48,7 @@ class ServerProcess:
 
     def arguments(self) -> list[str]:
         serve = ["serve", "--model", str(self.model), "--port", "0"]
-        computing = ["--device", str(DEVICE), "--dtype", "float32", "--threads", "1"]
+        computing = ["--device", str(DEVICE), "--dtype", "float32", "--threads", "1", "--executor", EXECUTOR]
         return [*serve, "--data-dir", str(self.data_dir), *computing, *self.options]
 
     def start(self) -> Self:

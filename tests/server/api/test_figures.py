@@ -71,11 +71,22 @@ _LATENCIES: Final = {name: {"p50", "p90", "p95", "p99"} for name in ("ttft_ms", 
 _TIER: Final = {"bytes", "budget_bytes", "blocks", "available", "bytes_per_second"}
 STATS: Final[Mapping[str, set[str]]] = {
     "": {
-        *("model", "dtype", "threads", "context_length", "kv_bytes_per_token", "running", "waiting", "tiers"),
+        *(
+            "model",
+            "dtype",
+            "threads",
+            "context_length",
+            "kv_bytes_per_token",
+            "executor",
+            "running",
+            "waiting",
+            "tiers",
+        ),
         *("prefill_ms_per_1000_tokens", "estimate_error", "instance", "uptime_seconds", "totals"),
         *("prompt_tokens_by_source", "misses", "conversation_turns", "saved_seconds", "by_reuse", "recent"),
         *("controls", "audits", "recent_misses"),
     },
+    "executor": {"kind", "why_generic", "weight_bytes", "resident_weight_bytes"},
     "tiers": {"resident", "ram", "disk"},
     "tiers.resident": {"bytes", "budget_bytes", "conversations"},
     "tiers.ram": _TIER,

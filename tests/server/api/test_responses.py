@@ -30,6 +30,7 @@ REPORT = {
         "saved_ms_ci95",
         "miss",
         "control",
+        "executor",
         "tokens",
         "record_tokens",
         "dropped_items",

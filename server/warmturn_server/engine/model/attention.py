@@ -83,7 +83,7 @@ class InPlaceAttention:
     ) -> tuple[torch.Tensor, None]:
         """query `[1, heads, row, key_dim]`, key and value `[1, kv_heads, row, dim]` -> `[1, row, heads, value_dim]`."""
         out = query.new_empty(query.shape[2], query.shape[1], value.shape[3])
-        scoring = Scoring.told(query.shape[3], **given)  # type: ignore[arg-type]
+        scoring = Scoring.told(query.shape[3], given)
         layer = int(module.layer_idx)  # type: ignore[arg-type]
         for chunk in self._chunks:
             rows = chunk.rows

@@ -5,7 +5,9 @@ The other half, the keys, is the saved state itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -22,17 +24,11 @@ class Scoring:
     sinks: torch.Tensor | None = None
 
     @classmethod
-    def told(
-        cls,
-        dim: int,
-        scaling: float | None = None,
-        sliding_window: int | None = None,
-        softcap: float | None = None,
-        s_aux: torch.Tensor | None = None,
-        **_: object,
-    ) -> Scoring:
+    def told(cls, dim: int, given: Mapping[str, Any]) -> Scoring:
         """From the arguments of an attention call over keys of so many numbers."""
-        return cls(dim**-0.5 if scaling is None else scaling, sliding_window, softcap, s_aux)
+        scale = given.get("scaling")
+        window, softcap, sinks = (given.get(name) for name in ("sliding_window", "softcap", "s_aux"))
+        return cls(dim**-0.5 if scale is None else scale, window, softcap, sinks)
 
 
 class Queries:

@@ -56,6 +56,11 @@ class WithFallback:
         """Who computed the latest step."""
         return self._latest.kind
 
+    @property
+    def all(self) -> list[Executor]:
+        """The slowest first."""
+        return [self.generic, self.preferred]
+
     def takes(self, step: Sequence[Work]) -> bool:
         return self.generic.takes(step)
 

@@ -162,7 +162,7 @@ def _probe(model: PreTrainedModel, device: torch.device) -> list[_Call]:
             _Call(
                 layer=int(getattr(module, "layer_idx", -1)),
                 shape=LayerShape(key.shape[1], key.shape[3], value.shape[3]),
-                scoring=Scoring.told(query.shape[3], **given),
+                scoring=Scoring.told(query.shape[3], given),
                 unknown=unknown,
             )
         )

@@ -71,6 +71,11 @@ class ModelRunner:
         """Of the executor that computed the latest step."""
         return self._executor.kind
 
+    @property
+    def executors(self) -> list[Executor]:
+        """All that are there, the slowest first."""
+        return self._executor.all if isinstance(self._executor, WithFallback) else [self._executor]
+
     def about(self) -> dict[str, object]:
         """For people: who computes, why not a faster one, and what the weights take."""
         return {

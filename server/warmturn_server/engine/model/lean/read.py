@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import nn
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from ....kvcache import LayerShape
 from ..capture import Scoring
@@ -30,16 +31,20 @@ class NotTaken(Exception):
     """The model is not of this family; says why."""
 
 
-def decoder_layers(model: nn.Module) -> list[nn.Module]:
+def decoder_layers(model: PreTrainedModel) -> list[nn.Module]:
     """The decoder's layers, one for each state; none where the model keeps them elsewhere."""
-    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
-    layers = getattr(decoder, "layers", None)
+    layers = getattr(_decoder(model), "layers", None)
     return list(layers) if isinstance(layers, nn.ModuleList) else []
+
+
+def _decoder(model: PreTrainedModel) -> nn.Module:
+    decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
+    return decoder
 
 
 def describe(loaded: LoadedModel, products: Products) -> Description:
     """Raises `NotTaken`. That the description says what the model means is not proved yet."""
-    decoder = cast(nn.Module, loaded.model.get_decoder())
+    decoder = _decoder(loaded.model)
     layers = decoder_layers(loaded.model)
     if loaded.device.type != "cpu":
         raise NotTaken(f"it is made for the CPU, the model is on {loaded.device.type}")
@@ -105,7 +110,7 @@ class _Reader:
         return self._rope_types.index(kind)
 
     def head(self) -> Head:
-        module = self._loaded.model.get_output_embeddings()
+        module = self._loaded.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         cap = getattr(self._config, "final_logit_softcapping", None)
         return Head(
             norm=read_norm(_child(self._decoder, "norm")),
@@ -164,7 +169,7 @@ def _rope(rotary: nn.Module, kind: str, dtype: torch.dtype) -> Rope:
 
 def _refuse_unknown(module: nn.Module, known: set[str]) -> None:
     for name, child in module.named_children():
-        if name not in known and (list(child.parameters()) or list(child.buffers())):
+        if name not in known and any(True for _ in (*child.parameters(), *child.buffers())):
             raise NotTaken(f"its {type(module).__name__} has a part {name} that is not known")
     if own := [name for name, _ in module.named_parameters(recurse=False)]:
         raise NotTaken(f"its {type(module).__name__} has weights {own[0]} that are not known")
