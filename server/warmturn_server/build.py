@@ -11,11 +11,10 @@ from functools import partial
 
 import torch  # noqa: F401  # before transformers, which does not fail where it is missing, but warns
 from fastapi import FastAPI
-from transformers import PreTrainedTokenizerBase
 
 from . import bundled
 from .api import Access, create_app
-from .chat import Storage, build_service, open_local_storage, open_shared_storage
+from .chat import Storage, Style, TextTokenizer, build_service, open_local_storage, open_shared_storage, style_of
 from .data_dir import STATE_NAME, FileHashes, lock_data_dir
 from .engine import Capacity, Controls, CostModel, Engine, KVPool, LogitSketch, Memory, ModelRunner, Vocabulary
 from .engine.model.calibration import calibrate
@@ -60,8 +59,8 @@ def build_app(settings: Settings) -> FastAPI:
     room = _room(settings)
     storage = _open_storage(settings, room)
     metrics = Metrics()
-    engine, tokenizer = on_a_thread_of_its_own(partial(_load, settings, metrics, room))
-    service = build_service(storage, engine, tokenizer, settings.unstored_ttl)
+    engine, tokenizer, style = on_a_thread_of_its_own(partial(_load, settings, metrics, room))
+    service = build_service(storage, engine, tokenizer, style, settings.unstored_ttl)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -102,14 +101,19 @@ def _open_storage(settings: Settings, room: Room) -> Storage:
     return open_shared_storage(url.get_secret_value(), settings.redis_secret_bytes)
 
 
-def _load(settings: Settings, metrics: Metrics, room: Room) -> tuple[Engine, PreTrainedTokenizerBase]:
-    """An engine that is not started yet, and its model's tokenizer. Raises `StartRefused` with what to do."""
+def _load(settings: Settings, metrics: Metrics, room: Room) -> tuple[Engine, TextTokenizer, Style | None]:
+    """An engine that is not started yet, its model's tokenizer, and how the model thinks.
+
+    Raises `StartRefused` with what to do.
+    """
     compute_with(settings.threads or os.cpu_count() or 1)
     link = RedisLink.parse(settings.redis.get_secret_value()) if settings.redis else None
     loaded = _load_model(settings)
     runner = ModelRunner(loaded, lean=settings.executor == "auto")
     refuse_more_than_fits(settings.kv_memory, runner.device)
     tokenizer = load_tokenizer(loaded)
+    text_tokenizer = TextTokenizer(tokenizer)
+    style = style_of(text_tokenizer, settings.reasoning)
     hash_files = FileHashes(settings.data_dir / "model_hashes.json").of
     fingerprint = fingerprint_of(loaded, runner, tokenizer, hash_files, settings.block_size, lossless=settings.lossless)
     cache = _prefix_cache(settings, fingerprint.digest(), runner, link, metrics, room)
@@ -118,7 +122,7 @@ def _load(settings: Settings, metrics: Metrics, room: Room) -> tuple[Engine, Pre
     pool = KVPool(runner.layout, runner.device, settings.kv_memory)
     engine = Engine(
         runner,
-        Vocabulary(backend_of(tokenizer), eos_token_ids(loaded, tokenizer)),
+        Vocabulary(backend_of(tokenizer), eos_token_ids(loaded, tokenizer), _marks(text_tokenizer, style)),
         Memory(pool, cache, Saver(cache, metrics.saves), Prefetcher(cache, metrics.prefetches)),
         cost_model,
         metrics.turns,
@@ -126,7 +130,13 @@ def _load(settings: Settings, metrics: Metrics, room: Room) -> tuple[Engine, Pre
         Capacity(settings.prefill_budget, settings.max_waiting),
     )
     metrics.watch(engine)
-    return engine, tokenizer
+    return engine, text_tokenizer, style
+
+
+def _marks(tokenizer: TextTokenizer, style: Style | None) -> dict[int, str]:
+    """The special tokens that the engine tells of."""
+    found = {tokenizer.special_id(mark): mark for mark in style.tokens} if style else {}
+    return {token_id: mark for token_id, mark in found.items() if token_id is not None}
 
 
 def _load_model(settings: Settings) -> LoadedModel:

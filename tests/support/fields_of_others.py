@@ -120,7 +120,7 @@ LLAMA_CPP: Final[dict[str, object]] = {
     "reasoning_budget_start_tag": "a",
     "reasoning_budget_tokens": 5,
     "reasoning_control": True,
-    "reasoning_format": "deepseek",
+    "reasoning_format": "none",
     "repeat_last_n": 5,
     "repeat_penalty": 1.5,
     "response_fields": ["a"],

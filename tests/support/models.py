@@ -7,7 +7,7 @@ from typing import Final
 
 import torch
 import transformers
-from tests.support.templates import TEMPLATES
+from tests.support.templates import TEMPLATES, THINKING
 from tests.support.tokenizer import TOKENIZER_SIZE, chat_tokenizer
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
@@ -235,7 +235,7 @@ def make_model(
         _prefer_readable_tokens(model)
     model.save_pretrained(folder)
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [IM_END, END_OF_TEXT]}))
-    chat_tokenizer(TEMPLATES[template]).save_pretrained(folder)
+    chat_tokenizer({**TEMPLATES, **THINKING}[template]).save_pretrained(folder)
     return folder
 
 

@@ -29,6 +29,37 @@ DATED: Final = "{{ '<|im_start|>system\nToday is ' + strftime_now('%d %B %Y') + 
 # The date's worst case: the very first tokens differ on every render.
 CLOCKED: Final = "{{ '<|im_start|>system\nIt is ' + strftime_now('%H:%M:%S.%f') + '.<|im_end|>\n' }}" + CHATML
 
+_LAST_USER: Final = (
+    "{% set ns = namespace(last_user=-1) %}"
+    "{% for message in messages %}{% if message.role == 'user' %}{% set ns.last_user = loop.index0 %}{% endif %}"
+    "{% endfor %}"
+)
+
+# As Qwen3, with the thought in a field of its own; it can be asked not to think.
+THINKS: Final = (
+    _LAST_USER + "{% for message in messages %}"
+    "{% set thought = '' %}"
+    "{% if message.reasoning_content is string and (preserve_thinking or loop.index0 > ns.last_user) %}"
+    "{% set thought = '<think>\n' + message.reasoning_content.strip('\n') + '\n</think>\n\n' %}"
+    "{% endif %}"
+    "{{ '<|im_start|>' + message.role + '\n' + thought + message.content.lstrip('\n') + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+    "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+    "{% endif %}"
+)
+
+# As R1's distillates and Qwen3-Thinking: the prompt itself opens the thought.
+OPENS_THOUGHT: Final = (
+    "{% for message in messages %}"
+    "{% set content = message.content.split('</think>')[-1] if message.role == 'assistant' else message.content %}"
+    "{{ '<|im_start|>' + message.role + '\n' + content + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}"
+)
+
+THINKING: Final[dict[str, str]] = {"thinks": THINKS, "opens_thought": OPENS_THOUGHT}
+
 TEMPLATES: Final[dict[str, str]] = {
     "chatml": CHATML,
     "strips_thinking": STRIPS_THINKING,

@@ -75,6 +75,10 @@ def serve(
         Literal["replace", "shadow"] | None,
         _option("--control-mode", "In place of reuse, or after the reply while idle; default shadow."),
     ] = None,
+    reasoning: Annotated[
+        str | None,
+        _option("--reasoning", "How the model marks what it thinks: off, or a format's name; default auto."),
+    ] = None,
     max_context: Annotated[
         int | None, _option("--max-context", "Longest prompt and reply; default the model's.")
     ] = None,

@@ -7,16 +7,17 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, WithJsonSchema, model_validator
 
-from ..chat import Item, Role, Text, new_item_id
+from ..chat import Item, ItemId, Part, Reasoning, Role, Text, new_item_id
 from .fields import Decided
 from .fields.bodies import MESSAGE, PART
 from .json import Json
 from .wire import MAX_ITEMS, LongText, ShortText
 
-_TEXT_PARTS: Final = frozenset({"input_text", "output_text", "text", "refusal"})
+_REASONING: Final = "reasoning_text"
+_TEXT_PARTS: Final = frozenset({"input_text", "output_text", "text", "refusal", _REASONING})
 _ROLES: Final = ("system", "developer", "user", "assistant")
-_SKIPPED_ITEMS: Final = frozenset({"reasoning"})
-"""What other servers returned with their answers and clients send back; it says nothing to this model."""
+_REASONING_ITEM: Final = "reasoning"
+"""What was thought before the message that comes next. What other servers sealed says nothing here."""
 
 
 class InputPart(Decided):
@@ -39,24 +40,33 @@ class InputPart(Decided):
     def said(self) -> str:
         return self.text if self.text is not None else self.refusal or ""
 
+    @property
+    def part(self) -> Part:
+        return Reasoning(self.said) if self.type == _REASONING else Text(self.said)
+
 
 Content = LongText | Annotated[list[InputPart], MAX_ITEMS]
 
 
 class InputMessage(Decided):
-    """A message of either API: content as a string or in parts; unknown fields (id, status, name, ...) are skipped."""
+    """A message of either API: content as a string or in parts; unknown fields (id, status, name, ...) are skipped.
+
+    `reasoning_content`, or `reasoning`: what an earlier reply thought, as chat completions give it.
+    """
 
     model_config = ConfigDict(extra="allow")
     fields_of: ClassVar = MESSAGE
 
-    type: Annotated[ShortText | None, WithJsonSchema({"enum": ["message", *sorted(_SKIPPED_ITEMS), None]})] = None
+    type: Annotated[ShortText | None, WithJsonSchema({"enum": ["message", _REASONING_ITEM, None]})] = None
     role: Annotated[ShortText | None, WithJsonSchema({"enum": [*_ROLES, None]})] = None
     content: Content | None = None
     refusal: LongText | None = None
+    reasoning_content: LongText | None = None
+    reasoning: LongText | None = None
 
     @model_validator(mode="after")
     def _is_a_message(self) -> Self:
-        if self.is_skipped:
+        if self.is_reasoning:
             return self
         if self.type not in (None, "message"):
             raise ValueError(f"items of type '{self.type}' are not supported: this server takes messages only")
@@ -67,14 +77,22 @@ class InputMessage(Decided):
         return self
 
     @property
-    def is_skipped(self) -> bool:
-        return self.type in _SKIPPED_ITEMS
+    def is_reasoning(self) -> bool:
+        return self.type == _REASONING_ITEM
 
-    def as_item(self) -> Item:
+    @property
+    def thought(self) -> tuple[Part, ...]:
+        thought = self.reasoning_content or self.reasoning
+        return (Reasoning(thought),) if thought else ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
         content = self.content if self.content is not None else self.refusal or ()
-        said = [content] if isinstance(content, str) else [part.said for part in content]
+        return (Text(content),) if isinstance(content, str) else tuple(part.part for part in content)
+
+    def as_item(self, thought: tuple[Part, ...] = ()) -> Item:
         role: Role = self.role  # type: ignore[assignment]  # the validator has seen to it
-        return Item(new_item_id(), role, tuple(Text(text) for text in said))
+        return Item(new_item_id(), role, (*thought, *self.thought, *self.parts))
 
 
 Messages = Annotated[list[InputMessage], MAX_ITEMS]
@@ -83,19 +101,57 @@ Messages = Annotated[list[InputMessage], MAX_ITEMS]
 def as_items(given: str | Sequence[InputMessage]) -> tuple[Item, ...]:
     if isinstance(given, str):
         return (Item(new_item_id(), "user", (Text(given),)),)
-    return tuple(message.as_item() for message in given if not message.is_skipped)
+    items, thought = list[Item](), tuple[Part, ...]()
+    for message in given:
+        if message.is_reasoning:
+            thought += tuple(Reasoning(part.text) for part in message.parts if isinstance(part, Text | Reasoning))
+            continue
+        items.append(message.as_item(thought if message.role == "assistant" else ()))
+        thought = ()
+    return tuple(items)
 
 
-def item_object(item: Item, status: Literal["in_progress"] | None = None) -> Json:
-    """A message item as every client of the Responses and Conversations APIs expects it."""
+def item_object(item: Item) -> Json:
+    """A message of a conversation, with what was thought before it was said."""
+    thought = [reasoning_part(item.reasoning)] if item.reasoning else []
+    message = message_object(item)
+    return {**message, "content": [*thought, *message["content"]]}
+
+
+def message_object(item: Item, status: Literal["in_progress"] | None = None) -> Json:
+    """What an item says, as every client of the Responses API expects it."""
     part = output_part if item.role == "assistant" else _input_part
     return {
         "id": item.id,
         "type": "message",
         "role": item.role,
-        "status": status or ("completed" if item.complete else "incomplete"),
+        "status": status or _status(item),
         "content": [] if status else [part(said.text) for said in item.content if isinstance(said, Text)],
     }
+
+
+def reasoning_object(item: Item, status: Literal["in_progress"] | None = None) -> Json:
+    """What was thought before an item was said, as an item of its own. Whole, once something was said."""
+    cut = not item.complete and not item.text
+    return {
+        "id": reasoning_id(item.id),
+        "type": "reasoning",
+        "summary": [],
+        "status": status or ("incomplete" if cut else "completed"),
+        "content": [] if status else [reasoning_part(item.reasoning)],
+    }
+
+
+def reasoning_id(item_id: ItemId) -> str:
+    return f"rs_{item_id.removeprefix('msg_')}"
+
+
+def reasoning_part(text: str) -> Json:
+    return {"type": "reasoning_text", "text": text}
+
+
+def _status(item: Item) -> str:
+    return "completed" if item.complete else "incomplete"
 
 
 def output_part(text: str, logprobs: Iterable[Json] = ()) -> Json:

@@ -25,6 +25,8 @@ def _model_object(service: ChatService) -> Json:
         "created": _STARTED,
         "owned_by": "warmturn",
         "context_length": service.engine.context_length,
+        "reasoning_format": service.style.format.name if service.style else None,
+        "chat_template_kwargs": sorted(service.tokenizer.template.options),
     }
 
 

@@ -20,7 +20,7 @@ async def collect(turn: RunningTurn, request: Request) -> list[TokenLogprobs]:
     """Runs the turn to its end and gives its log-probabilities; a client that goes away ends it."""
     watcher = asyncio.create_task(close_on_disconnect(request.receive, turn))
     try:
-        return [entry async for delta in turn.deltas() for entry in delta.logprobs]
+        return [entry async for delta in turn.deltas() for entry in delta.said_logprobs]
     finally:
         watcher.cancel()
         turn.close()

@@ -157,6 +157,8 @@ class ModelShape(_Shape):
     created: int
     owned_by: str
     context_length: int
+    reasoning_format: str | None
+    chat_template_kwargs: list[str]
 
 
 class ModelList(_Shape):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from ..chat import PromptEnd, Tokens
 from ..engine_api import ReuseMode, SamplingParams
 from .fields import Decided, FieldRefused
-from .fields.bodies import INCLUDABLE
+from .fields.bodies import INCLUDABLE, REASONING
 
 TOKEN_IDS: Final = "warmturn.token_ids"
 """The `include` that adds prompt and output token ids to a reply."""
@@ -75,6 +75,9 @@ Bias = Annotated[float, Field(ge=-100, le=100)]
 Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_encodable)]
 
 
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
 class Body(Decided):
     """Fields of which nobody has heard are accepted: clients send ever more of them."""
 
@@ -112,6 +115,23 @@ class SamplingFields(Body):
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
     include: Includes | None = None
+    reasoning: AnyObject | None = None
+    reasoning_effort: Effort | None = None
+    chat_template_kwargs: Annotated[dict[Name, object], Field(max_length=16)] | None = None
+
+    @model_validator(mode="after")
+    def _thinks_as_asked(self) -> Self:
+        REASONING.check(self.reasoning or {}, within="reasoning.")
+        asked = (self.reasoning or {}).get("effort")
+        if asked is not None and asked not in get_args(Effort):
+            raise FieldRefused("reasoning.effort", f"must be one of {', '.join(get_args(Effort))}", "invalid_value")
+        if asked and self.reasoning_effort and asked != self.reasoning_effort:
+            raise FieldRefused("reasoning_effort", "must be that of reasoning.effort, or left out", "invalid_value")
+        return self
+
+    @property
+    def effort(self) -> str | None:
+        return self.reasoning_effort or str((self.reasoning or {}).get("effort") or "") or None
 
     @property
     def keep_stopped(self) -> bool:

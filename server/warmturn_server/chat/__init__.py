@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from transformers import PreTrainedTokenizerBase
-
 from ..engine_api.engine import Generating, TurnEngine
 from .conversations import Conversations, Prefetch
 from .model import (
@@ -14,6 +12,7 @@ from .model import (
     PromptEnd,
     Reply,
     Role,
+    TemplateOptions,
     Tokens,
     Tool,
     Turn,
@@ -41,11 +40,15 @@ from .storage.store import (
     StoreFull,
     VersionConflict,
 )
+from .thinking.choice import style_of
+from .thinking.formats import FORMATS
+from .thinking.parser import Style, ThinkingParser
 from .transcript.tokenizer import TextTokenizer
 from .transcript.transcript import Transcriber
 from .unstored import UnstoredTurns
 
 __all__ = [
+    "FORMATS",
     "Append",
     "ChatService",
     "Conversation",
@@ -76,9 +79,12 @@ __all__ = [
     "StoreCorrupt",
     "StoreFailed",
     "StoreFull",
+    "Style",
+    "TemplateOptions",
     "Text",
     "TextOnly",
     "TextTokenizer",
+    "ThinkingParser",
     "Tokens",
     "Tool",
     "ToolCall",
@@ -94,13 +100,16 @@ __all__ = [
     "new_item_id",
     "open_local_storage",
     "open_shared_storage",
+    "style_of",
 ]
 
 
 def build_service(
-    storage: Storage, engine: TurnEngine, tokenizer: PreTrainedTokenizerBase, unstored_ttl_seconds: float
+    storage: Storage, engine: TurnEngine, tokenizer: TextTokenizer, style: Style | None, unstored_ttl_seconds: float
 ) -> ChatService:
-    """The chat layer over an open storage; closing it closes the storage."""
-    transcriber = Transcriber(TextTokenizer(tokenizer))
+    """The chat layer over an open storage; closing it closes the storage. `style`: how the model thinks, if it does."""
+    transcriber = Transcriber(tokenizer)
     unstored = UnstoredTurns(unstored_ttl_seconds)
-    return ChatService(storage.store, engine, transcriber, storage.locks, storage.invalidations, unstored=unstored)
+    return ChatService(
+        storage.store, engine, transcriber, storage.locks, storage.invalidations, style, unstored=unstored
+    )

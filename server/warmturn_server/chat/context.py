@@ -24,6 +24,9 @@ _SHARE_OF_REPLY: Final = 8
 """Of the context, where a request that drops old turns does not say how long its reply may be."""
 
 
+_END_CHARS: Final = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """`items` as the template writes them, and the record that the ids go on from."""
@@ -62,6 +65,13 @@ class TurnContext:
         return self.prompt.text
 
     @property
+    def prompt_end(self) -> str:
+        """What the template wrote behind all that was said."""
+        said = self.prompt.items[-1].text.strip()
+        _, found, rest = self.text.rpartition(said) if said else ("", "", "")
+        return rest if found else self.text[-_END_CHARS:]
+
+    @property
     def transcript(self) -> Transcript:
         return self.prompt.transcript
 
@@ -96,7 +106,7 @@ class ContextReader:
         if not items:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
         _check_opening(request)
-        render = partial(self._tokenizer.render, tools=request.tools, prompt_end=request.prompt_end)
+        render = self._render(request)
         own, base = self._own_record(request.tenant, history)
         write = partial(self._write, request, render, base if own else None)
         prompt = self._fitting(request, items, render, write) if request.truncates else write(items)
@@ -112,6 +122,10 @@ class ContextReader:
             continues=prompt.base.turn_id is not None and (own is not None or prompt.transcript.rewritten_at is None),
             outline=_outline(request, prompt, render) if request.lookback else None,
         )
+
+    def _render(self, request: TurnRequest) -> Render:
+        options = request.template_options
+        return partial(self._tokenizer.render, tools=request.tools, prompt_end=request.prompt_end, options=options)
 
     def _write(self, request: TurnRequest, render: Render, own: Base | None, items: list[Item]) -> Prompt:
         text = render(as_messages(request.instructions, items))
@@ -187,7 +201,7 @@ def _edited(request: TurnRequest, own: Turn, prompt: Prompt, history: History) -
     string, a limit that cut a character in two."""
     if own.reply is None or (own.reply.instructions or None) != (request.instructions or None):
         return True
-    said = "".join(item.text for item in own.output)
+    said = "".join(item.text or item.reasoning for item in own.output)
     if own.output and parts_unseen(prompt.base.record, prompt.text, own.reply.output_tokens, said):
         return True
     deleted = (item for turn in history.turns for item in turn.items if item.id in history.hidden)

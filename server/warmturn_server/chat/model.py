@@ -38,6 +38,10 @@ Tool = Mapping[str, Any]
 """What a model may call, as chat templates take it: a JSON schema with a name."""
 
 
+TemplateOptions = Mapping[str, bool | int | str]
+"""What a chat template is told beside the messages: whether and how much to think."""
+
+
 class ChatMessage(TypedDict):
     """What chat templates take."""
 
@@ -58,6 +62,10 @@ class Item:
     @property
     def text(self) -> str:
         return text_of(self.content)
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(part.text for part in self.content if isinstance(part, Reasoning))
 
     def as_message(self) -> ChatMessage:
         """Templates know no `developer`; it is the newer name of `system`."""
@@ -113,6 +121,8 @@ class Reply:
     instructions: str | None = None
     echo: Mapping[str, object] = field(default_factory=dict)
     """Request fields that the response object repeats."""
+    reasoning_tokens: int = 0
+    """Of the output tokens: what the model said to itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,7 @@ class TurnRequest:
     previous_response_id: TurnId | None = None
     instructions: str | None = None
     tools: tuple[Tool, ...] = ()
+    template_options: TemplateOptions = field(default_factory=dict)
     sampling: SamplingParams = SamplingParams()
     reuse: ReuseMode = ReuseMode.STATE
     tokens: Tokens | None = None

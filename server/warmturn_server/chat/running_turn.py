@@ -47,7 +47,7 @@ class RunningTurn:
         commit: Commit,
         on_end: Callable[[RunningTurn], None],
     ) -> None:
-        """`on_end` is called when nothing of it will be committed any more."""
+        """`parser` has taken the prompt's end; `on_end` is called when nothing of it will be committed any more."""
         self.id = new_turn_id()
         self.item_id = new_item_id()
         self.created_at = int(time.time())
@@ -166,8 +166,10 @@ class RunningTurn:
         async for delta in self._generation:
             finish = delta.finish
             if self._stop is not Stop.KEPT_AS_TOLD:
-                parts = self._parser.feed(delta.text) + (self._parser.finish() if finish else [])
-                self._said.append(ReplyDelta(tuple(parts), delta.logprobs, delta.token_ids))
+                thought = self._parser.thinks
+                parts = self._parser.feed(delta.text, delta.mark) + (self._parser.finish() if finish else [])
+                thinks = thought or self._parser.thinks
+                self._said.append(ReplyDelta(tuple(parts), delta.logprobs, delta.token_ids, thinks))
                 self._news.set()
         if finish is None:
             raise RuntimeError("the engine ended a turn without saying why")
@@ -209,6 +211,7 @@ class RunningTurn:
             report={**finish.report.as_dict(), **self._context.facts},
             instructions=self.request.instructions,
             echo=self.request.echo,
+            reasoning_tokens=sum(len(delta.token_ids) for delta in self._said if delta.thinks),
         )
         return Turn(
             id=self.id,

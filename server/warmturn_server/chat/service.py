@@ -23,6 +23,7 @@ from .running_turns import RunningTurns
 from .storage.invalidation import Invalidations, NoPeers
 from .storage.locks import ConversationLocks, Lease, LocalLocks
 from .storage.store import Append, ConversationStore, LogStatus, StoreCorrupt
+from .thinking.parser import Style
 from .transcript.prefix_digests import own_prefix_digests, prefix_digests
 from .transcript.tokenizer import TextTokenizer
 from .transcript.transcript import Transcriber
@@ -40,15 +41,19 @@ class ChatService:
         transcriber: Transcriber,
         locks: ConversationLocks | None = None,
         invalidations: Invalidations | None = None,
-        new_parser: NewReplyParser = TextOnly,
+        style: Style | None = None,
         unstored: UnstoredTurns | None = None,
     ) -> None:
-        """`locks` and `invalidations`: of all servers that share the store; None where this one has it to itself."""
+        """`locks` and `invalidations`: of all servers that share the store; None where this one has it to itself.
+
+        `style`: how the model thinks aloud; None where all that it writes is said to the caller.
+        """
         self.engine = engine
         self.misses = RecentMisses()
         self._store = store
         self._transcriber = transcriber
-        self._new_parser = new_parser
+        self.style = style
+        self._new_parser: NewReplyParser = style.parser if style else TextOnly
         self._unstored = unstored or UnstoredTurns(ttl_seconds=0)
         self._reader = ContextReader(store, transcriber, engine.context_length, self._unstored, engine.max_tokens)
         self._locks = locks or LocalLocks()
@@ -111,7 +116,7 @@ class ChatService:
             self.engine.model_name,
             self.tokenizer,
             generation,
-            self._new_parser(),
+            self._new_parser(context.prompt_end),
             commit=partial(self._commit, context, lease),
             on_end=partial(self._ended, lease),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -27,10 +27,14 @@ Sink = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """How a model's tokens become text, and which of them end a reply."""
+    """How a model's tokens become text, and which of them end a reply.
+
+    `marks`: special tokens that part a reply into what is thought and what is said.
+    """
 
     tokenizer: Tokenizer
     eos_token_ids: frozenset[int]
+    marks: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -116,6 +120,7 @@ class Sequence:
         self.timeline = Timeline(now() - request.waited_seconds)
         self.last_scheduled = self.timeline.arrived
         self._detokenizer = Detokenizer(vocabulary.tokenizer, request.sampling.stop)
+        self._marks = vocabulary.marks
         self._end_token_ids = vocabulary.eos_token_ids.union(request.sampling.stop_token_ids)
 
     @property
@@ -171,11 +176,14 @@ class Sequence:
         self.token_ids.append(token_id)
         self.sampler.accept(token_id)
         reason: FinishReason | None = None
+        mark = ""
         if token_id in self._end_token_ids:
             text, reason = self._detokenizer.finish(), "stop"
         else:
             may_stop = self.num_output_tokens > self.request.sampling.min_tokens
             text = self._detokenizer.add(token_id, may_stop=may_stop)
+            if mark := self._marks.get(token_id, ""):
+                text += self._detokenizer.finish()
             if self._detokenizer.settled:
                 self.num_shown = len(self.token_ids)
             if self._detokenizer.stopped:
@@ -185,7 +193,7 @@ class Sequence:
                 reason = "stop" if self._detokenizer.stopped else "length"
         if self.request.reuse is ReuseMode.NOTHING:
             self.kv.clear()
-        return TokenDelta(text, (token_id,), () if logprobs is None else (logprobs,)), reason
+        return TokenDelta(text, (token_id,), () if logprobs is None else (logprobs,), mark=mark), reason
 
 
 def _nobody(_: Event) -> None: ...

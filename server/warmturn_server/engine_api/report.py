@@ -120,12 +120,16 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class TokenDelta:
-    """New output: visible text (may be empty while a character or a stop string is undecided) and sampled ids."""
+    """New output: visible text (may be empty while a character or a stop string is undecided) and sampled ids.
+
+    `mark`: behind the text, a special token that parts the reply; other special tokens are not told.
+    """
 
     text: str = ""
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprobs, ...] = ()
     finish: Finish | None = None
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

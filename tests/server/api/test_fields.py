@@ -77,7 +77,7 @@ OPENAI: Final[Mapping[str, object]] = {
     "verbosity": "low",
     "web_search_options": {"search_context_size": "low"},
 }
-ELSEWHERE: Final = {"input", "messages", "model", "conversation", "previous_response_id"}
+ELSEWHERE: Final = {"input", "messages", "model", "conversation", "previous_response_id", "chat_template_kwargs"}
 """What a request cannot do without, or what other tests are about."""
 WITH: Final[Mapping[str, dict[str, object]]] = {"top_logprobs": {"include": ["message.output_text.logprobs"]}}
 VALUES: Final = {**VLLM, **LLAMA_CPP, **ADAPTERS, **OPENAI}

@@ -10,10 +10,9 @@ from warmturn_server.chat import (
     ChatService,
     Conversation,
     Item,
-    NewReplyParser,
     SqliteStore,
+    Style,
     Text,
-    TextOnly,
     TextTokenizer,
     Transcriber,
     Turn,
@@ -26,14 +25,12 @@ TOKENIZER = TextTokenizer(chat_tokenizer(CHATML))
 
 
 class Chat:
-    def __init__(
-        self, folder: Path, tokenizer: TextTokenizer = TOKENIZER, new_parser: NewReplyParser = TextOnly
-    ) -> None:
-        self.engine = FakeEngine(tokenizer)
+    def __init__(self, folder: Path, tokenizer: TextTokenizer = TOKENIZER, style: Style | None = None) -> None:
+        self.engine = FakeEngine(tokenizer, style)
         self.store = SqliteStore(folder / "log.sqlite3")
         self.unstored = UnstoredTurns(ttl_seconds=3600)
         transcriber = Transcriber(tokenizer)
-        self.service = ChatService(self.store, self.engine, transcriber, new_parser=new_parser, unstored=self.unstored)
+        self.service = ChatService(self.store, self.engine, transcriber, style=style, unstored=self.unstored)
         self.tokenizer = tokenizer
 
     async def new(self) -> Conversation:

@@ -7,9 +7,17 @@ from concurrent.futures import Future
 
 from tests.support.models import IM_END
 
-from warmturn_server.chat import TextTokenizer
+from warmturn_server.chat import Style, TextTokenizer
 from warmturn_server.engine.detokenizer import Detokenizer
-from warmturn_server.engine_api import Finish, GenerationRequest, Located, ReuseMode, TokenDelta, TurnReport
+from warmturn_server.engine_api import (
+    Finish,
+    FinishReason,
+    GenerationRequest,
+    Located,
+    ReuseMode,
+    TokenDelta,
+    TurnReport,
+)
 
 
 def report_on(request: GenerationRequest) -> TurnReport:
@@ -74,8 +82,9 @@ class FakeEngine:
     context_length = 4096
     max_tokens = 4096
 
-    def __init__(self, tokenizer: TextTokenizer) -> None:
+    def __init__(self, tokenizer: TextTokenizer, style: Style | None = None) -> None:
         self._tokenizer = tokenizer
+        self._marks = {tokenizer.special_id(mark): mark for mark in (style.tokens if style else ())}
         self.answers: deque[list[int]] = deque()
         self.requests: list[GenerationRequest] = []
         self.generations: list[FakeGeneration] = []
@@ -86,6 +95,7 @@ class FakeEngine:
         self.gate.set()
         self.failure: Exception | None = None
         """Raised in the middle of every answer."""
+        self.reason: FinishReason = "stop"
         self.pauses_after: int | None = None
         """So many tokens of an answer come; the next ones never do, and it has to be cancelled."""
 
@@ -93,8 +103,10 @@ class FakeEngine:
         self.requests.append(request)
         ids = self.answers.popleft() if self.answers else [*self._tokenizer.encode("fine").token_ids, IM_END]
         detokenizer = Detokenizer(self._tokenizer._backend, ())
-        deltas = [TokenDelta(detokenizer.add(token_id), (token_id,)) for token_id in ids]
-        deltas.append(TokenDelta(finish=Finish("stop", report_on(request))))
+        deltas = [
+            TokenDelta(detokenizer.add(token_id), (token_id,), mark=self._marks.get(token_id, "")) for token_id in ids
+        ]
+        deltas.append(TokenDelta(finish=Finish(self.reason, report_on(request))))
         self.generations.append(FakeGeneration(deltas, report_on(request), self.gate, self.failure, self.pauses_after))
         return self.generations[-1]
 

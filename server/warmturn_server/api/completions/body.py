@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from ...chat import RunningTurn
+from ...chat import Reply, RunningTurn
 from ..fields import Decided, FieldRefused
 from ..fields.bodies import COMPLETIONS, STREAM_OPTIONS
 from ..json import Json
@@ -70,16 +70,12 @@ def completion_object(turn: RunningTurn, logprobs: list[Json] | None, extras: Js
         "choices": [
             {
                 "index": 0,
-                "message": {
-                    "role": "assistant",
-                    "content": said,
-                    "refusal": None,
-                },
+                "message": {"role": "assistant", "content": said, "refusal": None, **_thought(turn)},
                 "logprobs": _logprobs(logprobs),
                 "finish_reason": finish_reason(turn),
             }
         ],
-        "usage": usage_object(reply.report, reply.output_tokens),
+        "usage": usage_object(reply),
         "warmturn": extension(turn, extras),
     }
 
@@ -97,7 +93,7 @@ def usage_chunk_object(turn: RunningTurn) -> Json:
     return {
         **_head(turn, "chat.completion.chunk"),
         "choices": [],
-        "usage": usage_object(reply.report, reply.output_tokens),
+        "usage": usage_object(reply),
     }
 
 
@@ -113,14 +109,21 @@ def extension(turn: RunningTurn, extras: Json) -> Json:
     return {**reply.report, **extras}
 
 
-def usage_object(report: Mapping[str, Any], output_tokens: int) -> Json:
+def usage_object(reply: Reply) -> Json:
+    report: Mapping[str, Any] = reply.report
     return {
         "prompt_tokens": report["prompt_tokens"],
-        "completion_tokens": output_tokens,
-        "total_tokens": report["prompt_tokens"] + output_tokens,
+        "completion_tokens": reply.output_tokens,
+        "total_tokens": report["prompt_tokens"] + reply.output_tokens,
         "prompt_tokens_details": {"cached_tokens": report["cached_tokens"], "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": reply.reasoning_tokens, "audio_tokens": 0},
     }
+
+
+def _thought(turn: RunningTurn) -> Json:
+    """Only where there was a thought: OpenAI's own messages have no such field."""
+    thought = turn.result.output[0].reasoning
+    return {"reasoning_content": thought} if thought else {}
 
 
 def _head(turn: RunningTurn, kind: str) -> Json:

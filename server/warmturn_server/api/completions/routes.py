@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from ...chat import Principal, RunningTurn, TextTokenizer, TurnRequest
+from ...chat import ChatService, Principal, RunningTurn, TextTokenizer, TurnRequest
 from ...engine_api import TokenLogprobs
 from ...errors import InvalidRequest
 from ..caller import Caller, Service, check_model
@@ -19,6 +19,7 @@ from ..openapi import answers, or_stream
 from ..reply import collect, extras, logprob_objects
 from ..shapes import Completion
 from ..sse import DONE, EventStream, data_event
+from ..thinking import template_options
 from .body import CreateCompletion, chunk_object, completion_object, extension, finish_reason, usage_chunk_object
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
@@ -28,14 +29,14 @@ router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
 async def create(body: CreateCompletion, request: Request, service: Service, caller: Caller) -> Response:
     check_model(service, body.model)
     with _input_is_messages():
-        turn = await service.start(_turn_request(body, caller))
+        turn = await service.start(_turn_request(body, caller, service))
     if body.stream:
         return EventStream(turn, _chunks(body, turn, service.tokenizer))
     logprobs = _logprobs(body, service.tokenizer, await collect(turn, request))
     return JsonReply(completion_object(turn, logprobs, await extras(body, turn)))
 
 
-def _turn_request(body: CreateCompletion, caller: Principal) -> TurnRequest:
+def _turn_request(body: CreateCompletion, caller: Principal, service: ChatService) -> TurnRequest:
     return TurnRequest(
         input=as_items(body.messages),
         principal=caller,
@@ -46,6 +47,7 @@ def _turn_request(body: CreateCompletion, caller: Principal) -> TurnRequest:
         prompt_end=body.prompt_end,
         truncates=body.truncation == "auto",
         lookback=body.wants_lookback,
+        template_options=template_options(body, service),
     )
 
 
@@ -66,7 +68,9 @@ async def _chunks(body: CreateCompletion, turn: RunningTurn, tokenizer: TextToke
     try:
         yield data_event({**chunk_object(turn, {"role": "assistant", "content": ""}), **usage})
         async for delta in turn.deltas():
-            logprobs = _logprobs(body, tokenizer, delta.logprobs)
+            if delta.reasoning:
+                yield data_event({**chunk_object(turn, {"reasoning_content": delta.reasoning}), **usage})
+            logprobs = _logprobs(body, tokenizer, delta.said_logprobs)
             if delta.text or logprobs:
                 yield data_event({**chunk_object(turn, {"content": delta.text}, logprobs), **usage})
         report = {"warmturn": extension(turn, await extras(body, turn))}

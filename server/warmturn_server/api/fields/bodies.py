@@ -39,8 +39,6 @@ COMPLETIONS: Final = Fields(
         **_HARMLESS,
         "functions": "never called: function_call cannot ask for a call",
         "prediction": "it would only make a reply sooner",
-        "reasoning": "the model does not think before it answers",
-        "reasoning_effort": "the model does not think before it answers",
         "max_tool_calls": "no tools are called",
     },
     refused={
@@ -84,8 +82,6 @@ RESPONSES: Final = Fields(
     harmless={
         **extensions.HARMLESS,
         **_HARMLESS,
-        "reasoning": "the model does not think before it answers",
-        "reasoning_effort": "the model does not think before it answers",
         "max_tool_calls": "no tools are called",
         "prediction": "it would only make a reply sooner",
         "stream_options": "padding against eavesdroppers is not added",
@@ -120,6 +116,21 @@ TEXT: Final = Fields(
     },
 )
 
+REASONING: Final = Fields(
+    honoured={"effort"},
+    harmless={
+        "summary": "what was thought is shown whole",
+        "generate_summary": "what was thought is shown whole",
+    },
+    refused={
+        "context": Refused("must be 'auto': the model's chat template decides what of it is kept", ("auto",)),
+        "mode": Refused("must be 'standard'", ("standard",)),
+        "enabled": Refused("ask for an effort, such as none", (True,)),
+        "exclude": Refused("must be false: what was thought comes apart from what is said", (False,)),
+        "max_tokens": Refused("ask for another effort, or limit the tokens"),
+    },
+)
+
 STREAM_OPTIONS: Final = Fields(
     honoured={"include_usage"},
     harmless={"include_obfuscation": "padding against eavesdroppers is not added"},
@@ -127,14 +138,14 @@ STREAM_OPTIONS: Final = Fields(
 )
 
 MESSAGE: Final = Fields(
-    honoured={"type", "role", "content", "refusal"},
+    honoured={"type", "role", "content", "refusal", "reasoning_content", "reasoning"},
     harmless={
         "id": "an item that is given gets an id of its own",
         "status": "what was said counts, however it ended",
         "phase": "what was said counts, in whichever phase",
         "name": "chat templates have no place for a speaker's name",
-        "summary": "of reasoning, which is skipped",
-        "encrypted_content": "of reasoning, which is skipped",
+        "summary": "of reasoning, of which only what is whole is of use",
+        "encrypted_content": "of reasoning, which only who sealed it can read",
     },
     refused={
         "audio": Refused("this server takes text only"),

@@ -11,7 +11,7 @@ _NO_STRUCTURE: Final = "structured output is not supported; say in the instructi
 _NO_ADAPTERS: Final = "this server serves one model without adapters"
 _NO_MEDIA: Final = "this server takes text only"
 _OWN_TEMPLATE: Final = "the model's own chat template is always used"
-_NO_THINKING: Final = "the model's thinking is not told from its answer here"
+_NO_BUDGET: Final = "thinking ends where the model ends it; ask for another reasoning effort, or limit the tokens"
 _IN_REPORT: Final = "the reply's object `warmturn` has its times"
 _KEYS: Final = "saved state is found by its tokens, under keys that the server makes"
 
@@ -36,14 +36,14 @@ HONOURED: Final = frozenset(
         "logit_bias",
         "presence_penalty",
         "frequency_penalty",
+        "reasoning",
+        "reasoning_effort",
+        "chat_template_kwargs",
     ]
 )
 
 HARMLESS: Final = {
     "spaces_between_special_tokens": "special tokens are not shown",
-    "include_reasoning": "there is no reasoning to include or leave out",
-    "reasoning_format": "there is no reasoning to format",
-    "reasoning_control": "there is no reasoning to control",
     "request_id": "the reply has an id of its own",
     "session_id": "state is found by the text; a hint is not needed",
     "return_mm_kwargs": "there is no media",
@@ -79,7 +79,6 @@ _VLLM: Final = {
     "add_special_tokens": Refused("must be false: the chat template writes all special tokens", (False,)),
     "documents": Refused("put them into a message"),
     "chat_template": Refused(_OWN_TEMPLATE),
-    "chat_template_kwargs": Refused(_OWN_TEMPLATE),
     "media_io_kwargs": Refused(_NO_MEDIA),
     "mm_processor_kwargs": Refused(_NO_MEDIA),
     "structured_outputs": Refused(_NO_STRUCTURE),
@@ -91,7 +90,8 @@ _VLLM: Final = {
     "guided_whitespace_pattern": Refused(_NO_STRUCTURE),
     "structural_tag": Refused(_NO_STRUCTURE),
     "priority": Refused("must be 0: turns are served in the order in which they came", (0,)),
-    "thinking_token_budget": Refused(_NO_THINKING),
+    "thinking_token_budget": Refused(_NO_BUDGET),
+    "include_reasoning": Refused("must be true: what was thought comes apart from what is said", (True,)),
     "return_tokens_as_token_ids": Refused("must be false: ask for include: ['warmturn.token_ids']", (False,)),
     "return_token_ids": Refused("must be false: ask for include: ['warmturn.token_ids']", (False,)),
     "return_token_offsets": Refused("must be false: offsets are not told", (False,)),
@@ -145,11 +145,13 @@ _LLAMA_CPP: Final = {
     "chat_parser": Refused(_OWN_TEMPLATE),
     "generation_prompt": Refused(_OWN_TEMPLATE),
     "parse_tool_calls": Refused("must be false: this server calls no tools", (False,)),
-    "reasoning_budget_tokens": Refused(_NO_THINKING, (-1,)),
-    "reasoning_budget_start_tag": Refused(_NO_THINKING),
-    "reasoning_budget_end_tag": Refused(_NO_THINKING),
-    "reasoning_budget_end_tags": Refused(_NO_THINKING),
-    "reasoning_budget_message": Refused(_NO_THINKING),
+    "reasoning_format": Refused("must be auto: thought and answer are always told apart", ("auto", "deepseek")),
+    "reasoning_control": Refused("thinking cannot be ended from outside", (False,)),
+    "reasoning_budget_tokens": Refused(_NO_BUDGET, (-1,)),
+    "reasoning_budget_start_tag": Refused(_NO_BUDGET),
+    "reasoning_budget_end_tag": Refused(_NO_BUDGET),
+    "reasoning_budget_end_tags": Refused(_NO_BUDGET),
+    "reasoning_budget_message": Refused(_NO_BUDGET),
     "image_data": Refused(_NO_MEDIA),
     "lora": Refused(_NO_ADAPTERS),
 }

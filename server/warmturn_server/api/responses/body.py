@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from ...chat import Item, RunningTurn, Turn
+from ...chat import Item, Reasoning, Reply, RunningTurn, Turn
 from ..fields import FieldRefused
 from ..fields.bodies import RESPONSES, TEXT
 from ..json import Json
-from ..messages import Messages, item_object
+from ..messages import Messages, message_object, reasoning_object
 from ..wire import LOGPROBS, AnyList, AnyObject, Count, LongText, Metadata, SamplingFields, ShortText
 
 _STATUS: Final[Mapping[str, str]] = {
@@ -47,7 +47,6 @@ class CreateResponse(SamplingFields):
     parallel_tool_calls: bool | None = None
     max_tool_calls: Count | None = None
     text: AnyObject | None = None
-    reasoning: AnyObject | None = None
     service_tier: ShortText | None = None
     user: ShortText | None = None
     safety_identifier: ShortText | None = None
@@ -71,7 +70,8 @@ class CreateResponse(SamplingFields):
             return self.top_logprobs
         return 0 if LOGPROBS in (self.include or ()) else None
 
-    def echo(self) -> Json:
+    def echo(self, effort: str | None) -> Json:
+        """`effort`: the one that reaches the model."""
         return {
             "metadata": self.metadata or {},
             "temperature": 1.0 if self.temperature is None else self.temperature,
@@ -86,7 +86,7 @@ class CreateResponse(SamplingFields):
             "tool_choice": self.tool_choice or "auto",
             "parallel_tool_calls": self.parallel_tool_calls is not False,
             "text": {**(self.text or {}), "format": {"type": "text"}},
-            "reasoning": {"effort": None, "summary": None, **(self.reasoning or {})},
+            "reasoning": {"summary": None, **(self.reasoning or {}), "effort": effort},
             "user": self.user,
             "safety_identifier": self.safety_identifier,
             "prompt_cache_key": self.prompt_cache_key,
@@ -141,29 +141,34 @@ def finished_response(turn: Turn, extras: Mapping[str, object] | None = None, lo
         "completed_at": reply.completed_at if status == "completed" else None,
         "status": status,
         "incomplete_details": {"reason": "max_output_tokens"} if reply.finish_reason == "length" else None,
-        "output": [_answer(item, logprobs) for item in turn.output],
-        "usage": usage_object(reply.report, reply.output_tokens),
+        "output": [output for item in turn.output for output in _outputs(item, logprobs)],
+        "usage": usage_object(reply),
         "warmturn": {**reply.report, **(extras or {})},
     }
 
 
-def usage_object(report: Mapping[str, Any], output_tokens: int) -> Json:
+def usage_object(reply: Reply) -> Json:
     """`cache_write_tokens`: prompt tokens whose state this turn added to what is saved."""
+    report: Mapping[str, Any] = reply.report
     written = report["prefilled_tokens"] if report["reuse"] == "state" else 0
     return {
         "input_tokens": report["prompt_tokens"],
         "input_tokens_details": {"cached_tokens": report["cached_tokens"], "cache_write_tokens": written},
-        "output_tokens": output_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": report["prompt_tokens"] + output_tokens,
+        "output_tokens": reply.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": reply.reasoning_tokens},
+        "total_tokens": report["prompt_tokens"] + reply.output_tokens,
     }
 
 
-def _answer(item: Item, logprobs: Iterable[Json]) -> Json:
-    answer = item_object(item)
+def _outputs(item: Item, logprobs: Iterable[Json]) -> list[Json]:
+    """What was thought, and what was said: as in OpenAI's API each an item of its own."""
+    answer = message_object(item)
     for part in answer["content"]:
         part["logprobs"] = list(logprobs)
-    return answer
+    if not item.reasoning:
+        return [answer]
+    outputs = [reasoning_object(item), answer]
+    return outputs if isinstance(item.content[0], Reasoning) else outputs[::-1]
 
 
 def _always(echo: Mapping[str, object], instructions: str | None, stored: bool) -> Json:

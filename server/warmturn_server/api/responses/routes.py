@@ -17,6 +17,7 @@ from ..pages import PageQuery, page_of_items
 from ..reply import collect, extras, later_extras, logprob_objects, refuse_unknown_includes
 from ..shapes import Deleted, ItemPage, ResponseShape
 from ..sse import EventStream, replay, turn_headers
+from ..thinking import template_options
 from .body import CreateResponse, finished_response, running_response
 from .events import ResponseEvents, replayed_events
 
@@ -28,7 +29,7 @@ _AFTERWARDS = {f"responses_{name}": "response_id" for name in ("get", "input_ite
 @router.post("", responses=or_stream(answers(ResponseShape, 404, 409, links=_AFTERWARDS)))
 async def create(body: CreateResponse, request: Request, service: Service, caller: Caller) -> Response:
     check_model(service, body.model)
-    turn = await service.start(_turn_request(body, caller))
+    turn = await service.start(_turn_request(body, caller, service))
     if body.stream:
         events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn))
         return EventStream(turn, aiter(events))
@@ -41,7 +42,8 @@ async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, ser
     return JsonReply(finished_response(turn.result, extension, logprobs), headers=turn_headers(turn))
 
 
-def _turn_request(body: CreateResponse, caller: Principal) -> TurnRequest:
+def _turn_request(body: CreateResponse, caller: Principal, service: ChatService) -> TurnRequest:
+    options = template_options(body, service)
     return TurnRequest(
         input=as_items(body.input),
         principal=caller,
@@ -56,7 +58,8 @@ def _turn_request(body: CreateResponse, caller: Principal) -> TurnRequest:
         stored=body.store is not False,
         keep_stopped=body.keep_stopped,
         lookback=body.wants_lookback,
-        echo=body.echo(),
+        echo=body.echo(body.effort if options else None),
+        template_options=options,
     )
 
 

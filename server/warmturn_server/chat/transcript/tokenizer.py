@@ -7,17 +7,16 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final
 
-import jinja2
 from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ...engine_api import TokenStream
-from ...errors import InvalidRequest, ModelRefused
-from ..model import ChatMessage, PromptEnd, Tool
+from ...errors import ModelRefused
+from ..model import ChatMessage, PromptEnd, TemplateOptions, Tool
+from .template import ChatTemplate
 from .token_bytes import TokenBytes
-from .unused_character import unused_character
 
 _DECODE_CONTEXT: Final = 16
 """Ids before the output that the decoder is shown: some decoders treat the first token of a text differently."""
@@ -46,7 +45,7 @@ class TextTokenizer:
                 "The model's tokenizer has no chat template, so nobody knows how it expects a conversation. "
                 "Serve its chat or instruct variant, or put a chat_template.jinja into the model's folder."
             )
-        self._tokenizer = tokenizer
+        self.template = ChatTemplate(tokenizer)
         self._backend: Tokenizer = tokenizer.backend_tokenizer
         added = self._backend.get_added_tokens_decoder()
         self._special = {token_id: token.content for token_id, token in added.items() if token.special}
@@ -60,35 +59,14 @@ class TextTokenizer:
         """Whether a text that starts in the middle of another is tokenised the same, as no space is put before it."""
 
     def render(
-        self, messages: list[ChatMessage], tools: Sequence[Tool] = (), prompt_end: PromptEnd = "new_reply"
+        self,
+        messages: list[ChatMessage],
+        tools: Sequence[Tool] = (),
+        prompt_end: PromptEnd = "new_reply",
+        options: TemplateOptions | None = None,
     ) -> str:
-        """The whole prompt as text; a template that refuses the messages makes this the caller's mistake."""
-        if prompt_end != "last_message":
-            return self._rendered(messages, tools, begins_reply=prompt_end == "new_reply")
-        *before, last = messages
-        mark = unused_character(message["content"] for message in messages)
-        marked = ChatMessage(**{**last, "content": last["content"] + mark})
-        text, is_written, _ = self._rendered([*before, marked], tools, begins_reply=False).rpartition(mark)
-        if not is_written:
-            raise InvalidRequest(
-                "The model's chat template does not write this message as it is, so that nothing can go on from it.",
-                code="chat_template",
-                param="continue_final_message",
-            )
-        return text
-
-    def _rendered(self, messages: list[ChatMessage], tools: Sequence[Tool], *, begins_reply: bool) -> str:
-        said = cast(list[dict[str, str]], messages)
-        offered: Any = [dict(tool) for tool in tools] or None
-        try:
-            rendered = self._tokenizer.apply_chat_template(
-                said, offered, tokenize=False, add_generation_prompt=begins_reply
-            )
-        except jinja2.TemplateError as error:
-            raise InvalidRequest(
-                f"The model's chat template does not take these messages: {error}", code="chat_template", param="input"
-            ) from error
-        return cast(str, rendered)
+        """The whole prompt as text, as the template writes it."""
+        return self.template.render(messages, tools, prompt_end, options)
 
     def encode(self, text: str) -> Encoded:
         encoding = self._encoding(text)
@@ -135,6 +113,10 @@ class TextTokenizer:
     def token_text(self, token_id: int) -> str:
         """Its bytes as far as they are whole characters."""
         return self.token_bytes(token_id).decode(errors="replace")
+
+    def special_id(self, text: str) -> int | None:
+        """Of the special token that is written so."""
+        return next((token_id for token_id, content in self._special.items() if content == text), None)
 
     def is_special(self, token_id: int) -> bool:
         return token_id in self._special

@@ -1,0 +1,155 @@
+"""The model's own chat template: from messages to the text of a prompt, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+import jinja2
+from transformers import PreTrainedTokenizerBase
+
+from ...errors import InvalidRequest, ModelRefused
+from ..model import ChatMessage, PromptEnd, TemplateOptions, Tool
+from .unused_character import unused_character
+
+OPTIONS: Final = frozenset(
+    {
+        "clear_thinking",
+        "enable_thinking",
+        "keep_past_thinking",
+        "preserve_thinking",
+        "reasoning_effort",
+        "thinking",
+        "thinking_budget",
+        "thinking_mode",
+        "truncate_history_thinking",
+    }
+)
+"""What a request may set of a template, if the template asks for it: all about thinking, nothing with text in it."""
+
+_SWITCHES: Final = ("enable_thinking", "thinking")
+_BLOCKS: Final = "content"
+_FIELDS: Final = ("reasoning_content", "thinking", "reasoning", "thought", _BLOCKS)
+"""Where templates look for what an earlier reply thought; the last: in a part of its content."""
+SAMPLE_THOUGHT: Final = "Thought0"
+_A_LIST: Final = "'thinking'"
+"""In what a template writes that takes content for a text, whatever it is."""
+_ASKED: Final = ChatMessage(role="user", content="Question0")
+_ANSWERED: Final = ChatMessage(role="assistant", content="Answer0", reasoning_content=SAMPLE_THOUGHT)
+_SHAPES: Final[Mapping[str, list[ChatMessage]]] = {
+    "one turn": [_ASKED],
+    "a second turn": [_ASKED, ChatMessage(role="assistant", content="Answer0"), _ASKED],
+    "system": [ChatMessage(role="system", content="System0"), _ASKED],
+}
+
+
+class ChatTemplate:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        try:
+            self.source = str(tokenizer.get_chat_template())
+        except ValueError as error:
+            raise ModelRefused(f"The model's chat template cannot be told: {error}") from error
+        self.options = OPTIONS & set(_variables(self.source))
+        """The names of `OPTIONS` that it looks at."""
+        self._field = _FIELDS[0]
+        self._field = next((name for name in _FIELDS if self._writes_thought_of(name)), _FIELDS[0])
+
+    def render(
+        self,
+        messages: Sequence[ChatMessage],
+        tools: Sequence[Tool] = (),
+        prompt_end: PromptEnd = "new_reply",
+        options: TemplateOptions | None = None,
+    ) -> str:
+        """The whole prompt as text; a template that refuses the messages makes this the caller's mistake."""
+        if prompt_end != "last_message":
+            return self._rendered(messages, tools, options or {}, begins_reply=prompt_end == "new_reply")
+        *before, last = messages
+        mark = unused_character(message["content"] for message in messages)
+        marked = ChatMessage(**{**last, "content": last["content"] + mark})
+        whole = self._rendered([*before, marked], tools, options or {}, begins_reply=False)
+        text, is_written, _ = whole.rpartition(mark)
+        if not is_written:
+            raise InvalidRequest(
+                "The model's chat template does not write this message as it is, so that nothing can go on from it.",
+                code="chat_template",
+                param="continue_final_message",
+            )
+        return text
+
+    def effort(self, effort: str) -> TemplateOptions:
+        """How it is asked to think so much; empty where it cannot be."""
+        asked: TemplateOptions = {name: effort != "none" for name in _SWITCHES if name in self.options}
+        return {**asked, "reasoning_effort": effort} if "reasoning_effort" in self.options else asked
+
+    def samples(self) -> Iterator[str]:
+        """What it writes of a thought, and what it opens a reply with, in each way that it can be asked."""
+        for asked in ({}, *({name: True} for name in _SWITCHES)):
+            for messages in ([_ASKED, _ANSWERED], [_ASKED]):
+                if (text := self._tried(messages, asked)) is not None:
+                    yield text
+
+    def refusals(self) -> dict[str, str]:
+        """What it does not take, and what it says to that."""
+        found = dict[str, str]()
+        for shape, messages in _SHAPES.items():
+            try:
+                self.render(messages)
+            except InvalidRequest as error:
+                found[shape] = str(error)
+        return found
+
+    def _writes_thought_of(self, field: str) -> bool:
+        self._field = field
+        return any(SAMPLE_THOUGHT in text and _A_LIST not in text for text in self.samples())
+
+    def _tried(self, messages: list[ChatMessage], options: TemplateOptions) -> str | None:
+        try:
+            return self._rendered(messages, (), options, begins_reply=len(messages) == 1)
+        except InvalidRequest:
+            return None
+
+    def _rendered(
+        self, messages: Sequence[ChatMessage], tools: Sequence[Tool], options: TemplateOptions, *, begins_reply: bool
+    ) -> str:
+        said: Any = [self._own(message) for message in messages]
+        offered: Any = [dict(tool) for tool in tools] or None
+        told: dict[str, Any] = {**options}
+        try:
+            rendered = self._tokenizer.apply_chat_template(
+                said, offered, tokenize=False, add_generation_prompt=begins_reply, **told
+            )
+        except jinja2.TemplateError as error:
+            raise _refused(str(error)) from error
+        except Exception as error:  # a template is a program, and does not expect everything
+            raise _refused(f"{type(error).__name__}: {error}") from error
+        return cast(str, rendered)
+
+    def _own(self, message: ChatMessage) -> Mapping[str, object]:
+        """With the thought where this template looks for it."""
+        if "reasoning_content" not in message or self._field == "reasoning_content":
+            return message
+        own: dict[str, object] = {name: value for name, value in message.items() if name != "reasoning_content"}
+        thought = message["reasoning_content"]
+        if self._field == _BLOCKS:
+            parts = [{"type": "thinking", "thinking": thought}, {"type": "text", "text": message["content"]}]
+            return {**own, "content": parts}
+        return {**own, self._field: thought}
+
+
+def _refused(message: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The model's chat template does not take these messages: {message}", code="chat_template", param="input"
+    )
+
+
+def _variables(source: str) -> Iterator[str]:
+    """Names that it asks for, and not parts of other things: some templates have words of their own, so only its
+    tokens are looked at."""
+    before = ""
+    for _, kind, value in jinja2.Environment(autoescape=True).lex(source):
+        if kind == "name" and before != ".":
+            yield value
+        if kind != "whitespace":
+            before = value
