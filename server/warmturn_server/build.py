@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,8 @@ from .redis_link import RedisLink
 from .room import Room
 from .settings import BUNDLED, Settings
 from .threads import compute_with, on_a_thread_of_its_own
+
+_log = logging.getLogger(__name__)
 
 _LOG_THREADS = 64  # so many requests may wait for the log at once when it is far away
 
@@ -114,6 +117,8 @@ def _load(settings: Settings, metrics: Metrics, room: Room) -> tuple[Engine, Tex
     tokenizer = load_tokenizer(loaded)
     text_tokenizer = TextTokenizer(tokenizer)
     style = style_of(text_tokenizer, settings.reasoning)
+    for shape, why in text_tokenizer.template.refusals().items():
+        _log.warning("the model's chat template refuses %s: %s", shape, why)
     hash_files = FileHashes(settings.data_dir / "model_hashes.json").of
     fingerprint = fingerprint_of(loaded, runner, tokenizer, hash_files, settings.block_size, lossless=settings.lossless)
     cache = _prefix_cache(settings, fingerprint.digest(), runner, link, metrics, room)

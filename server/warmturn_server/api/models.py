@@ -26,6 +26,7 @@ def _model_object(service: ChatService) -> Json:
         "owned_by": "warmturn",
         "context_length": service.engine.context_length,
         "reasoning_format": service.style.format.name if service.style else None,
+        "chat_template_refuses": list(service.template_refusals),
         "chat_template_kwargs": sorted(service.tokenizer.template.options),
     }
 

@@ -159,6 +159,7 @@ class ModelShape(_Shape):
     context_length: int
     reasoning_format: str | None
     chat_template_kwargs: list[str]
+    chat_template_refuses: list[str]
 
 
 class ModelList(_Shape):

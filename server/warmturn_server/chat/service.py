@@ -53,6 +53,7 @@ class ChatService:
         self._store = store
         self._transcriber = transcriber
         self.style = style
+        self.template_refusals = transcriber.tokenizer.template.refusals()
         self._new_parser: NewReplyParser = style.parser if style else TextOnly
         self._unstored = unstored or UnstoredTurns(ttl_seconds=0)
         self._reader = ContextReader(store, transcriber, engine.context_length, self._unstored, engine.max_tokens)

@@ -64,8 +64,8 @@ def test_a_template_that_takes_everything_refuses_nothing(template: str) -> None
 
 def test_a_template_says_what_it_refuses() -> None:
     """Whatever goes wrong in it: it is a program, and the messages are the caller's."""
-    picky = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}{% for t in tools %}{% endfor %}"
-    template = tokenizer_with(picky).template
+    no_system = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    template = tokenizer_with(no_system + "{% for tool in tools %}{% endfor %}").template
     assert template.refusals()["system"].endswith("messages: no system")
     assert "TypeError: 'NoneType' object is not iterable" in template.refusals()["one turn"]
     with pytest.raises(InvalidRequest, match="TypeError"):
@@ -133,5 +133,5 @@ async def test_an_effort_that_no_template_can_be_told_is_not_claimed(tmp_path: P
         reply = await http.post("/v1/responses", json={"input": "who?", "reasoning": {"effort": "high"}})
         model = (await http.get("/v1/models/fake")).json()
     assert reply.json()["reasoning"]["effort"] is None
-    assert (model["reasoning_format"], model["chat_template_kwargs"]) == (None, [])
+    assert (model["reasoning_format"], model["chat_template_kwargs"], model["chat_template_refuses"]) == (None, [], [])
     chat.service.close()
