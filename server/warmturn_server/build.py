@@ -16,12 +16,13 @@ from fastapi import FastAPI
 from . import bundled
 from .api import Access, create_app
 from .chat import Storage, Style, TextTokenizer, build_service, open_local_storage, open_shared_storage, style_of
-from .data_dir import STATE_NAME, FileHashes, lock_data_dir
+from .data_dir import MODELS_NAME, STATE_NAME, FileHashes, lock_data_dir
 from .engine import Capacity, Controls, CostModel, Engine, KVPool, LogitSketch, Memory, ModelRunner, Vocabulary
 from .engine.model.calibration import calibrate
 from .engine.model.device import refuse_more_than_fits
 from .engine.model.fingerprint import fingerprint_of
 from .engine.model.loader import LoadedModel, load_model
+from .engine.model.sense import refuse_nonsense
 from .engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
 from .engine_api import ControlMode
 from .kvcache import (
@@ -115,6 +116,8 @@ def _load(settings: Settings, metrics: Metrics, room: Room) -> tuple[Engine, Tex
     runner = ModelRunner(loaded, lean=settings.executor == "auto")
     refuse_more_than_fits(settings.kv_memory, runner.device)
     tokenizer = load_tokenizer(loaded)
+    if loaded.checkpoint.gguf:
+        refuse_nonsense(runner, tokenizer)
     text_tokenizer = TextTokenizer(tokenizer)
     style = style_of(text_tokenizer, settings.reasoning)
     for shape, why in text_tokenizer.template.refusals().items():
@@ -152,6 +155,8 @@ def _load_model(settings: Settings) -> LoadedModel:
         device=settings.device,
         dtype=settings.dtype,
         max_context=settings.max_context,
+        pulled=settings.data_dir / MODELS_NAME,
+        adapter=settings.adapter,
     )
 
 

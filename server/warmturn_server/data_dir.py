@@ -15,7 +15,9 @@ from .errors import StartRefused
 
 LOG_NAME: Final = "conversations.sqlite3"
 STATE_NAME: Final = "kv"
-_OURS: Final = (LOG_NAME, STATE_NAME, "lock", "model_hashes", "room-to-delete")
+MODELS_NAME: Final = "models"
+"""What `warmturn pull` brought, a folder each."""
+_OURS: Final = (LOG_NAME, STATE_NAME, MODELS_NAME, "lock", "model_hashes", "room-to-delete")
 """How the names begin of what a server keeps in its data folder."""
 _SETTLED_NS = 2_000_000_000
 

@@ -95,3 +95,9 @@ class StartRefused(WarmturnError):
 
 class ModelRefused(StartRefused):
     """This model cannot be served correctly, so it is not served at all."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, without the pages that some libraries add."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)

@@ -46,7 +46,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="WARMTURN_", extra="forbid", frozen=True, env_ignore_empty=True)
 
-    model: str = Field(default=BUNDLED, description="'bundled', a folder, or a hub id")
+    model: str = Field(default=BUNDLED, description="'bundled', a pulled name, a folder, a GGUF file, or a hub id")
+    adapter: Path | None = Field(default=None, description="folder of a LoRA adapter, merged into the model")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     data_dir: Path = Field(default_factory=lambda: user_data_path("warmturn"))

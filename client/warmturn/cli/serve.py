@@ -14,7 +14,13 @@ def _option(flag: str, help_text: str) -> Any:
 
 
 def serve(
-    model: Annotated[str | None, _option("--model", "`bundled` (default), a folder, or a hub id.")] = None,
+    model: Annotated[
+        str | None,
+        _option("--model", "`bundled` (default), what `warmturn models` lists, a folder, a GGUF file, or a hub id."),
+    ] = None,
+    adapter: Annotated[
+        Path | None, _option("--adapter", "Folder of a LoRA adapter, merged into the model; default none.")
+    ] = None,
     host: Annotated[str | None, _option("--host", "Address to listen on; default 127.0.0.1.")] = None,
     port: Annotated[int | None, _option("--port", "Port to listen on, 0 for any free one; default 8000.")] = None,
     allowed_hosts: Annotated[

@@ -10,6 +10,7 @@ from warmturn_server.settings import Settings
 
 IN_OTHER_WORDS: Final[dict[tuple[str, Any], str]] = {
     ("model", "bundled"): "`bundled` (default)",
+    ("adapter", None): "default none",
     ("threads", None): "default one per core",
     ("max_context", None): "default the model's",
     ("log", "sqlite"): "in the data folder (default)",

@@ -78,7 +78,7 @@ class InPlaceAttention:
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        _attention_mask: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,  # noqa: ARG002 - what a chunk sees its buffer tells
         **given: object,
     ) -> tuple[torch.Tensor, None]:
         """query `[1, heads, row, key_dim]`, key and value `[1, kv_heads, row, dim]` -> `[1, row, heads, value_dim]`."""

@@ -15,9 +15,6 @@ from ...kvcache import Fingerprint
 from .loader import LoadedModel
 from .runner import ModelRunner
 
-_WEIGHT_FILES = ("*.safetensors", "*.bin")
-_TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
-
 HashFiles = Callable[[Path, tuple[str, ...]], str]
 """One hash over the files of a folder that match any of the patterns."""
 
@@ -32,11 +29,12 @@ def fingerprint_of(
     lossless: bool,
 ) -> Fingerprint:
     """`lossless`: whether what comes back from the tiers is what was saved, to the last bit."""
+    checkpoint = loaded.checkpoint
     config, rope = _hash_config(loaded.model)
     return Fingerprint(
-        weights=hash_files(loaded.folder, _WEIGHT_FILES),
+        weights=" ".join(hash_files(*files) for files in checkpoint.weight_files),
         config=config,
-        tokenizer=hash_files(loaded.folder, _TOKENIZER_FILES),
+        tokenizer=hash_files(checkpoint.folder, checkpoint.tokenizer_files),
         template=str(tokenizer.chat_template),
         dtype=str(runner.dtype),
         rope=rope,

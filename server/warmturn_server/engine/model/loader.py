@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import transformers
-from huggingface_hub import snapshot_download
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel
 
-from ...errors import ModelRefused, StartRefused
+from ...errors import ModelRefused, StartRefused, first_line
 from ...kvcache import LayerShape
 from .attention import HARMLESS, HONOURED
 from .capture import Scoring
+from .checkpoint import Checkpoint, find_checkpoint
 from .device import same_work_same_bits
-from .support import context_length, refuse_unsupported, sliding_windows
+from .loading import load_weights
+from .support import context_length, effective_window, refuse_unsupported, sliding_windows
 
 PROBE_TOKENS = 8
-_MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
-_OTHER_FORMS = ["*/*", "consolidated*"]
-"""The same weights once more, for other programs: `original/`, `onnx/`, Mistral's own format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +28,7 @@ class LoadedModel:
 
     model: PreTrainedModel
     name: str
-    folder: Path
+    checkpoint: Checkpoint
     device: torch.device
     dtype: torch.dtype
     context_length: int
@@ -61,59 +56,40 @@ class _Call:
     unknown: list[str] = field(default_factory=list)
 
 
-def load_model(model: str, *, device: str, dtype: str, max_context: int | None, name: str | None = None) -> LoadedModel:
-    """Load from a local folder or a hub id; raises `StartRefused` with what to do about it.
+def load_model(
+    model: str,
+    *,
+    device: str,
+    dtype: str,
+    max_context: int | None,
+    name: str | None = None,
+    pulled: Path | None = None,
+    adapter: Path | None = None,
+) -> LoadedModel:
+    """Load what `find_checkpoint` finds; raises `StartRefused` with what to do about it.
 
-    `name` is what clients call the model: the hub id or the folder's name unless given.
+    `name` is what clients call the model: the hub id, or that of folder or file, unless given.
     """
-    folder = resolve_folder(model)
+    checkpoint = find_checkpoint(model, pulled=pulled, adapter=adapter)
     target = _device(device)
     chosen = choose_dtype(dtype, target)
-    try:
-        config = AutoConfig.from_pretrained(folder)
-        limit = context_length(config, max_context)
-        loaded, loading = _from_pretrained(folder, chosen)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelRefused(f"cannot load a causal language model from {model}: {first_line(error)}") from error
-    if missing := sorted(loading["missing_keys"]):  # transformers fills them with random numbers
-        raise ModelRefused(f"{model} lacks {len(missing)} of its weights, such as {missing[0]}; fetch it again")
+    loaded = load_weights(checkpoint, chosen, max_context)
+    limit = context_length(loaded.config, max_context)
     refuse_unsupported(loaded)
     loaded.to(target)  # type: ignore[arg-type]
     loaded.train(False)
     calls = _probe(loaded, target)
-    windows = sliding_windows(loaded.config)
-    _refuse_surprises(loaded, calls, windows)
+    _refuse_surprises(loaded, calls, limit)
     return LoadedModel(
         model=loaded,
-        name=name or (Path(model).resolve().name if Path(model).exists() else model),
-        folder=folder,
+        name=name or checkpoint.name,
+        checkpoint=checkpoint,
         device=target,
         dtype=chosen,
         context_length=limit,
         layers=tuple(call.shape for call in calls),
         scorings=tuple(call.scoring for call in calls),
     )
-
-
-def _from_pretrained(folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[str, set[str]]]:
-    """The model, and what transformers noted while loading it, instead of printing it."""
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    return AutoModelForCausalLM.from_pretrained(  # type: ignore[return-value]
-        folder, dtype=dtype, attn_implementation="eager", output_loading_info=True
-    )
-
-
-def resolve_folder(model: str) -> Path:
-    """The folder with the model's files: the given one, or the hub's local copy, fetched first if need be."""
-    if Path(model).is_dir():
-        return Path(model)
-    if Path(model).is_absolute() or model.startswith((".", "~")):
-        raise StartRefused(f"there is no folder {model}; --model takes a model folder, a hub id or 'bundled'")
-    try:
-        return Path(snapshot_download(model, allow_patterns=_MODEL_FILES, ignore_patterns=_OTHER_FORMS))
-    except (OSError, ValueError) as error:
-        raise StartRefused(f"no model named {model} here or on the hub: {first_line(error)}") from error
 
 
 def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
@@ -152,6 +128,7 @@ def _probe(model: PreTrainedModel, device: torch.device) -> list[_Call]:
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
+        attention_mask: torch.Tensor | None,  # noqa: ARG001
         *_: object,
         **given: object,
     ) -> tuple[torch.Tensor, None]:
@@ -175,15 +152,17 @@ def _probe(model: PreTrainedModel, device: torch.device) -> list[_Call]:
     return sorted(calls, key=lambda call: call.layer)
 
 
-def _refuse_surprises(model: PreTrainedModel, calls: list[_Call], windows: list[int | None]) -> None:
+def _refuse_surprises(model: PreTrainedModel, calls: list[_Call], limit: int) -> None:
+    """No sequence is longer than `limit`."""
     name = model.config.model_type
+    windows = sliding_windows(model.config, limit)
     if [call.layer for call in calls] != list(range(len(windows))):
         raise ModelRefused(f"{name} did not call attention once for each of its {len(windows)} layers")
     unknown = sorted({argument for call in calls for argument in call.unknown})
     if unknown:
         raise ModelRefused(f"{name} uses attention features that Warmturn does not know: {', '.join(unknown)}")
     for call, window in zip(calls, windows, strict=True):
-        told = call.scoring.window
+        told = effective_window(call.scoring.window, limit)
         if told != window:
             raise ModelRefused(
                 f"{name} layer {call.layer}: attention is told window {told}, its own cache says {window}"
@@ -202,9 +181,3 @@ class as_attention:  # noqa: N801 - reads as a verb
 
     def __exit__(self, *_: object) -> None:
         self._model.set_attn_implementation(self._before)
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception says, without the pages that some libraries add."""
-    lines: Iterator[str] = (line.strip() for line in str(error).splitlines())
-    return next((line for line in lines if line), type(error).__name__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import DynamicCache, PretrainedConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -44,10 +46,15 @@ def _refuse_other_state(name: str, text: PretrainedConfig) -> None:
         raise ModelRefused(f"{name} shares K/V between layers, which Warmturn does not support yet")
 
 
-def sliding_windows(config: PretrainedConfig) -> list[int | None]:
-    """For each layer the window that transformers' own cache and masks would apply."""
+def sliding_windows(config: PretrainedConfig, limit: int) -> list[int | None]:
+    """For each layer the window that transformers' own cache and masks would apply to at most `limit` tokens."""
     layers = DynamicCache(config=config.get_text_config(decoder=True)).layers
-    return [getattr(layer, "sliding_window", None) for layer in layers]
+    return [effective_window(getattr(layer, "sliding_window", None), limit) for layer in layers]
+
+
+def effective_window(window: int | None, limit: int) -> int | None:
+    """None where it is as wide as any sequence is long."""
+    return window if window is not None and window < limit else None
 
 
 def context_length(config: PretrainedConfig, max_context: int | None) -> int:
@@ -60,11 +67,27 @@ def context_length(config: PretrainedConfig, max_context: int | None) -> int:
     return int(min(limits))
 
 
-def _rope_limits(text: PretrainedConfig) -> list[int]:
+def take_long_rope(config: PretrainedConfig, max_context: int | None) -> None:
+    """Rotate by the long factors at every length where more is asked for than the short ones reach.
+
+    A model with two sets of them (longrope) goes over to the long ones in mid-conversation, which makes all that was
+    saved before wrong. So one set is chosen for good, and is part of the fingerprint; vLLM and llama.cpp do the same.
+    """
+    for rope in _ropes(config.get_text_config(decoder=True)):
+        reach = int(rope.get("original_max_position_embeddings") or 0)
+        has_one_scale = "long_mscale" not in rope  # PhiMoE has two
+        if rope.get("rope_type") == "longrope" and 0 < reach < (max_context or 0) and has_one_scale:
+            rope["short_factor"] = rope["long_factor"]
+
+
+def _ropes(text: PretrainedConfig) -> list[dict[str, Any]]:
     rope = getattr(text, "rope_parameters", None) or {}
-    by_layer_type = [rope] if "rope_type" in rope else [value for value in rope.values() if isinstance(value, dict)]
+    return [rope] if "rope_type" in rope else [value for value in rope.values() if isinstance(value, dict)]
+
+
+def _rope_limits(text: PretrainedConfig) -> list[int]:
     return [
-        int(parameters.get("original_max_position_embeddings") or text.max_position_embeddings)
-        for parameters in by_layer_type
-        if parameters.get("rope_type") in _LENGTH_DEPENDENT_ROPE
+        int(rope.get("original_max_position_embeddings") or text.max_position_embeddings)
+        for rope in _ropes(text)
+        if rope.get("rope_type") in _LENGTH_DEPENDENT_ROPE and rope.get("short_factor", 0) != rope.get("long_factor", 1)
     ]

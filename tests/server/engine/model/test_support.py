@@ -14,7 +14,7 @@ from tests.support.reference import Reference
 from tests.support.server import ServerProcess
 
 from warmturn_server.engine import load_model
-from warmturn_server.engine.model import loader as model_loader
+from warmturn_server.engine.model import checkpoint
 from warmturn_server.engine.model.attention import InPlaceAttention
 from warmturn_server.engine.model.runner import ModelRunner
 from warmturn_server.engine_api import ReuseMode
@@ -132,6 +132,6 @@ def test_only_what_a_folder_is_loaded_from_is_fetched(monkeypatch: pytest.Monkey
         fetched.extend(found)
         return str(tmp_path)
 
-    monkeypatch.setattr(model_loader, "snapshot_download", snapshot)
-    assert model_loader.resolve_folder("somebody/some-model") == tmp_path
+    monkeypatch.setattr(checkpoint, "snapshot_download", snapshot)
+    assert checkpoint.find_checkpoint("somebody/some-model").folder == tmp_path
     assert fetched == wanted

@@ -1,0 +1,102 @@
+"""Where a model's files lie: in a folder of the hub's format, or in one GGUF file."""
+
+from __future__ import annotations
+
+import glob
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+
+from ...errors import ModelRefused, StartRefused, first_line
+from .gguf import GgufFile, read_gguf
+
+MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
+OTHER_FORMS = ["*/*", "consolidated*"]
+"""The same weights once more, for other programs: `original/`, `onnx/`, Mistral's own format."""
+_WEIGHTS = ("*.safetensors", "*.bin")
+_TOKENIZER = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """`gguf`: the file in `folder` that weights, tokenizer and template come from; None where it is the whole folder.
+    `adapter`: the folder of what was trained on top of it, to be merged.
+    """
+
+    folder: Path
+    name: str
+    gguf: GgufFile | None = None
+    adapter: Path | None = None
+
+    @property
+    def from_pretrained(self) -> dict[str, str]:
+        """What transformers is told besides the folder."""
+        return {"gguf_file": self.gguf.path.name} if self.gguf else {}
+
+    @property
+    def weight_files(self) -> list[tuple[Path, tuple[str, ...]]]:
+        """Folders, and the patterns of those of their files that make the model what it is."""
+        own = (self.folder, (glob.escape(self.gguf.path.name),) if self.gguf else _WEIGHTS)
+        return [own] if self.adapter is None else [own, (self.adapter, ("adapter_*",))]
+
+    @property
+    def tokenizer_files(self) -> tuple[str, ...]:
+        return (glob.escape(self.gguf.path.name),) if self.gguf else _TOKENIZER
+
+
+def find_checkpoint(model: str, *, pulled: Path | None = None, adapter: Path | None = None) -> Checkpoint:
+    """Of a folder, a GGUF file, a name below `pulled`, or a hub id, fetched first if need be. Raises `StartRefused`."""
+    path = Path(model)
+    if path.is_file():
+        return _of_file(path, adapter)
+    if path.is_dir():
+        return _of_folder(path, path.resolve().name, adapter)
+    if pulled is not None and "/" not in model and not model.startswith(".") and (pulled / model).is_dir():
+        return _of_folder(pulled / model, model, adapter)
+    if path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf":
+        raise StartRefused(
+            f"there is no {model}; --model takes 'bundled', a name that `warmturn models` lists, a folder, a GGUF "
+            "file, or a hub id"
+        )
+    return Checkpoint(fetch(model), model, adapter=_checked(adapter))
+
+
+def fetch(hub_id: str) -> Path:
+    """The hub's local copy, fetched as far as it is not there yet. Raises `StartRefused`."""
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=MODEL_FILES, ignore_patterns=OTHER_FORMS))
+    except (OSError, ValueError) as error:
+        raise StartRefused(f"no model named {hub_id} here or on the hub: {first_line(error)}") from error
+
+
+def _of_file(path: Path, adapter: Path | None) -> Checkpoint:
+    if path.suffix != ".gguf":
+        raise StartRefused(f"{path} is no GGUF file; for safetensors, --model takes the folder that they are in")
+    return Checkpoint(path.parent, path.stem, read_gguf(path), _checked(adapter))
+
+
+def _of_folder(folder: Path, name: str, adapter: Path | None) -> Checkpoint:
+    if (folder / "config.json").exists():
+        return Checkpoint(folder, name, adapter=_checked(adapter))
+    if (folder / "adapter_config.json").exists():
+        base = _base_of(folder)
+        raise ModelRefused(f"{folder} holds an adapter alone, made for {base}: --model {base} --adapter {folder}")
+    files = sorted(folder.glob("*.gguf"))
+    if len(files) > 1:
+        raise ModelRefused(f"{folder} holds {len(files)} GGUF files; name one, such as --model {files[0]}")
+    return Checkpoint(folder, name, read_gguf(files[0]) if files else None, _checked(adapter))
+
+
+def _checked(adapter: Path | None) -> Path | None:
+    if adapter is not None and not (adapter / "adapter_config.json").exists():
+        raise StartRefused(f"--adapter {adapter} is no adapter: a folder with adapter_config.json is one")
+    return adapter
+
+
+def _base_of(adapter: Path) -> str:
+    try:
+        return str(json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "MODEL"
