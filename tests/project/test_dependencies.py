@@ -17,9 +17,7 @@ SERVES: Final = ROOT / "client/warmturn/cli/server_side.py"
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CLIENT: Final[list[str]] = PROJECT["dependencies"]
 SERVER: Final[list[str]] = CLIENT + PROJECT["optional-dependencies"]["server"]
-SOME_MODELS: Final[list[str]] = [
-    line for extra in ("gguf", "lora") for line in PROJECT["optional-dependencies"][extra]
-]
+SOME_MODELS: Final[list[str]] = [line for extra in ("gguf", "lora") for line in PROJECT["optional-dependencies"][extra]]
 DEV: Final[list[str]] = SERVER + SOME_MODELS + PROJECT["optional-dependencies"]["dev"]
 
 
