@@ -113,7 +113,7 @@ def _load(settings: Settings, metrics: Metrics, room: Room) -> tuple[Engine, Tex
     compute_with(settings.threads or os.cpu_count() or 1)
     link = RedisLink.parse(settings.redis.get_secret_value()) if settings.redis else None
     loaded = _load_model(settings)
-    runner = ModelRunner(loaded, lean=settings.executor == "auto")
+    runner = ModelRunner(loaded, lean=settings.executor == "auto", weights=settings.weights)
     refuse_more_than_fits(settings.kv_memory, runner.device)
     tokenizer = load_tokenizer(loaded)
     if loaded.checkpoint.gguf:

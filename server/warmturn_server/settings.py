@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: user_data_path("warmturn"))
     device: str = "cpu"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    weights: Literal["auto", "int8", "int4"] = "auto"
     threads: Annotated[int, Field(ge=1)] | None = None
     executor: Literal["auto", "generic"] = "auto"
     kv_memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(2 * 2**30)

@@ -44,6 +44,10 @@ def serve(
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"] | None, _option("--dtype", "Number format; default auto.")
     ] = None,
+    weights: Annotated[
+        Literal["auto", "int8", "int4"] | None,
+        _option("--weights", "Bits that weights are kept in: those of --dtype (auto, default), int8 or int4."),
+    ] = None,
     threads: Annotated[int | None, _option("--threads", "Threads for computing; default one per core.")] = None,
     executor: Annotated[
         Literal["auto", "generic"] | None,

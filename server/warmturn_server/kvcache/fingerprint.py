@@ -17,6 +17,7 @@ class Fingerprint:
     """One field for each thing that changes K and V, or what the token ids mean; hashes are hex strings.
 
     `runtime` names what computes (torch and transformers versions, device type): another version may round otherwise.
+    `products` is not "own" where the model's weights are kept in other bits than its files have.
     `precision` is not "exact" where state is kept in fewer bits: whoever did not ask for that never meets it.
     """
 
@@ -30,6 +31,7 @@ class Fingerprint:
     layout: str
     block_size: int
     runtime: str
+    products: str = "own"
     precision: str = "exact"
     format_version: int = FORMAT_VERSION
 

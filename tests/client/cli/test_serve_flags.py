@@ -17,6 +17,8 @@ IN_OTHER_WORDS: Final[dict[tuple[str, Any], str]] = {
     ("log_reserve", 64 * 2**20): "default 64MiB",
     ("redis_ttl", 24 * 60 * 60): "stays in Redis; a day",
     ("kv_codec", "none"): "none (default)",
+    ("executor", "auto"): "(auto, default)",
+    ("weights", "auto"): "(auto, default)",
     ("allowed_hosts", ()): "default none",
     ("allowed_origins", ()): "default none",
 }

@@ -17,7 +17,7 @@ from .lean.executor import LeanExecutor
 from .lean.read import NotTaken, decoder_layers, describe
 from .loader import LoadedModel
 from .own import own_answers
-from .products.dense import dense
+from .products.few_bits import WeightKind, few_bits
 from .products.in_model import replace_linears
 from .verify import refuse_if_wrong
 from .weights import Weights
@@ -31,7 +31,7 @@ class ModelRunner:
     By the lean executor where `lean` and it is proved to compute what the model does; `why_generic` says why not.
     """
 
-    def __init__(self, loaded: LoadedModel, *, lean: bool = True) -> None:
+    def __init__(self, loaded: LoadedModel, *, lean: bool = True, weights: WeightKind = "auto") -> None:
         self.name = loaded.name
         self.device = loaded.device
         self.dtype = loaded.dtype
@@ -41,8 +41,10 @@ class ModelRunner:
         self.layout = KVLayout.of(loaded.layers, loaded.dtype)
         self.pair_cost = pair_cost(loaded.model, loaded.layers)
         self.weights = Weights.of(loaded.model)
-        self._own = own_answers(loaded, decoder_layers(loaded.model) if lean else ())
-        self.products = replace_linears(loaded.model, dense)
+        self.bits = few_bits(loaded.model, self.name, weights, loaded.device)
+        with self.bits.meant():
+            self._own = own_answers(loaded, decoder_layers(loaded.model) if lean else ())
+        self.products = replace_linears(loaded.model, self.bits)
         self.weights.now_in(loaded.model, self.products)
         self.generic = GenericExecutor(loaded.model, loaded.device)
         self._executor: Executor = self.generic
@@ -81,6 +83,8 @@ class ModelRunner:
         return {
             "kind": self.kind,
             "why_generic": self.why_generic,
+            "weights": self.bits.name_of(self.dtype),
+            "layers_in_dtype": self.bits.num_left,
             "weight_bytes": self.weights.loaded_bytes,
             "resident_weight_bytes": self.weights.resident_bytes,
         }

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from .plain import PlainProduct
 from .prepacked import PrepackedProduct, can_prepack
-from .product import Product
+from .product import Product, stacked
 
 
 def dense(linears: Sequence[nn.Linear]) -> Product:
     """The fastest product that needs nothing but the weights as they are; a `MakeProduct`."""
-    if all(can_prepack(linear) for linear in linears):
-        return PrepackedProduct(linears)
-    return PlainProduct(linears)
+    return dense_of(*stacked(linears))
+
+
+def dense_of(weight: torch.Tensor, bias: torch.Tensor | None) -> Product:
+    """weight `[out_features, in_features]`, bias `[out_features]`."""
+    return PrepackedProduct(weight, bias) if can_prepack(weight) else PlainProduct(weight, bias)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -33,21 +35,40 @@ def replace_linears(model: nn.Module, make: MakeProduct) -> dict[str, Product]:
     Returns the products, named as the first of their layers in the model.
     """
     made = dict[str, Product]()
-    for path, module in list(model.named_modules()):
-        for names in _groups(module):
-            linears = [module.get_submodule(name) for name in names]
-            product = make(linears)
-            made[f"{path}.{names[0]}".lstrip(".")] = product
-            if len(names) > 1 or not isinstance(product, PlainProduct):
-                _put(module, names, product)
+    for group in linear_groups(model):
+        product = make(group.linears)
+        made[group.path] = product
+        if len(group.names) > 1 or not isinstance(product, PlainProduct):
+            _put(group, product)
     return made
 
 
-def _put(module: nn.Module, names: Sequence[str], product: Product) -> None:
-    linears = [module.get_submodule(name) for name in names]
-    parts = Parts(product, [linear.out_features for linear in linears])  # type: ignore[misc]
-    for part, (name, linear) in enumerate(zip(names, linears, strict=True)):
-        setattr(module, name, ProductLinear(linear, parts, part))  # type: ignore[arg-type]
+@dataclass(frozen=True, slots=True)
+class LinearGroup:
+    """Linear layers of one module that share their input; `path` is the first one's in the model."""
+
+    path: str
+    module: nn.Module
+    names: tuple[str, ...]
+
+    @property
+    def linears(self) -> list[nn.Linear]:
+        return [cast(nn.Linear, getattr(self.module, name)) for name in self.names]
+
+
+def linear_groups(model: nn.Module) -> list[LinearGroup]:
+    """All linear layers, each in the group that is computed as one product."""
+    return [
+        LinearGroup(f"{path}.{names[0]}".lstrip("."), module, names)
+        for path, module in model.named_modules()
+        for names in _groups(module)
+    ]
+
+
+def _put(group: LinearGroup, product: Product) -> None:
+    parts = Parts(product, [linear.out_features for linear in group.linears])
+    for part, (name, linear) in enumerate(zip(group.names, group.linears, strict=True)):
+        setattr(group.module, name, ProductLinear(linear, parts, part))
 
 
 def _groups(module: nn.Module) -> Iterator[tuple[str, ...]]:

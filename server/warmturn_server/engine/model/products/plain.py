@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import nn
 from torch.nn import functional
 
-from .product import bytes_of, stacked
+from .product import bytes_of
 
 
 class PlainProduct:
+    """weight `[out_features, in_features]`, bias `[out_features]`."""
+
     kind = "plain"
 
-    def __init__(self, linears: Sequence[nn.Linear]) -> None:
-        self._weight, self._bias = stacked(linears)
-        self.num_bytes = bytes_of(self._weight, self._bias)
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        self._weight, self._bias = weight, bias
+        self.num_bytes = bytes_of(weight, bias)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return functional.linear(x, self._weight, self._bias)

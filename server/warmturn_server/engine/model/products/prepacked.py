@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import nn
 
-from .product import bytes_of, stacked
+from .product import bytes_of
 
 _ROWS_HINT = 64
 
@@ -21,17 +18,18 @@ class PrepackedProduct:
 
     kind = "prepacked"
 
-    def __init__(self, linears: Sequence[nn.Linear]) -> None:
-        weight, self._bias = stacked(linears)
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        """weight `[out_features, in_features]`, bias `[out_features]`."""
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_HINT)
-        self.num_bytes = bytes_of(weight, self._bias)
+        self._bias = bias
+        self.num_bytes = bytes_of(weight, bias)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
         return out
 
 
-def can_prepack(linear: nn.Linear) -> bool:
+def can_prepack(weight: torch.Tensor) -> bool:
     """In bfloat16 on a CPU; in float32 products do not go through oneDNN, and nothing is to be won."""
     there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return there and linear.weight.dtype is torch.bfloat16 and linear.weight.device.type == "cpu"
+    return there and weight.dtype is torch.bfloat16 and weight.device.type == "cpu"

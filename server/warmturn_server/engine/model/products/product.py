@@ -31,17 +31,22 @@ MakeProduct = Callable[[Sequence[nn.Linear]], Product]
 
 def stacked(linears: Sequence[nn.Linear]) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Weight `[out_features, in_features]` and bias of all layers as one; those of a single layer are not copied."""
-    weights = [linear.weight.detach() for linear in linears]
+    return joined([linear.weight.detach() for linear in linears]), stacked_bias(linears)
+
+
+def stacked_bias(linears: Sequence[nn.Linear]) -> torch.Tensor | None:
+    """`[out_features]`, zeros for layers that have none while others do."""
     if all(linear.bias is None for linear in linears):
-        return _joined(weights), None
-    return _joined(weights), _joined([_bias(linear) for linear in linears])
+        return None
+    return joined([_bias(linear) for linear in linears])
 
 
 def _bias(linear: nn.Linear) -> torch.Tensor:
     return linear.weight.new_zeros(linear.out_features) if linear.bias is None else linear.bias.detach()
 
 
-def _joined(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+def joined(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """By their first dimension; one alone is not copied."""
     return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
 
 

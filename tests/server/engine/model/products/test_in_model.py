@@ -8,13 +8,14 @@ from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.engine.model.products.in_model import replace_linears
 from warmturn_server.engine.model.products.parts import Parts
 from warmturn_server.engine.model.products.plain import PlainProduct
+from warmturn_server.engine.model.products.product import stacked
 
 
 class Counted:
     """A product that counts how often it is computed."""
 
     def __init__(self, linears: list[nn.Linear]) -> None:
-        self._product = PlainProduct(linears)
+        self._product = PlainProduct(*stacked(linears))
         self.kind, self.num_bytes, self.times = "counted", self._product.num_bytes, 0
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -54,7 +55,7 @@ def test_layers_of_one_input_share_a_product() -> None:
 def test_layers_that_get_other_inputs_after_all_are_right() -> None:
     torch.manual_seed(0)
     linears = [nn.Linear(8, 4), nn.Linear(8, 6)]
-    parts = Parts(PlainProduct(linears), [4, 6])
+    parts = Parts(PlainProduct(*stacked(linears)), [4, 6])
     for _ in range(2):
         x, y = torch.randn(2, 8), torch.randn(2, 8)
         for part, given in ((0, x), (1, y), (1, x), (1, x), (0, y), (0, x)):
@@ -62,7 +63,7 @@ def test_layers_that_get_other_inputs_after_all_are_right() -> None:
 
 
 def test_no_input_is_held_when_all_have_had_it() -> None:
-    parts = Parts(PlainProduct([nn.Linear(8, 4), nn.Linear(8, 6)]), [4, 6])
+    parts = Parts(PlainProduct(*stacked([nn.Linear(8, 4), nn.Linear(8, 6)])), [4, 6])
     x = torch.randn(2, 8)
     parts.take(0, x)
     parts.take(1, x)

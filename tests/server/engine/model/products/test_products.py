@@ -11,7 +11,7 @@ from torch.nn import functional
 from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.engine.model.products.plain import PlainProduct
 from warmturn_server.engine.model.products.prepacked import PrepackedProduct, can_prepack
-from warmturn_server.engine.model.products.product import MakeProduct, Product
+from warmturn_server.engine.model.products.product import MakeProduct, Product, stacked
 
 IN = 96
 ROWS = (1, 3, 16, 70)
@@ -25,10 +25,18 @@ class Way:
     kind: str
 
 
+def plain(linears: Sequence[nn.Linear]) -> Product:
+    return PlainProduct(*stacked(linears))
+
+
+def prepacked(linears: Sequence[nn.Linear]) -> Product:
+    return PrepackedProduct(*stacked(linears))
+
+
 WAYS = (
-    Way(PlainProduct, torch.float32, "plain"),
-    Way(PlainProduct, torch.bfloat16, "plain"),
-    Way(PrepackedProduct, torch.bfloat16, "prepacked"),
+    Way(plain, torch.float32, "plain"),
+    Way(plain, torch.bfloat16, "plain"),
+    Way(prepacked, torch.bfloat16, "prepacked"),
     Way(dense, torch.float32, "plain"),
 )
 every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.kind}-{way.dtype}")
@@ -94,5 +102,5 @@ def test_leading_dimensions_stay(way: Way) -> None:
 
 def test_only_bfloat16_on_a_cpu_is_prepacked() -> None:
     assert dense(layers(torch.float32, 32)).kind == "plain"
-    there = can_prepack(layers(torch.bfloat16, 32)[0])
+    there = can_prepack(layers(torch.bfloat16, 32)[0].weight)
     assert dense(layers(torch.bfloat16, 32)).kind == ("prepacked" if there else "plain")

@@ -1,0 +1,150 @@
+"""Weights in eight and four bits: near the model's own, multiplied exactly, and left alone where they do not fit."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from warmturn_server.engine.model.products import few_bits as module
+from warmturn_server.engine.model.products.few_bits import FewBits, WeightKind, few_bits
+from warmturn_server.engine.model.products.in_model import replace_linears
+from warmturn_server.engine.model.products.int4 import GROUP, Int4Codes
+from warmturn_server.engine.model.products.int8 import Int8Codes
+from warmturn_server.errors import ModelRefused, StartRefused
+
+CPU = torch.device("cpu")
+ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 2**-7}
+KINDS: tuple[WeightKind, ...] = ("int8", "int4")
+every_kind = pytest.mark.parametrize("kind", KINDS)
+both_dtypes = pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+
+
+class Layer(nn.Module):
+    """Of a width that fits both kinds."""
+
+    def __init__(self, dtype: torch.dtype = torch.float32, width: int = 64) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.gate_proj, self.up_proj = (nn.Linear(width, 96, bias=False, dtype=dtype) for _ in range(2))
+        self.down_proj = nn.Linear(96, width, dtype=dtype)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        return out
+
+
+def relative(got: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((got.double() - expected.double()).norm() / expected.double().norm())
+
+
+@both_dtypes
+def test_codes_are_the_nearest_there_are(dtype: torch.dtype) -> None:
+    weight = (torch.randn(48, 64, generator=torch.Generator().manual_seed(0)) * 0.05).to(dtype)
+    eight, four = Int8Codes.of(weight), Int4Codes.of(weight)
+    slack = 1.02 if dtype is torch.bfloat16 else 1.0001  # scales and zeros have the model's precision too
+    assert ((eight.dequantised() - weight).abs() <= slack * eight.scales.float()[:, None] / 2).all()
+    steps = four.scales.float().repeat_interleave(GROUP, dim=1)
+    assert ((four.dequantised() - weight).abs() <= slack * steps / 2 + 2**-8 * weight.abs().max()).all()
+    assert int(eight.codes.abs().max()) == 127
+    assert (int(four.codes.min()), int(four.codes.max())) == (0, 15)
+    assert relative(eight.dequantised(), weight) < 0.01
+    assert 0.05 < relative(four.dequantised(), weight) < 0.1
+
+
+def test_a_row_of_zeros_stays_one() -> None:
+    weight = torch.zeros(16, 32)
+    assert not Int8Codes.of(weight).dequantised().any()
+    assert not Int4Codes.of(weight).dequantised().any()
+
+
+@every_kind
+@both_dtypes
+@pytest.mark.parametrize("rows", [1, 8, 9, 40])
+@torch.inference_mode()
+def test_what_is_multiplied_is_what_the_codes_say(kind: WeightKind, dtype: torch.dtype, rows: int) -> None:
+    """By either way: few rows and many; so that no turn has other weights than its neighbour."""
+    model, x = Layer(dtype), torch.randn(rows, 64, generator=torch.Generator().manual_seed(1)).to(dtype)
+    bits = FewBits(model, kind)
+    with bits.meant():
+        meant = model(x)
+    assert relative(meant, model(x)) > 0.003, "the bits change nothing?"
+    made = replace_linears(model, bits)
+    assert {product.kind for product in made.values()} == {kind}
+    assert relative(model(x), meant) < 3 * ROUNDING[dtype]
+    assert model(x[:0]).shape == (0, 64)
+    assert not bits._codes, "they are in memory twice"
+
+
+@both_dtypes
+def test_what_they_take(dtype: torch.dtype) -> None:
+    """A byte, or half of one, and beside four bits the weights of many rows."""
+    own, made = dtype.itemsize, {kind: replace_linears(m := Layer(dtype), FewBits(m, kind)) for kind in KINDS}
+    assert made["int8"]["gate_proj"].num_bytes == 192 * 64 + 192 * own
+    assert made["int4"]["gate_proj"].num_bytes == 192 * 64 // 2 + 2 * 192 * 64 // GROUP * own + 192 * 64 * own
+
+
+@pytest.mark.parametrize(("kind", "width", "left"), [("int8", 40, 1), ("int4", 48, 1), ("int8", 48, 0)])
+@torch.inference_mode()
+def test_what_does_not_fit_stays_and_is_told(
+    kind: WeightKind, width: int, left: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, x = Layer(width=width), torch.randn(3, width)
+    with caplog.at_level(logging.WARNING):
+        bits = few_bits(model, "it", kind, CPU)
+    assert len(bits.left) == left
+    assert ("does not divide" in caplog.text) is (left > 0)
+    with bits.meant():
+        meant = model(x)
+    replace_linears(model, bits)
+    assert relative(model(x), meant) < 1e-5
+
+
+def test_weights_unlike_others_stay() -> None:
+    """Nothing but two of opposite sign in each group: even steps between them miss all the zeros."""
+    model = Layer()
+    with torch.no_grad():
+        model.down_proj.weight.zero_()[:, ::GROUP] = 1.0
+        model.down_proj.weight[:, 1::GROUP] = -1.0
+    bits = FewBits(model, "int4")
+    assert bits.left == {"down_proj": "its weights would be off by 26%"}
+    assert {product.kind for product in replace_linears(model, bits).values()} == {"int4", "plain"}
+
+
+@every_kind
+def test_a_kernel_that_multiplies_wrongly_is_refused(kind: WeightKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    form = module._FORMATS[kind]
+
+    def wrong(codes: Any, bias: torch.Tensor | None) -> Any:
+        product = form.product(codes, bias)
+
+        class Wrong:
+            kind, num_bytes = product.kind, product.num_bytes
+
+            def __call__(self, x: torch.Tensor) -> torch.Tensor:
+                return product(x) * (1.05 if len(x) < 9 else 1.0)
+
+        return Wrong()
+
+    monkeypatch.setitem(module._FORMATS, kind, module.Format(kind, form.codes, wrong, 1, 1, form.most_off))
+    model = Layer()
+    with pytest.raises(ModelRefused, match="wrongly"):
+        replace_linears(model, FewBits(model, kind))
+
+
+def test_what_cannot_be_is_refused_with_what_to_do() -> None:
+    with pytest.raises(StartRefused, match="--weights int4 is made for the CPU"):
+        few_bits(Layer(), "it", "int4", torch.device("cuda"))
+    with pytest.raises(ModelRefused, match="24 outputs, which 16 does not divide"):
+        few_bits(nn.Sequential(nn.Linear(32, 24)), "it", "int4", CPU)
+    with pytest.raises(ModelRefused, match=r"none of it's weights can be kept in int4 .* leave out --weights"):
+        few_bits(nn.Sequential(nn.Linear(40, 40)), "it", "int4", CPU)
+
+
+def test_by_default_all_is_dense(caplog: pytest.LogCaptureFixture) -> None:
+    model: Sequence[Any] = [few_bits(Layer(), "it", "auto", torch.device(device)) for device in ("cpu", "cuda")]
+    assert [(bits.left, bits.version) for bits in model] == [({}, "own")] * 2
+    assert not caplog.text
