@@ -75,14 +75,19 @@ def shared_server(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def endless_server(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """Its model never ends a reply by itself: somebody has to stop it."""
-    folder = tmp_path_factory.mktemp("endless")
-    model = Path(shutil.copytree(tiny_models(), folder / "model"))
+def endless_model(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that never ends a reply by itself."""
+    model = Path(shutil.copytree(tiny_models(), tmp_path_factory.mktemp("endless") / "model"))
     weights = load_file(model / "model.safetensors")
     weights["lm_head.weight"][[END_OF_TEXT, IM_END]] = 0
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
-    with ServerProcess(model, folder / "data") as server:
+    return model
+
+
+@pytest.fixture(scope="session")
+def endless_server(endless_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Of that model: somebody has to stop it."""
+    with ServerProcess(endless_model, tmp_path_factory.mktemp("endless-data")) as server:
         yield server
 
 

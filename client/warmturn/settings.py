@@ -32,6 +32,11 @@ def config_file() -> Path:
     return user_config_path("warmturn") / "config.toml"
 
 
+def system_prompts_folder() -> Path:
+    """Files of instructions that `--system-file NAME` finds by their name."""
+    return user_config_path("warmturn") / "system"
+
+
 def history_file() -> Path:
     """What was typed at the prompt, for arrow-up, and for nobody else; where it cannot be written, it lasts as long as
     the program.

@@ -19,7 +19,7 @@ _TAKE_TERMINAL = (
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*(?:[a-zA-Z]|$)|\x1b[=>]|\x1b\][^\x07]*(?:\x07|$)|\x1b$")
 """Whole ones, and one of which only the beginning was read yet."""
-CTRL_C, CTRL_D, ENTER, ALT_ENTER = "\x03", "\x04", "\r", "\x1b\r"
+CTRL_C, CTRL_D, ENTER, ALT_ENTER, TAB = "\x03", "\x04", "\r", "\x1b\r", "\t"
 
 
 class Terminal:

@@ -23,11 +23,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, chat, ask, ls, show, rm, fork, export, stats, watch, verify, backup):
-    app.command()(command)
+_EXAMPLES: dict[Callable[..., None], str] = {
+    serve: "warmturn serve --model Qwen/Qwen3-0.6B --port 8000",
+    chat: "warmturn chat -c --system-file brief -f notes.txt",
+    ask: 'git diff | warmturn ask "What does this change?"',
+    ls: "warmturn ls -n 5",
+    show: "warmturn show last --misses",
+    rm: "warmturn rm conv_6f2a9c 'Blue whale'",
+    fork: "warmturn fork last",
+    export: "warmturn export last -o whale.md",
+    stats: "warmturn stats --json",
+    watch: "warmturn watch --interval 5",
+    verify: "warmturn verify --data-dir /var/lib/warmturn",
+    backup: "warmturn backup /mnt/backup/warmturn",
+}
+for command, example in _EXAMPLES.items():
+    app.command(epilog=f"Example: {example}")(command)
 
 
-@app.command(cls=DeferredCommand)
+@app.command(cls=DeferredCommand, epilog="Example: warmturn demo --json")
 def demo() -> Callable[..., None]:
     """Show what saved state does: one conversation in all reuse modes, through a kill -9 of the server."""
     from warmturn.cli.demo.command import demo
@@ -35,7 +49,7 @@ def demo() -> Callable[..., None]:
     return demo
 
 
-@app.command(cls=DeferredCommand)
+@app.command(cls=DeferredCommand, epilog="Example: warmturn bench --clients 4 --modes state,prompt --report report")
 def bench() -> Callable[..., None]:
     """Put load on a server and compare the reuse modes: latency, throughput, tokens reused, seconds saved."""
     from warmturn_bench.cli import bench

@@ -8,9 +8,23 @@ from typing import Annotated
 
 import typer
 
-from warmturn.cli.console import answer, answer_json, note
+from warmturn.cli.answer_view import answer_view
+from warmturn.cli.attachments import with_files
+from warmturn.cli.console import answer_json, note
 from warmturn.cli.lookup import find_conversation
-from warmturn.cli.options import ApiKey, AsJson, MaxTokens, Reuse, System, Temperature, Url, connect
+from warmturn.cli.options import (
+    ApiKey,
+    AsJson,
+    Files,
+    MaxTokens,
+    Reuse,
+    System,
+    SystemFile,
+    Temperature,
+    Url,
+    connect,
+)
+from warmturn.cli.system_prompts import instructions
 from warmturn.format import turn_line
 from warmturn.stream import TextDelta, TurnEnded, TurnStream
 from warmturn.wire import TurnOptions
@@ -22,7 +36,9 @@ def ask(
         str | None,
         typer.Option("--conversation", "-c", help="Ask in this conversation: id, its beginning, title, or `last`."),
     ] = None,
+    files: Files = None,
     system: System = None,
+    system_file: SystemFile = None,
     reuse: Reuse = "state",
     temperature: Temperature = 0.0,
     max_tokens: MaxTokens = None,
@@ -35,7 +51,8 @@ def ask(
     Without -c no conversation is made, and nothing that was said is in the server's log; its state stays there for a
     while, so that a question with the same beginning is answered sooner.
     """
-    text = _question(question)
+    text = with_files(files or []) + _question(question)
+    system = instructions(system, system_file)
     options: TurnOptions = {"reuse": reuse, "temperature": temperature}
     if system is not None:
         options["instructions"] = system
@@ -74,9 +91,9 @@ def _is_piped(argument: str | None) -> bool:
 
 
 def _print_answer(stream: TurnStream) -> None:
-    for piece in stream.text():
-        answer(piece, end="")
-    answer("")
+    with answer_view() as view:
+        for piece in stream.text():
+            view.add(piece)
     note(turn_line(stream.turn.report))
 
 

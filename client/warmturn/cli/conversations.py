@@ -3,7 +3,6 @@
 import json
 import sys
 from dataclasses import asdict
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from warmturn.cli.console import answer, answer_json, note
-from warmturn.cli.lookup import find_conversation
+from warmturn.cli.lookup import find_conversation, short_ids
+from warmturn.cli.markdown import as_markdown, last_used
 from warmturn.cli.misses_view import miss_lines
 from warmturn.cli.options import ApiKey, AsJson, Name, Url, connect
 from warmturn.cli.prefetch import prefetch
@@ -105,7 +105,7 @@ def export(
     if as_json:
         text = json.dumps(_document(conversation, items), indent=2, ensure_ascii=False) + "\n"
     else:
-        text = _markdown(conversation, items)
+        text = as_markdown(conversation, items)
     if output is None:
         answer(text, end="")
         return
@@ -137,8 +137,9 @@ def _print(conversations: list[Conversation], as_json: bool) -> None:
     if as_json:
         answer_json([asdict(conversation) for conversation in conversations])
         return
-    for conversation in conversations:
-        answer(_line(conversation))
+    ids = short_ids(conversations) if sys.stdout.isatty() else [conversation.id for conversation in conversations]
+    for shown_id, conversation in zip(ids, conversations, strict=True):
+        answer(_line(conversation, shown_id))
     if not conversations:
         note("no conversations yet; `warmturn chat` starts one")
 
@@ -152,17 +153,7 @@ def _document(conversation: Conversation, items: list[Item]) -> dict[str, Any]:
     return {**asdict(conversation), "items": [asdict(item) for item in items]}
 
 
-def _line(conversation: Conversation) -> str:
+def _line(conversation: Conversation, shown_id: str = "") -> str:
     """Tabs where a program reads, columns where a person does."""
-    columns = (conversation.id, _time(conversation), conversation.title)
+    columns = (shown_id or conversation.id, last_used(conversation), conversation.title)
     return ("  " if sys.stdout.isatty() else "\t").join(columns).rstrip()
-
-
-def _time(conversation: Conversation) -> str:
-    return f"{datetime.fromtimestamp(conversation.updated_at):%Y-%m-%d %H:%M}"
-
-
-def _markdown(conversation: Conversation, items: list[Item]) -> str:
-    heading = conversation.title or conversation.id
-    messages = (f"**{item.role.capitalize()}**\n\n{item.text}\n" for item in items if item.type == "message")
-    return "\n".join([f"# {heading}\n", f"{conversation.id}, {_time(conversation)}\n", *messages])

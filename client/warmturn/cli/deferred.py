@@ -18,5 +18,5 @@ class DeferredCommand(TyperCommand):
     def _loaded(self) -> Any:
         assert self.callback is not None
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-        alone.command(self.name)(self.callback())
+        alone.command(self.name, epilog=self.epilog)(self.callback())
         return get_command(alone)

@@ -1,6 +1,7 @@
 """Conversations by what people call them."""
 
 import re
+from collections.abc import Sequence
 from itertools import islice
 
 from warmturn.client import Client
@@ -11,6 +12,7 @@ LAST = "last"
 _PREFIX = "conv_"
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN = 5
+_LEAST_SHOWN = len(_PREFIX) + 6
 _RECENT = 100
 
 
@@ -36,6 +38,15 @@ def find_conversation(client: Client, name: str, *, least_characters: int = 1) -
             f"{len(found)} conversations are called {name!r}: {ids}{', ...' * (len(found) > _SHOWN)}"
         )
     return found[0]
+
+
+def short_ids(conversations: Sequence[Conversation]) -> list[str]:
+    """Of each id its beginning, as short as tells it from the others here; `find_conversation` takes it."""
+    ids = [conversation.id for conversation in conversations]
+    length = next(
+        (length for length in range(_LEAST_SHOWN, 64) if len({each[:length] for each in ids}) == len(set(ids))), None
+    )
+    return [each[:length] for each in ids]
 
 
 def last_conversation(client: Client) -> Conversation:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -21,6 +22,18 @@ Reuse = Annotated[
     typer.Option("--reuse", help="Continue from saved state, prefill the whole prompt, or keep no cache at all."),
 ]
 System = Annotated[str | None, typer.Option("--system", "-s", help="Instructions for the model.", show_default=False)]
+SystemFile = Annotated[
+    str | None,
+    typer.Option(
+        "--system-file",
+        help="A file with them, or the name of one in the folder `system` beside the client's config.toml.",
+        show_default=False,
+    ),
+]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option("--file", "-f", help="A text file to go with it; again for more.", show_default=False),
+]
 Temperature = Annotated[
     float, typer.Option("--temperature", "-t", min=0.0, max=2.0, help="0 gives the same answer every time.")
 ]

@@ -1,6 +1,7 @@
 """`ask`, `ls`, `show`, `rm`, `fork`, `export`, `stats` against a real server."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ import pytest
 from tests.client.command import Command, Done
 from tests.conftest import StartServer
 from tests.support.server import ServerProcess
+from typer.main import get_command
 
 from warmturn import ApiError, Client, Conversation
+from warmturn.cli.app import app
+from warmturn.cli.deferred import DeferredCommand
 
 GREEDY = ("--temperature", "0", "--max-tokens", "6")
 
@@ -185,3 +189,18 @@ def test_stats(command: Command, talk: Conversation) -> None:
     assert figures
     starts = {line.split(" ")[0] for line in command("stats").ok().splitlines()}
     assert starts >= {f"{figures['model']},", "turns", "tokens", "saved", "mode", "state", "tier", *figures["tiers"]}
+
+
+COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_help_ends_with_an_example_that_is_one(name: str) -> None:
+    command = COMMANDS[name]
+    if isinstance(command, DeferredCommand):
+        command = command._loaded()
+    assert command.epilog is not None and command.epilog.startswith("Example: ")
+    example = shlex.split(command.epilog.removeprefix("Example: "))
+    arguments = example[example.index("warmturn") + 1 :]
+    assert arguments.pop(0) == name
+    command.make_context(name, arguments).close()

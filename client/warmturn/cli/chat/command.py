@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
+from warmturn.cli.attachments import with_files
+from warmturn.cli.chat.completion import completer
 from warmturn.cli.chat.loop import converse
 from warmturn.cli.chat.prompt import Lines, PipedLines, TerminalLines
 from warmturn.cli.chat.session import ChatSession
 from warmturn.cli.chat.turn_view import show_conversation
 from warmturn.cli.console import note
 from warmturn.cli.lookup import LAST, find_conversation
-from warmturn.cli.options import ApiKey, MaxTokens, Reuse, System, Temperature, Url, connect
+from warmturn.cli.options import ApiKey, Files, MaxTokens, Reuse, System, SystemFile, Temperature, Url, connect
+from warmturn.cli.system_prompts import instructions
 from warmturn.settings import history_file
 
 
@@ -20,7 +23,9 @@ def chat(
         str | None, typer.Argument(metavar="[CONVERSATION]", help="Which one: id, its beginning, or title.")
     ] = None,
     resume: Annotated[bool, typer.Option("--continue", "-c", help="Resume that conversation, or the last.")] = False,
+    files: Files = None,
     system: System = None,
+    system_file: SystemFile = None,
     reuse: Reuse = "state",
     temperature: Temperature = 0.0,
     max_tokens: MaxTokens = None,
@@ -32,16 +37,18 @@ def chat(
     Answers go to stdout, the line about each turn to stderr; /help lists what else can be typed.
     """
     with connect(url, api_key) as client:
-        session = ChatSession(client, reuse=reuse, max_tokens=max_tokens, temperature=temperature)
-        lines: Lines = TerminalLines(history_file()) if sys.stdin.isatty() else PipedLines()
+        session = ChatSession(client, reuse=reuse, attached=with_files(files or []))
+        session.set_option("temperature", temperature)
+        session.set_option("max_tokens", max_tokens)
+        lines: Lines = TerminalLines(history_file(), completer(session)) if sys.stdin.isatty() else PipedLines()
         if name is not None or resume:
             session.resume(find_conversation(client, LAST if name is None else name))
             if lines.interactive:
                 show_conversation(session)
         elif lines.interactive:
             note(f"{', '.join(model.id for model in client.models())} at {client.base_url}; /help lists the commands")
-        if system is not None:
-            session.set_system(system)
+        if (given := instructions(system, system_file)) is not None:
+            session.set_system(given)
         try:
             converse(session, lines)
         finally:

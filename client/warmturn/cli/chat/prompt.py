@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from prompt_toolkit.completion import Completer
     from prompt_toolkit.key_binding import KeyBindings
 
 _CONTINUED = "\\"
@@ -17,6 +18,10 @@ class Lines(Protocol):
     interactive: bool
 
     def __iter__(self) -> Iterator[str]: ...
+
+    def put_back(self, line: str) -> None:
+        """The next utterance begins with it, where somebody can still change it."""
+        ...
 
 
 class PipedLines:
@@ -35,13 +40,16 @@ class PipedLines:
         if utterance:
             yield "\n".join(utterance)
 
+    def put_back(self, line: str) -> None:
+        """Nobody could change it: an error ends a pipe."""
+
 
 class TerminalLines:
-    """Enter sends; Alt-Enter, or Enter after a backslash, starts another line; pasted lines stay together."""
+    """Enter sends; Alt-Enter, or Enter after a backslash, starts another line; what is pasted is one message."""
 
     interactive = True
 
-    def __init__(self, history: Path) -> None:
+    def __init__(self, history: Path, completer: "Completer | None" = None) -> None:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.history import FileHistory
         from prompt_toolkit.output import create_output
@@ -53,17 +61,24 @@ class TerminalLines:
             prompt_continuation="  ",
             history=FileHistory(str(history)),
             key_bindings=_key_bindings(),
+            completer=completer,
+            complete_while_typing=False,
             output=create_output(stdout=terminal),
         )
+        self._put_back = ""
 
     def __iter__(self) -> Iterator[str]:
         while True:
             try:
-                yield self._session.prompt()
+                put_back, self._put_back = self._put_back, ""
+                yield self._session.prompt(default=put_back)
             except KeyboardInterrupt:
                 continue
             except EOFError:
                 return
+
+    def put_back(self, line: str) -> None:
+        self._put_back = line
 
 
 def _key_bindings() -> "KeyBindings":

@@ -19,6 +19,8 @@ _T = TypeVar("_T")
 _TITLE_LENGTH = 60
 _MAX_METADATA = 512
 """Characters that a server keeps of one value, as OpenAI's does."""
+_NAMES = {"max_tokens": "max_output_tokens"}
+"""Of options that the API calls otherwise than the command line."""
 _BUSY = 409
 _PATIENCE_SECONDS = 5.0
 
@@ -31,27 +33,51 @@ class ChatSession:
     conversation: Conversation | None = None
     system: str = ""
     reuse: ReuseMode = "state"
-    max_tokens: int | None = None
-    temperature: float = 0.0
+    model: str | None = None
+    sampling: TurnOptions = field(default_factory=TurnOptions)
+    """What else every turn is asked with."""
+    attached: str = ""
+    """What the next message begins with: files."""
     turns: list[Turn] = field(default_factory=list)
+    listed: list[Conversation] = field(default_factory=list, init=False)
+    """Those that were shown last, in that order."""
     keeps_stopped: bool = field(default=False, init=False)
     """Whether the turn that was stopped last is kept as far as it came."""
+    unanswered: str = field(default="", init=False)
+    """What was said last, if no answer to it was kept."""
+    _title: str = field(default="", init=False)
+    """Of the conversation that is not there yet."""
     _is_empty: bool = field(default=False, init=False)
+
+    @property
+    def title(self) -> str:
+        return self._title if self.conversation is None else self.conversation.title
+
+    @property
+    def temperature(self) -> float | None:
+        return self.sampling.get("temperature")
+
+    @property
+    def has_turns(self) -> bool:
+        return self.conversation is not None and not self._is_empty
 
     @contextmanager
     def say(self, text: str, *, temperature: float | None = None) -> Iterator[TurnStream]:
         """The turn as it streams. Leaving the block early stops it; what was said of it is kept, unless in a draft."""
+        self.unanswered = text
         if self.conversation is None:
             self.conversation = self.client.conversations.create(metadata=self._metadata(text))
             self._is_empty = True
         self.keeps_stopped = False
         with ExitStack() as stack:
-            entering = self.client.stream(text, **self._options(self.conversation, temperature))
+            whole = self.attached + text
+            entering = self.client.stream(whole, **self._options(self.conversation, temperature))
             stream = _when_free(lambda: stack.enter_context(entering))
             self.keeps_stopped = not self.conversation.is_draft
             self._is_empty = False
             yield stream
             self.turns.append(stream.turn)
+        self.attached = self.unanswered = ""
 
     def leave(self) -> None:
         """A conversation in which no turn began is not worth keeping; where that cannot be told, it stays."""
@@ -64,6 +90,7 @@ class ChatSession:
     def new(self) -> None:
         self.leave()
         self.turns.clear()
+        self._title = ""
 
     def resume(self, conversation: Conversation) -> None:
         self.leave()
@@ -72,11 +99,37 @@ class ChatSession:
         self.turns.clear()
         prefetch(self.client, [conversation])
 
-    def fork(self) -> Conversation | None:
-        """Go on in a copy; the original stays as it is."""
+    def fork(self, title: str = "") -> Conversation | None:
+        """Go on in a copy, under another title if one is given; the original stays as it is."""
         if self.conversation is not None:
             self.conversation = self.client.conversations.fork(self.conversation.id)
+            if title:
+                self.set_title(title)
         return self.conversation
+
+    def set_title(self, title: str) -> None:
+        """Of this conversation, or of the one that the next message begins."""
+        if self.conversation is None:
+            self._title = _cut(title)
+        else:
+            self._update(title=_cut(title))
+
+    def set_option(self, name: str, value: float | None) -> None:
+        """One of a turn's numbers, by its name in the API; None leaves it to the server."""
+        key = _NAMES.get(name, name)
+        if value is None:
+            self.sampling.pop(key, None)  # type: ignore[misc]
+        else:
+            self.sampling[key] = value  # type: ignore[literal-required]
+
+    def option(self, name: str, otherwise: object) -> object:
+        return self.sampling.get(_NAMES.get(name, name), otherwise)
+
+    def last_question(self) -> str | None:
+        """What the user said last."""
+        items = self.items()
+        asked = _last_question(items)
+        return None if asked is None else items[asked].text
 
     def undo(self) -> str | None:
         """Take back the last turn; gives what the user had said, or None where there is no turn."""
@@ -116,8 +169,7 @@ class ChatSession:
         """From the next turn on. Kept with the conversation if short enough, so that resuming it brings it back."""
         self.system = system
         if self.conversation is not None:
-            metadata = {**self.conversation.metadata, "system": self._kept_system()}
-            self.conversation = self.client.conversations.update(self.conversation.id, metadata=metadata)
+            self._update(system=self._kept_system())
 
     def look_back(self) -> Lookback | None:
         """What the conversation's last reply looked at; None where there is none, or the server cannot tell."""
@@ -131,28 +183,34 @@ class ChatSession:
 
     def recent(self, limit: int = 10) -> list[Conversation]:
         """The newest ones; whoever looks at them is likely to go on with one."""
-        conversations = list(islice(self.client.conversations.list(), limit))
-        prefetch(self.client, conversations)
-        return conversations
+        self.listed = list(islice(self.client.conversations.list(), limit))
+        prefetch(self.client, self.listed)
+        return self.listed
 
     def _metadata(self, first_words: str) -> dict[str, str]:
-        title = " ".join(first_words.split())[:_TITLE_LENGTH]
-        return {"title": title, "system": self._kept_system()}
+        return {"title": self._title or _cut(first_words), "system": self._kept_system()}
+
+    def _update(self, **metadata: str) -> None:
+        assert self.conversation is not None
+        together = {**self.conversation.metadata, **metadata}
+        self.conversation = self.client.conversations.update(self.conversation.id, metadata=together)
 
     def _kept_system(self) -> str:
         return self.system if len(self.system) <= _MAX_METADATA else ""
 
     def _options(self, conversation: Conversation, temperature: float | None) -> TurnOptions:
         options: TurnOptions = {
+            **self.sampling,
             "conversation": conversation.id,
             "on_disconnect": "discard" if conversation.is_draft else "keep",
             "reuse": self.reuse,
-            "temperature": self.temperature if temperature is None else temperature,
         }
+        if temperature is not None:
+            options["temperature"] = temperature
         if self.system:
             options["instructions"] = self.system
-        if self.max_tokens is not None:
-            options["max_output_tokens"] = self.max_tokens
+        if self.model is not None:
+            options["model"] = self.model
         return options
 
     def _draft(self, original: Conversation, items: Sequence[Item]) -> Conversation:
@@ -167,6 +225,10 @@ class ChatSession:
         earlier = {**original.metadata, **_titled("earlier", original)}
         self.client.conversations.update(original.id, metadata=earlier)
         self.conversation = self.client.conversations.update(draft.id, metadata=original.metadata)
+
+
+def _cut(words: str) -> str:
+    return " ".join(words.split())[:_TITLE_LENGTH]
 
 
 def _titled(what: str, original: Conversation) -> dict[str, str]:

@@ -1,16 +1,16 @@
 """A turn and a conversation as the prompt shows them: answers on stdout, everything else beside them."""
 
+from warmturn.cli.answer_view import answer_view
 from warmturn.cli.chat.session import ChatSession
-from warmturn.cli.console import answer, note
+from warmturn.cli.console import note
 from warmturn.format import turn_line
 
 
 def answer_turn(session: ChatSession, text: str, *, temperature: float | None = None) -> None:
-    """Says `text`, prints the answer as it comes, and accounts for it."""
-    with session.say(text, temperature=temperature) as stream:
+    """Says `text`, shows the answer as it comes, and accounts for it."""
+    with answer_view() as view, session.say(text, temperature=temperature) as stream:
         for piece in stream.text():
-            answer(piece, end="")
-    answer("")
+            view.add(piece)
     note(turn_line(session.turns[-1].report))
 
 

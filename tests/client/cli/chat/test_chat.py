@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.client.command import WARMTURN, Command, environment
-from tests.client.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, Terminal
+from tests.client.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, TAB, Terminal
+from tests.conftest import StartServer
 from tests.support.server import ServerProcess
 from tests.support.waiting import wait_until
 
@@ -99,12 +100,89 @@ def test_system_instructions_stay_with_the_conversation(command: Command, client
 
 
 def test_reuse_is_switched_and_said(command: Command) -> None:
-    done = command("chat", *GREEDY, stdin="/reuse nothing\nhello\n/reuse magic\n/stats\n/nonsense\n")
+    done = command("chat", *GREEDY, stdin="/reuse nothing\nhello\n/reuse magic\n/stats\n")
     assert "reuse off (nothing)" in done.stderr
     assert "unknown mode 'magic'" in done.stderr
     assert "this chat: 1 turns, 0 of" in done.stderr
-    assert "unknown command /nonsense" in done.stderr
     assert done.code == 0
+
+
+def test_a_command_that_is_none_ends_a_piped_chat(command: Command) -> None:
+    done = command("chat", *GREEDY, stdin="/sytem Be brief.\nnever said\n")
+    assert (done.code, done.stdout) == (1, "")
+    assert "unknown command /sytem, did you mean /system?" in done.stderr
+
+
+def test_other_lines_with_a_slash_are_said(command: Command, client: Client) -> None:
+    command("chat", *GREEDY, stdin="/etc/hosts is what?\n//help\n/ alone\n/bye\nnever said\n").ok()
+    assert said(client) == ["/etc/hosts is what?", "/help", "/ alone"]
+
+
+def test_titles_and_numbers_in_the_list(command: Command, client: Client) -> None:
+    lines = "/title My  whale\nblue whale\n/fork Its copy\n/title\n/resume\n/resume 2\nand here\n/resume 99\n"
+    done = command("chat", *GREEDY, stdin=lines)
+    copy, original = list(client.conversations.list())[:2]
+    assert (copy.title, original.title) == ("Its copy", "My whale")
+    assert "title: Its copy" in done.stderr
+    assert f" 1  {copy.id[:11]}" in done.stderr
+    assert done.stderr.count(copy.id) == 1, "lists have the id's beginning only"
+    assert [item.text for item in client.conversations.items(original.id)][-2] == "and here"
+    assert done.code == 1 and "/resume shows it again" in done.stderr
+
+
+def test_sampling_is_set_and_refused_by_the_server(command: Command) -> None:
+    done = command("chat", *GREEDY, stdin="/set max_tokens 1\nhi\n/set seed x\n/set heat 1\n/set top_p 7\nnever said\n")
+    assert done.code == 1
+    assert done.stdout.count("\n") == 1 and len(done.stdout.split()) <= 1
+    for said_so in ("max_tokens: 1", "seed is a whole number, not 'x'", "no setting 'heat'", "top_p"):
+        assert said_so in done.stderr
+
+
+def test_the_chat_is_saved_as_markdown_and_nothing_is_overwritten(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "kept.md"
+    done = command("chat", *GREEDY, stdin=f"hello\n/save {file}\n/save {file}\n")
+    assert file.read_text().startswith("# hello\n") and "**User**\n\nhello\n" in file.read_text()
+    assert done.code == 2 and "is there already" in done.stderr
+
+
+def test_the_last_message_is_changed_in_the_editor(command: Command, client: Client, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i s/whale/fox/ "$1"\n')
+    editor.chmod(0o700)
+    done = command("chat", *GREEDY, stdin="one\nblue whale\n/edit\n/edit\n", EDITOR=str(editor))
+    assert said(client) == ["one", "blue fox"]
+    assert "keeps the earlier answer" in done.stderr and "unchanged; nothing was asked" in done.stderr
+    refused = command("chat", "-c", *GREEDY, stdin="/edit\n", EDITOR="/nowhere/editor")
+    assert refused.code == 2 and "set EDITOR" in refused.stderr
+    assert said(client) == ["one", "blue fox"]
+
+
+def test_files_go_with_the_first_message(command: Command, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("The cat is called ```Mirelo```.\n")
+    command("chat", *GREEDY, "-f", str(tmp_path / "notes.txt"), stdin="what?\nand?\n").ok()
+    assert said(client) == ["notes.txt:\n\n````\nThe cat is called ```Mirelo```.\n````\n\nwhat?", "and?"]
+    (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n")
+    (tmp_path / "cat.bin").write_bytes(b"\xff\xfe\x00")
+    for name, reason in (("cat.png", "is an image"), ("cat.bin", "is no text in UTF-8"), ("gone.txt", "cannot read")):
+        refused = command("chat", "-f", str(tmp_path / name), stdin="never said\n")
+        assert refused.code == 2 and reason in refused.stderr
+
+
+def test_instructions_come_from_a_file_or_by_name(command: Command, client: Client, tmp_path: Path) -> None:
+    folder = tmp_path / ".config" / "warmturn" / "system"
+    folder.mkdir(parents=True)
+    (folder / "brief.md").write_text("Be brief.\n")
+    for given in ("brief", str(folder / "brief.md")):
+        command("chat", *GREEDY, "--system-file", given, stdin="hello\n").ok()
+        assert next(client.conversations.list()).metadata["system"] == "Be brief."
+    refused = command("chat", "--system-file", "long", stdin="never said\n")
+    assert refused.code == 2 and "it has brief" in refused.stderr
+    assert "not both" in command("chat", "-s", "x", "--system-file", "brief", stdin="never said\n").stderr
+
+
+def test_new_instructions_in_mid_chat_say_what_they_cost(command: Command) -> None:
+    done = command("chat", *GREEDY, stdin="/system Be brief.\nhello\n/system Be long.\n")
+    assert done.stderr.count("computes the conversation anew") == 1
 
 
 def test_lookback_shows_what_the_last_answer_looked_at(command: Command) -> None:
@@ -254,8 +332,8 @@ def test_a_model_cannot_steer_the_terminal(tmp_path: Path) -> None:
     assert piped.stdout == (steering + "\n").encode()
 
 
-def test_the_chat_outlives_its_server(start_server: object, tmp_path: Path) -> None:
-    server: ServerProcess = start_server()  # type: ignore[operator]
+def test_the_chat_outlives_its_server(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
     home = environment(tmp_path, WARMTURN_URL=server.base_url)
     with Terminal([*WARMTURN, "chat", *GREEDY], home) as terminal:
         terminal.wait_for(">")
@@ -264,5 +342,38 @@ def test_the_chat_outlives_its_server(start_server: object, tmp_path: Path) -> N
         server.kill()
         terminal.type("anyone?" + ENTER)
         terminal.wait_for("error: no server")
+        terminal.wait_for(r"back at the prompt[^>]*> anyone\?")
+        terminal.type(CTRL_C + "exit" + ENTER)
+        assert terminal.wait() == 0
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_in_mid_reply_ends_the_line_and_gives_the_message_back(
+    start_server: StartServer, endless_model: Path, tmp_path: Path
+) -> None:
+    server = start_server(model=endless_model)
+    home = environment(tmp_path, WARMTURN_URL=server.base_url)
+    with Terminal([*WARMTURN, "chat"], home) as terminal:
+        terminal.wait_for(">")
+        terminal.type("a very long story" + ENTER)
+        terminal.wait_for(r"long story\s+[^>\s]")
+        server.kill()
+        terminal.wait_for(r"\r\n\s*error: ")
+        terminal.wait_for(r"> a very long story")
+        terminal.type(CTRL_C + "/exit" + ENTER)
+        assert terminal.wait() == 0
+
+
+def test_tab_completes_commands_and_titles(shared_server: ServerProcess, client: Client, tmp_path: Path) -> None:
+    made = client.conversations.create(metadata={"title": "zebra crossing"})
+    with Terminal([*WARMTURN, "chat"], environment(tmp_path, WARMTURN_URL=shared_server.base_url)) as terminal:
+        terminal.wait_for(">")
+        terminal.type("/resu" + TAB)
+        terminal.wait_for("/resume")
+        terminal.type(" zeb" + TAB)
+        terminal.wait_for("zebra crossing")
+        terminal.type(ENTER)
+        terminal.wait_for(rf"{made.id}  zebra crossing")
         terminal.type("/exit" + ENTER)
         assert terminal.wait() == 0
+    client.conversations.delete(made.id)

@@ -19,7 +19,7 @@ def client(shared_server: ServerProcess) -> Iterator[Client]:
 
 
 def talk(client: Client, *said: str) -> ChatSession:
-    session = ChatSession(client, system="Be brief.", max_tokens=6)
+    session = ChatSession(client, system="Be brief.", sampling={"max_output_tokens": 6, "temperature": 0.0})
     for text in said:
         say(session, text)
     return session
@@ -72,7 +72,10 @@ def test_every_token_of_the_state_is_reused(start_server: StartServer) -> None:
         kept = current(session)
     server.restart()
     with Client(server.base_url) as client:
-        further = say(ChatSession(client, kept, system="Be brief.", max_tokens=6), "go on")
+        further = say(
+            ChatSession(client, kept, system="Be brief.", sampling={"max_output_tokens": 6, "temperature": 0.0}),
+            "go on",
+        )
     assert further.report.cached_tokens >= again.report.prompt_tokens
 
 
