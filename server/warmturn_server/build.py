@@ -64,7 +64,7 @@ def build_app(settings: Settings) -> FastAPI:
     storage = _open_storage(settings, room)
     metrics = Metrics()
     engine, tokenizer, style = on_a_thread_of_its_own(partial(_load, settings, metrics, room))
-    service = build_service(storage, engine, tokenizer, style, settings.unstored_ttl)
+    service = build_service(storage, engine, tokenizer, style, settings.ahead, settings.unstored_ttl)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     log_reserve: Annotated[ByteSize, Field(ge=2**20)] = ByteSize(64 * 2**20)
     block_size: Annotated[int, Field(ge=1, le=1024)] = 32
     reasoning: str = "auto"
+    ahead: Literal["off", "replies", "typing"] = "typing"
     max_context: Annotated[int, Field(ge=2)] | None = None
     prefill_budget: Annotated[int, Field(ge=1)] = 512
     control_rate: Annotated[float, Field(ge=0, le=1)] = 0.01

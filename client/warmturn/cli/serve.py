@@ -89,6 +89,10 @@ def serve(
         str | None,
         _option("--reasoning", "How the model marks what it thinks: off, or a format's name; default auto."),
     ] = None,
+    ahead: Annotated[
+        Literal["off", "replies", "typing"] | None,
+        _option("--ahead", "What next turns are prepared for while the machine is idle; default typing."),
+    ] = None,
     max_context: Annotated[
         int | None, _option("--max-context", "Longest prompt and reply; default the model's.")
     ] = None,

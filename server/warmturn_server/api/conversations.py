@@ -8,16 +8,18 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 from starlette.responses import Response
 
-from ..chat import Conversation, ConversationId, ItemId, Turn
-from .caller import Service, Tenant
-from .fields.bodies import CONVERSATION, FORK, ITEMS, METADATA
+from ..chat import ChatService, Conversation, ConversationId, ItemId, Principal, Turn, TurnRequest
+from ..errors import InvalidRequest
+from .caller import Caller, Service, Tenant
+from .fields.bodies import CONVERSATION, FORK, ITEMS, METADATA, WARM
 from .json import Json, JsonReply
-from .messages import InputMessage, as_items, item_object
+from .messages import InputMessage, Messages, as_items, item_object
 from .openapi import answers
 from .pages import PageQuery, page_object, page_of, page_of_items
 from .reply import refuse_unknown_includes
 from .shapes import ConversationPage, ConversationShape, Deleted, ItemPage, MessageItem, TurnPage, Warmed
-from .wire import Body, Metadata, ShortText
+from .thinking import template_options
+from .wire import Body, LongText, Metadata, ShortText, ThinkingFields
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"], dependencies=[Depends(refuse_unknown_includes)])
 
@@ -56,6 +58,18 @@ class ForkConversation(Body):
 
     item_id: ShortText | None = None
     metadata: Metadata | None = None
+
+
+class WarmConversation(ThinkingFields):
+    """`input`: what the next turn will say, as far as it is typed; the last message is not whole yet.
+
+    The other fields are the next turn's too, where it has them.
+    """
+
+    fields_of: ClassVar = WARM
+
+    input: LongText | Messages | None = None
+    instructions: LongText | None = None
 
 
 def conversation_object(conversation: Conversation) -> Json:
@@ -124,18 +138,48 @@ async def fork(
 
 
 @router.post("/{conversation_id}/warm", responses=answers(Warmed, 404))
-async def warm(conversation_id: str, service: Service, tenant: Tenant) -> Response:
-    """Answers at once; `tokens_by_tier` says where the state was, null when that takes longer to find out."""
-    prefetch = await service.conversations.prefetch(tenant, ConversationId(conversation_id))
-    return JsonReply(
-        {
-            "id": conversation_id,
-            "object": "conversation.warmed",
-            "status": prefetch.status,
-            "tokens": prefetch.num_tokens,
-            "tokens_by_tier": prefetch.tokens_by_tier,
-        }
+async def warm(
+    conversation_id: str, service: Service, caller: Caller, body: WarmConversation | None = None
+) -> Response:
+    """Answers at once; `tokens_by_tier` says where the state was, null when that takes longer to find out.
+
+    With `input`, what the user has typed so far, the beginning of the next prompt is computed while nobody waits for
+    anything. It is kept in memory alone, until it is sent, typed otherwise, or nothing is heard of it.
+    """
+    place = ConversationId(conversation_id)
+    if body is not None and body.input is not None:
+        return _warmed(place, *await _typed(body, place, service, caller))
+    prefetch = await service.conversations.prefetch(caller.tenant, place)
+    return _warmed(place, prefetch.status, prefetch.num_tokens, prefetch.tokens_by_tier)
+
+
+async def _typed(
+    body: WarmConversation, place: ConversationId, service: ChatService, caller: Principal
+) -> tuple[str, int | None]:
+    if not service.ahead.takes_typing:
+        raise InvalidRequest(
+            "This server prepares nothing that is typed: leave the input out.", code="unsupported_value", param="input"
+        )
+    input_items = as_items(body.input or ())
+    if not input_items or input_items[-1].role != "user":
+        service.engine.abandon(caller.tenant, place)
+        return "abandoned", 0
+    request = TurnRequest(
+        input=input_items,
+        principal=caller,
+        conversation_id=place,
+        instructions=body.instructions or None,
+        template_options=template_options(body, service),
     )
+    num_tokens = await service.typed(request)
+    return ("skipped", None) if num_tokens is None else ("preparing", num_tokens)
+
+
+def _warmed(
+    place: ConversationId, status: str, num_tokens: int | None, tokens_by_tier: dict[str, int] | None = None
+) -> Response:
+    told = {"status": status, "tokens": num_tokens, "tokens_by_tier": tokens_by_tier}
+    return JsonReply({"id": place, "object": "conversation.warmed", **told})
 
 
 @router.post("/{conversation_id}/items", responses=answers(ItemPage, 404, 409))

@@ -8,12 +8,12 @@ from typing import Final
 from ..chat import ChatService, TemplateOptions
 from ..chat.transcript.template import OPTIONS
 from ..errors import InvalidRequest
-from .wire import SamplingFields
+from .wire import ThinkingFields
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
-def template_options(body: SamplingFields, service: ChatService) -> TemplateOptions:
+def template_options(body: ThinkingFields, service: ChatService) -> TemplateOptions:
     """Raises `InvalidRequest` for what no template is told, and for what this model's does not ask for.
 
     An effort that it cannot be told changes nothing, and the reply does not name it: clients send one to every model.

@@ -90,7 +90,29 @@ class Body(Decided):
         return [name[:_MAX_NAME] for name in sorted(unknown)[:_MAX_SKIPPED]]
 
 
-class SamplingFields(Body):
+class ThinkingFields(Body):
+    """How much the model is to think."""
+
+    reasoning: AnyObject | None = None
+    reasoning_effort: Effort | None = None
+    chat_template_kwargs: Annotated[dict[Name, object], Field(max_length=16)] | None = None
+
+    @model_validator(mode="after")
+    def _thinks_as_asked(self) -> Self:
+        REASONING.check(self.reasoning or {}, within="reasoning.")
+        asked = (self.reasoning or {}).get("effort")
+        if asked is not None and asked not in get_args(Effort):
+            raise FieldRefused("reasoning.effort", f"must be one of {', '.join(get_args(Effort))}", "invalid_value")
+        if asked and self.reasoning_effort and asked != self.reasoning_effort:
+            raise FieldRefused("reasoning_effort", "must be that of reasoning.effort, or left out", "invalid_value")
+        return self
+
+    @property
+    def effort(self) -> str | None:
+        return self.reasoning_effort or str((self.reasoning or {}).get("effort") or "") or None
+
+
+class SamplingFields(ThinkingFields):
     """How tokens are chosen. What is not given has OpenAI's default (temperature 1, top_p 1), whatever the model's
     generation config recommends: the same request means the same on every model."""
 
@@ -115,23 +137,6 @@ class SamplingFields(Body):
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
     include: Includes | None = None
-    reasoning: AnyObject | None = None
-    reasoning_effort: Effort | None = None
-    chat_template_kwargs: Annotated[dict[Name, object], Field(max_length=16)] | None = None
-
-    @model_validator(mode="after")
-    def _thinks_as_asked(self) -> Self:
-        REASONING.check(self.reasoning or {}, within="reasoning.")
-        asked = (self.reasoning or {}).get("effort")
-        if asked is not None and asked not in get_args(Effort):
-            raise FieldRefused("reasoning.effort", f"must be one of {', '.join(get_args(Effort))}", "invalid_value")
-        if asked and self.reasoning_effort and asked != self.reasoning_effort:
-            raise FieldRefused("reasoning_effort", "must be that of reasoning.effort, or left out", "invalid_value")
-        return self
-
-    @property
-    def effort(self) -> str | None:
-        return self.reasoning_effort or str((self.reasoning or {}).get("effort") or "") or None
 
     @property
     def keep_stopped(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..engine_api.engine import Generating, TurnEngine
+from .ahead import AheadOf
 from .conversations import Conversations, Prefetch
 from .model import (
     Conversation,
@@ -49,6 +50,7 @@ from .unstored import UnstoredTurns
 
 __all__ = [
     "FORMATS",
+    "AheadOf",
     "Append",
     "ChatService",
     "Conversation",
@@ -105,11 +107,16 @@ __all__ = [
 
 
 def build_service(
-    storage: Storage, engine: TurnEngine, tokenizer: TextTokenizer, style: Style | None, unstored_ttl_seconds: float
+    storage: Storage,
+    engine: TurnEngine,
+    tokenizer: TextTokenizer,
+    style: Style | None,
+    ahead: AheadOf,
+    unstored_ttl_seconds: float,
 ) -> ChatService:
     """The chat layer over an open storage; closing it closes the storage. `style`: how the model thinks, if it does."""
     transcriber = Transcriber(tokenizer)
     unstored = UnstoredTurns(unstored_ttl_seconds)
     return ChatService(
-        storage.store, engine, transcriber, storage.locks, storage.invalidations, style, unstored=unstored
+        storage.store, engine, transcriber, storage.locks, storage.invalidations, style, ahead, unstored=unstored
     )

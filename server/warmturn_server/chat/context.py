@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
 from typing import Final
 
 from ..engine_api import Rewrite
@@ -13,10 +14,13 @@ from .history import History, history_before, history_of
 from .lookback.attribution import Outline
 from .lookback.spans import Render
 from .model import Conversation, ConversationId, Item, Tokens, Turn, TurnId, TurnRequest, as_messages
+from .parts import Text
 from .record_finder import Base, RecordFinder
 from .storage.store import ConversationStore, Forgotten
+from .transcript.records import Record
 from .transcript.rewrite import find_rewrite, parts_unseen
 from .transcript.transcript import Transcriber, Transcript
+from .transcript.unused_character import unused_character
 from .truncation import Exchanges, num_to_drop
 from .unstored import UnstoredTurns
 
@@ -25,6 +29,9 @@ _SHARE_OF_REPLY: Final = 8
 
 
 _END_CHARS: Final = 100
+_WORD_CHARS: Final = 32
+_MORE: Final = ("a", " a", "\n\n", "1.")
+"""What may follow on a text: tokens that do not depend on it are those of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,15 @@ class Prompt:
     text: str
     base: Base
     transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Of a prompt that is expected. `record`: the ids that it goes on from; `is_rewritten`: not from all of them."""
+
+    token_ids: tuple[int, ...] = ()
+    record: tuple[int, ...] = ()
+    is_rewritten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,13 @@ class TurnContext:
     """Whether a conversation goes on, with an id or sent again as a whole; a common beginning alone is not enough."""
     outline: Outline | None
     """Whose the prompt's tokens are; only for who asked what the reply looked at."""
+
+    @property
+    def follows(self) -> str:
+        """What it goes on from, as what was prepared for it is named."""
+        if self.conversation:
+            return self.conversation.id
+        return self.parent_id or self.prompt.base.turn_id or ""
 
     @property
     def facts(self) -> dict[str, object]:
@@ -152,6 +175,29 @@ class ContextReader:
 
         return write(exchanges.without(num_to_drop(exchanges, fits, num_chars, step_chars=self._room)))
 
+    def beginning(self, request: TurnRequest, items: list[Item], record: Record) -> Beginning:
+        """How a prompt of these items begins, whatever the user writes behind the last of them, which is the user's."""
+        mark = unused_character(item.text for item in items)
+        open_ended = replace(items[-1], content=(Text(items[-1].text + mark),))
+        messages = as_messages(request.instructions, [*items[:-1], open_ended])
+        text, is_written, _ = self._render(request)(messages).rpartition(mark)
+        if not is_written:
+            return Beginning()
+        self._refuse_what_cannot_fit(text)
+        ways = [self._transcriber.transcribe(text + more, record) for more in _MORE]
+        chains = zip(*(transcript.token_ids for transcript in ways), strict=False)
+        shared = takewhile(lambda ids: len(set(ids)) == 1, chains)
+        is_rewritten = min(transcript.kept_tokens for transcript in ways) < len(record) - 1
+        return Beginning(tuple(ids[0] for ids in shared), record.token_ids, is_rewritten)
+
+    def typed(self, request: TurnRequest) -> Beginning:
+        """Of the prompt that the user is writing: the last item of the input is not whole yet."""
+        history = history_before(request, self._store)
+        _, base = self._own_record(request.tenant, history)
+        *given, last = request.input
+        certain = replace(last, content=(Text(_certain(last.text)),))
+        return self.beginning(request, [*history.items, *given, certain], base.record)
+
     def computed_ids(self, tenant: str, conversation_id: ConversationId) -> tuple[int, ...]:
         """The ids that a next turn goes on from, as far as their state was computed: all but the last one chosen."""
         _, base = self._own_record(tenant, history_of(tenant, conversation_id, self._store))
@@ -190,6 +236,14 @@ def _check_opening(request: TurnRequest) -> None:
             code="invalid_value",
             param="continue_final_message",
         )
+
+
+def _certain(typed: str) -> str:
+    """Without the last word, which may become another one, and the spaces before it."""
+    start, least = len(typed), max(len(typed) - _WORD_CHARS, 0)
+    while start > least and not typed[start - 1].isspace():
+        start -= 1
+    return typed[:start].rstrip()
 
 
 def _outline(request: TurnRequest, prompt: Prompt, render: Render) -> Outline:

@@ -85,6 +85,7 @@ class Conversations:
                 await self.get(tenant, conversation_id)
             forgotten = await asyncio.to_thread(self._store.delete_conversation, tenant, conversation_id)
         self._misses.forget_conversation(tenant, conversation_id)
+        self._engine.abandon(tenant, conversation_id)
         await self.forget(tenant, forgotten)
 
     async def items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:

@@ -80,6 +80,16 @@ class RunningTurn:
         return self._result
 
     @property
+    def context(self) -> TurnContext:
+        return self._context
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is over, and nobody stopped it."""
+        reply = self._result.reply if self._result else None
+        return reply is not None and reply.finish_reason in ("stop", "length")
+
+    @property
     def output_token_ids(self) -> list[int]:
         return [token_id for delta in self._said for token_id in delta.token_ids]
 

@@ -35,6 +35,11 @@ class RunningTurns:
     def get(self, tenant: str, turn_id: TurnId) -> RunningTurn | None:
         return self._turns.get((tenant, turn_id))
 
+    def has(self, tenant: str, conversation_id: ConversationId) -> bool:
+        """Whether a turn of this conversation runs here."""
+        place = tenant, conversation_id
+        return any((turn.request.tenant, turn.request.conversation_id) == place for turn in self._turns.values())
+
     def refuse_when_leaving(self) -> None:
         if self.takes_no_more:
             raise Overloaded("The server is shutting down and takes no more turns; try again.", code="shutting_down")

@@ -11,6 +11,7 @@ from threading import Thread
 from ..engine_api import GenerationRequest
 from ..engine_api.engine import TurnEngine
 from ..errors import Conflict, InvalidRequest, NotFound, WarmturnError
+from .ahead import Ahead, AheadOf
 from .context import ContextReader, TurnContext
 from .conversations import Conversations
 from .lookback.replay import LookingBack
@@ -42,6 +43,7 @@ class ChatService:
         locks: ConversationLocks | None = None,
         invalidations: Invalidations | None = None,
         style: Style | None = None,
+        ahead: AheadOf = "typing",
         unstored: UnstoredTurns | None = None,
     ) -> None:
         """`locks` and `invalidations`: of all servers that share the store; None where this one has it to itself.
@@ -60,6 +62,7 @@ class ChatService:
         self._locks = locks or LocalLocks()
         self._invalidations = invalidations or NoPeers()
         self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses, self._invalidations)
+        self.ahead = Ahead(self._reader, engine, transcriber, ahead, thinks=style is not None)
         self._looking_back = LookingBack(store, engine, transcriber.tokenizer)
         self.running = RunningTurns()
 
@@ -108,6 +111,7 @@ class ChatService:
                 continues=context.continues,
                 lookback=context.outline.request() if context.outline else None,
                 waited_seconds=time.perf_counter() - arrived,
+                follows=context.follows,
                 lasting=request.stored or context.conversation is not None,
             )
         )
@@ -172,6 +176,14 @@ class ChatService:
         self.running.ended(turn)
         if lease:
             self._locks.release(lease)
+        self.ahead.reply_given(turn)
+
+    async def typed(self, request: TurnRequest) -> int | None:
+        """Prepare for what the user is writing; the number of its tokens, None while a reply is being given."""
+        assert request.conversation_id is not None
+        if self.running.has(request.tenant, request.conversation_id):
+            return None
+        return await asyncio.to_thread(self.ahead.typed, request)
 
     async def response(self, tenant: str, turn_id: TurnId) -> Turn:
         turn = await asyncio.to_thread(self._store.turn, tenant, turn_id)

@@ -11,6 +11,7 @@ from ..engine_api.report import FinishReason, Miss, TurnReport
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..errors import EngineFailed
 from ..kvcache import reusable_tokens
+from .ahead.hook import AheadObserver
 from .miss import explain
 from .model.cost_model import CostModel
 from .model.effort import Effort
@@ -21,7 +22,7 @@ NOT_HELD: Final = "nothing"
 _REMEMBERED = 4096
 
 
-class EngineObserver(Protocol):
+class EngineObserver(AheadObserver, Protocol):
     """Who keeps count."""
 
     def token(self, seconds_since_last: float) -> None: ...
@@ -112,6 +113,7 @@ class Accounts:
             saved_ms=None if full.ms is None else full.ms - spent,
             saved_ms_ci95=None if full.bounds is None else (full.bounds[0] - spent, full.bounds[1] - spent),
             miss=None if sequence.withheld else self._miss(sequence),
+            ahead_tokens=prefix.ahead_tokens,
             executor="+".join(sequence.executors) or None,
         )
 

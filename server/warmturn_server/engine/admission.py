@@ -11,6 +11,7 @@ from ..engine_api import MissReason
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..errors import ContextLengthExceeded
 from ..kvcache import Deadline, KVBuffer, PrefixCache, PrefixMatch, reusable_tokens
+from .ahead.prepared import Prepared
 from .kv_pool import IdleBuffer, KVPool, Reservation, TokenArray, common_prefix
 from .model.cost_model import CostModel
 from .sequence import Prefix, Sequence, Withheld
@@ -29,6 +30,15 @@ class Source:
     num_tokens: int = 0
     idle: IdleBuffer | None = None
     buffer: KVBuffer | None = None
+
+    @property
+    def prepared(self) -> Prepared | None:
+        return self.idle.prepared if self.idle else None
+
+    @property
+    def ahead_tokens(self) -> int:
+        """Those that were computed for nobody, so far."""
+        return max(self.num_tokens - self.prepared.found_tokens, 0) if self.prepared else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,12 @@ class Admission:
             raise
         sequence.reservation = reservation
         tokens_by_tier = {RESIDENT: source.num_tokens} | {tier.name: 0 for tier in self._cache.tiers}
-        sequence.prefix = Prefix(tokens_by_tier, block_size=self._cache.block_size)
+        sequence.prefix = Prefix(
+            tokens_by_tier,
+            block_size=self._cache.block_size,
+            prepared=source.prepared if source.ahead_tokens else None,
+            ahead_tokens=source.ahead_tokens,
+        )
         worthwhile = self._worthwhile(sequence, match, len(prefix))
         covered = max(sequence.kv.length, worthwhile.num_tokens)
         return Plan(worthwhile, self._deadline(sequence, covered, len(prefix)), len(prefix))
@@ -142,6 +157,7 @@ class Admission:
             self._pool.used(source.idle)
         if (taken_over := _taken_over(source, sequence)) is not None:
             buffer = self._pool.take(taken_over)
+            buffer.length = source.num_tokens
         else:
             buffer = self._pool.buffer()
             if source.buffer is not None:
@@ -191,7 +207,10 @@ def _reusable(sequence: Sequence) -> int:
 def _taken_over(source: Source, sequence: Sequence) -> IdleBuffer | None:
     """The idle buffer that the sequence goes on with itself; a replay leaves all of them as they are.
 
-    Truncating a buffer that is still being saved would tear its blocks, so only whole ones are taken over.
+    Truncating a buffer that is still being saved would tear its blocks, so only whole ones are taken over, and what
+    was prepared for this very turn: that is not saved.
     """
+    if (prepared := source.prepared) and prepared.request.follows == sequence.request.follows:
+        return source.idle
     continues = source.idle is not None and source.num_tokens == len(source.idle.token_ids)
     return source.idle if continues and sequence.reuse_limit is None else None

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..engine_api.report import Generated, Located, TokenDelta, TokenLogprobs
-from ..engine_api.request import GenerationRequest, SamplingParams, TokenIds
+from ..engine_api.request import AheadRequest, GenerationRequest, SamplingParams, TokenIds
 from ..errors import InvalidRequest, Overloaded
 from ..kvcache import BlockKey
 from ..threads import compute_with
 from .accounting import Accounts, EngineObserver
 from .admission import RESIDENT, Admission
+from .ahead.hook import AheadHook
 from .audit.control import Controls
 from .audit.hook import AuditHook
 from .audit.replays import IdleReplays
@@ -78,6 +79,7 @@ class Engine:
         self._lookbacks = Lookbacks()
         self._restorer = Restorer(memory.cache, self._inbox, observer)
         self._accounts = Accounts(cost_model, observer)
+        self._ahead = AheadHook(runner, self._admission, self._restorer, memory, vocabulary, cost_model, observer)
         self._loop = EngineLoop(
             runner, self._scheduler, self._admission, self._restorer, memory, self._accounts, self._hook()
         )
@@ -160,6 +162,15 @@ class Engine:
         located: asyncio.Future[Located] = asyncio.wrap_future(asked)
         return await located
 
+    def prepare(self, request: AheadRequest) -> None:
+        """Compute the beginning of an expected prompt while nobody waits for anything; one too long is not begun."""
+        if request.token_ids and len(request.token_ids) < self.max_tokens:
+            self._inbox.put(partial(self._ahead.ask, request))
+
+    def abandon(self, tenant: str, follows: str) -> None:
+        """What was prepared to follow on this will not be asked for."""
+        self._inbox.put(partial(self._ahead.abandon, tenant, follows))
+
     def evict_idle(self) -> None:
         """Drop every idle buffer; what was saved of them stays in the tiers."""
         done = threading.Event()
@@ -238,7 +249,7 @@ class Engine:
             self.vocabulary,
             self.cost_model,
         )
-        return Hooks(AuditHook(self._controls, replays), LookbackHook(self._lookbacks))
+        return Hooks(self._ahead, AuditHook(self._controls, replays), LookbackHook(self._lookbacks))
 
     def _accept(self, request: GenerationRequest, sink: Sink) -> Sequence:
         if not request.token_ids:

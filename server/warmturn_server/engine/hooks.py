@@ -126,9 +126,10 @@ class Hooks:
         return min((due for hook in self._hooks if (due := hook.idle_in()) is not None), default=None)
 
     def idle(self) -> None:
-        for hook in self._hooks:
-            if hook.idle_in() == 0.0:
-                hook.idle()
+        """The first that has something to do."""
+        due = next((hook for hook in self._hooks if hook.idle_in() == 0.0), None)
+        if due is not None:
+            due.idle()
 
     def give_way(self) -> None:
         for hook in self._hooks:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ..kvcache import KVBuffer, KVLayout, round_up
+from .ahead.prepared import Prepared, concerns
 
 TokenArray = npt.NDArray[np.int64]
 
@@ -20,11 +21,12 @@ _MOST_AHEAD, _SHARE_AHEAD = 256, 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IdleBuffer:
-    """State of `token_ids`, all of them, in `buffer`."""
+    """State of `token_ids`, all of them, in `buffer`. `prepared`: of a prompt that is only expected; not saved."""
 
     tenant: str
     token_ids: TokenArray
     buffer: KVBuffer
+    prepared: Prepared | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -102,6 +104,31 @@ class KVPool:
         self._idle[id(idle)] = idle
         self.make_room(0)
 
+    def hold(self, idle: IdleBuffer) -> None:
+        """Keep what is prepared, and whatever it was made from: it may never be asked for."""
+        self._idle[id(idle)] = idle
+        self.make_room(0)
+
+    def prepared(self, tenant: str, follows: str) -> IdleBuffer | None:
+        """What is prepared to follow on this."""
+        key = tenant, follows
+        return next((idle for idle in self._idle.values() if idle.prepared and idle.prepared.request.key == key), None)
+
+    @property
+    def all_prepared(self) -> list[Prepared]:
+        return [idle.prepared for idle in self._idle.values() if idle.prepared]
+
+    def drop_prepared(self, tenant: str, follows: str) -> None:
+        if idle := self.prepared(tenant, follows):
+            del self._idle[id(idle)]
+
+    def leaves_first(self, tenant: str, token_ids: Sequence[int]) -> None:
+        """No prompt is expected to go on from state of all of these: its buffer is the next to leave."""
+        ids = np.asarray(token_ids, dtype=np.int64)
+        for key, idle in list(self._idle.items()):
+            if idle.tenant == tenant and not idle.prepared and common_prefix(idle.token_ids, ids) >= len(ids) - 1 > 0:
+                self._idle.move_to_end(key, last=False)
+
     def best(self, tenant: str, token_ids: TokenArray) -> tuple[IdleBuffer | None, int]:
         """The idle buffer that shares the longest prefix with `token_ids`, and how long it is.
 
@@ -153,18 +180,21 @@ class KVPool:
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:
         """Drop every buffer of this tenant that holds a beginning of these tokens, or goes on from them.
 
-        One that holds only some of the first `keep_tokens` stays.
+        One that holds only some of the first `keep_tokens` stays. What is prepared goes with the turn that it follows.
         """
         ids = np.asarray(token_ids, dtype=np.int64)
         for key, idle in list(self._idle.items()):
             shorter = min(len(idle.token_ids), len(ids))
-            if idle.tenant == tenant and common_prefix(idle.token_ids, ids) == shorter > keep_tokens:
+            is_line = common_prefix(idle.token_ids, ids) == shorter > keep_tokens
+            follows = idle.prepared and concerns(idle.prepared.request, token_ids, keep_tokens)
+            if idle.tenant == tenant and (is_line or follows):
                 del self._idle[key]
 
     def drop_where(self, tenant: str, is_meant: Callable[[Sequence[int]], bool]) -> None:
         """Drop every buffer of this tenant whose tokens are meant."""
         for key, idle in list(self._idle.items()):
-            if idle.tenant == tenant and is_meant(idle.token_ids.tolist()):
+            chains = [idle.token_ids.tolist(), *([idle.prepared.request.origin] if idle.prepared else [])]
+            if idle.tenant == tenant and any(is_meant(chain) for chain in chains):
                 del self._idle[key]
 
     def drop_related(self, tenant: str, token_ids: Sequence[int]) -> list[TokenArray]:

@@ -13,6 +13,7 @@ from ..engine_api.lookback import Lookback
 from ..engine_api.report import FinishReason, TokenDelta, TokenLogprobs
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..kvcache import BlockMiss, KVBuffer
+from .ahead.prepared import Prepared
 from .detokenizer import Detokenizer
 from .kv_pool import Reservation
 from .model.capture import Queries
@@ -70,6 +71,9 @@ class Prefix:
     """How long restoring was expected to take, where it was passed over for that."""
     block_size: int = 1
     """In how many tokens at a time the tiers keep state."""
+    prepared: Prepared | None = None
+    """What it is that was computed before the sequence was asked for, `ahead_tokens` of those it began with."""
+    ahead_tokens: int = 0
 
     @property
     def num_tokens(self) -> int:

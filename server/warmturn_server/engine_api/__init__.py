@@ -17,11 +17,13 @@ from .report import (
     TokenLogprobs,
     TurnReport,
 )
-from .request import GenerationRequest, Reading, ReuseMode, Rewrite, SamplingParams
+from .request import AheadCause, AheadRequest, GenerationRequest, Reading, ReuseMode, Rewrite, SamplingParams
 from .token_stream import TokenStream
 
 __all__ = [
     "MAX_LOOKS",
+    "AheadCause",
+    "AheadRequest",
     "AtDepth",
     "ControlMode",
     "ControlReport",

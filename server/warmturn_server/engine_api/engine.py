@@ -7,7 +7,7 @@ from typing import Protocol
 
 from .lookback import Lookback
 from .report import Located, TokenDelta
-from .request import GenerationRequest
+from .request import AheadRequest, GenerationRequest
 
 
 class Generating(Protocol):
@@ -45,5 +45,13 @@ class TurnEngine(Protocol):
 
     async def prefetch(self, tenant: str, token_ids: Sequence[int]) -> Located | None:
         """Begin to bring saved state here; what the tiers hold of it, None where too much is asked for already."""
+
+    def prepare(self, request: AheadRequest) -> None:
+        """Compute the beginning of an expected prompt while nobody waits for anything."""
+        ...
+
+    def abandon(self, tenant: str, follows: str) -> None:
+        """What was prepared to follow on this will not be asked for."""
+        ...
 
     def stats(self) -> dict[str, object]: ...

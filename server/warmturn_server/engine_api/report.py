@@ -93,6 +93,8 @@ class TurnReport:
     saved_ms_ci95: Bounds | None
     miss: Miss | None
     control: ControlReport | None = None
+    ahead_tokens: int = 0
+    """Of the cached ones, those that were computed for this very turn before it came."""
     executor: str | None = None
     """Who computed its steps; several are joined by `+`, in the order in which they did."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from .lookback import LookbackRequest
 
@@ -84,6 +85,29 @@ class Rewrite:
     got: Reading
 
 
+AheadCause = Literal["reply", "typing"]
+"""Why a prompt is expected: a reply was given that the next one begins with, or the user is writing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AheadRequest:
+    """How a prompt is expected to begin: to be computed while nobody waits for anything, and saved nowhere.
+
+    `follows` names the conversation or turn that it will go on from, `origin` has the ids of record there: with their
+    state this one's is forgotten. What is typed goes if nothing is heard of it for a while.
+    """
+
+    token_ids: tuple[int, ...]
+    follows: str
+    cause: AheadCause
+    origin: tuple[int, ...] = ()
+    tenant: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.tenant, self.follows
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One turn's prompt, as token ids.
@@ -104,6 +128,8 @@ class GenerationRequest:
     continues: bool = False
     lookback: LookbackRequest | None = None
     waited_seconds: float = 0.0
+    follows: str = ""
+    """What it goes on from, as an `AheadRequest` names it; empty where nobody could have expected it."""
     lasting: bool = True
     """Whether the turn will be in the log: the state of one that is not may only stay for a while."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..engine_api import FinishReason, Located, ReuseMode, TurnReport
+from ..engine_api import AheadCause, FinishReason, Located, ReuseMode, TurnReport
 from .prometheus import Exposed
 from .stats import Stats
 
@@ -44,6 +44,18 @@ class TurnCounts:
     def turn_failed(self, code: str) -> None:
         """The model failed on a turn; `code` is that of the caller's error."""
         self._exposed.failures.labels(code).inc()
+
+    def ahead_begun(self, cause: AheadCause) -> None:
+        self._exposed.ahead.begun.labels(cause).inc()
+
+    def ahead_computed(self, cause: AheadCause, num_tokens: int, seconds: float) -> None:
+        self._exposed.ahead.computed.labels(cause).inc(num_tokens)
+        self._exposed.ahead.spent.labels(cause).inc(seconds)
+
+    def ahead_used(self, cause: AheadCause, num_tokens: int, seconds: float | None) -> None:
+        self._exposed.ahead.turns.labels(cause).inc()
+        self._exposed.ahead.used.labels(cause).inc(num_tokens)
+        self._exposed.ahead.saved.labels(cause).inc(seconds or 0.0)
 
     def saving_measured(self, seconds: float) -> None:
         """A turn on saved state and the same turn computed in full were both timed; this is the difference."""

@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from ..engine import Engine
 from ..engine_api import FinishReason, MissReason, ReuseMode
 from ..errors import EngineFailed, NoNextToken, NothingAllowed
+from .ahead import AheadCounts
 from .savings import GainsAndLosses
 
 _TTFT_SECONDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 60.0)
@@ -83,6 +84,7 @@ class Exposed:
         )
         self.output_tokens = Counter("warmturn_generation_tokens", "Output tokens", registry=registry)
         self.savings = GainsAndLosses(registry)
+        self.ahead = AheadCounts(registry)
         self.misses = Counter("warmturn_reuse_misses", "Turns whose reuse stopped early", ["reason"], registry=registry)
         self.tier_failures = Counter(
             "warmturn_tier_failures", "Times a tier was switched off", ["tier"], registry=registry

@@ -82,6 +82,7 @@ class Stats:
             "misses": seen(self._exposed.misses),
             "conversation_turns": seen(self._exposed.continued),
             "saved_seconds": self.savings.snapshot(),
+            "ahead": self._exposed.ahead.snapshot(),
         }
 
     def _totals(self) -> dict[str, int]:

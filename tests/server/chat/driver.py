@@ -7,6 +7,7 @@ from tests.support.templates import CHATML
 from tests.support.tokenizer import chat_tokenizer
 
 from warmturn_server.chat import (
+    AheadOf,
     ChatService,
     Conversation,
     Item,
@@ -25,12 +26,16 @@ TOKENIZER = TextTokenizer(chat_tokenizer(CHATML))
 
 
 class Chat:
-    def __init__(self, folder: Path, tokenizer: TextTokenizer = TOKENIZER, style: Style | None = None) -> None:
+    def __init__(
+        self, folder: Path, tokenizer: TextTokenizer = TOKENIZER, style: Style | None = None, ahead: AheadOf = "typing"
+    ) -> None:
         self.engine = FakeEngine(tokenizer, style)
         self.store = SqliteStore(folder / "log.sqlite3")
         self.unstored = UnstoredTurns(ttl_seconds=3600)
         transcriber = Transcriber(tokenizer)
-        self.service = ChatService(self.store, self.engine, transcriber, style=style, unstored=self.unstored)
+        self.service = ChatService(
+            self.store, self.engine, transcriber, style=style, ahead=ahead, unstored=self.unstored
+        )
         self.tokenizer = tokenizer
 
     async def new(self) -> Conversation:

@@ -10,6 +10,7 @@ from tests.support.models import IM_END
 from warmturn_server.chat import Style, TextTokenizer
 from warmturn_server.engine.detokenizer import Detokenizer
 from warmturn_server.engine_api import (
+    AheadRequest,
     Finish,
     FinishReason,
     GenerationRequest,
@@ -89,6 +90,8 @@ class FakeEngine:
         self.requests: list[GenerationRequest] = []
         self.generations: list[FakeGeneration] = []
         self.forgotten: list[tuple[int, ...]] = []
+        self.prepared: list[AheadRequest] = []
+        self.abandoned: list[tuple[str, str]] = []
         self.prefetched: list[tuple[int, ...]] = []
         self.located: Future[Located] | None = Future()
         self.gate = asyncio.Event()
@@ -127,6 +130,12 @@ class FakeEngine:
             return None
         located: asyncio.Future[Located] = asyncio.wrap_future(self.located)
         return await located
+
+    def prepare(self, request: AheadRequest) -> None:
+        self.prepared.append(request)
+
+    def abandon(self, tenant: str, follows: str) -> None:
+        self.abandoned.append((tenant, follows))
 
     def stats(self) -> dict[str, object]:
         return {}

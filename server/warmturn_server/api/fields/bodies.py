@@ -168,6 +168,7 @@ METADATA: Final = Fields(
     honoured={"metadata"}, refused={"items": Refused("add them at /v1/conversations/{conversation_id}/items")}
 )
 ITEMS: Final = Fields(honoured={"items"})
+WARM: Final = Fields(honoured={"input", "instructions", "reasoning", "reasoning_effort", "chat_template_kwargs"})
 FORK: Final = Fields(honoured={"item_id", "metadata"})
 
 INCLUDABLE: Final = frozenset(

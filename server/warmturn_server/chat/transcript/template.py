@@ -90,6 +90,12 @@ class ChatTemplate:
                 if (text := self._tried(messages, asked)) is not None:
                     yield text
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether it says something else of a reply, once the user has answered, than what the model wrote."""
+        before, after = self._tried([_ASKED], {}), self._tried([_ASKED, _ANSWERED, _ASKED], {})
+        return before is not None and after is not None and not after.startswith(before + _ANSWERED["content"])
+
     def refusals(self) -> dict[str, str]:
         """What it does not take, and what it says to that."""
         found = dict[str, str]()

@@ -1,0 +1,1 @@
+"""Prompts that are expected: their beginnings are computed while nobody waits for anything."""
