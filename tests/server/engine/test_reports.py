@@ -34,6 +34,7 @@ FIELDS = {
     "saved_ms_ci95",
     "miss",
     "control",
+    "ahead_tokens",
     "executor",
 }
 
