@@ -11,9 +11,9 @@ from ..engine_api import MissReason
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..errors import ContextLengthExceeded
 from ..kvcache import Deadline, KVBuffer, PrefixCache, PrefixMatch, reusable_tokens
-from .ahead.prepared import Prepared
 from .kv_pool import IdleBuffer, KVPool, Reservation, TokenArray, common_prefix
 from .model.cost_model import CostModel
+from .prepared import Prepared
 from .sequence import Prefix, Sequence, Withheld
 
 RESIDENT = "resident"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ..kvcache import KVBuffer, KVLayout, round_up
-from .ahead.prepared import Prepared, concerns
+from .prepared import Prepared, concerns
 
 TokenArray = npt.NDArray[np.int64]
 

@@ -13,11 +13,11 @@ from ..engine_api.lookback import Lookback
 from ..engine_api.report import FinishReason, TokenDelta, TokenLogprobs
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..kvcache import BlockMiss, KVBuffer
-from .ahead.prepared import Prepared
 from .detokenizer import Detokenizer
 from .kv_pool import Reservation
 from .model.capture import Queries
 from .model.effort import Effort
+from .prepared import Prepared
 from .sampling.sampler import Sampler
 from .sampling.vetoes import BadWords, Veto
 

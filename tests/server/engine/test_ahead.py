@@ -11,8 +11,8 @@ from tests.support.models import TinyModels
 from tests.support.steps import Steps
 from tests.support.waiting import wait_until
 
-from warmturn_server.engine import Engine
-from warmturn_server.engine.ahead import hook, prepared
+from warmturn_server.engine import Engine, prepared
+from warmturn_server.engine.ahead import hook
 from warmturn_server.engine_api import AheadRequest, GenerationRequest, ReuseMode
 
 HISTORY = tuple(range(10, 50))

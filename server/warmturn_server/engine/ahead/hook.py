@@ -18,9 +18,9 @@ from ..kv_pool import IdleBuffer, common_prefix
 from ..memory import Memory
 from ..model.cost_model import CostModel
 from ..model.executor import Executor, Work
+from ..prepared import UNHEARD_SECONDS, Prepared, concerns
 from ..restorer import Restorer
 from ..sequence import Sequence, Vocabulary, now
-from .prepared import UNHEARD_SECONDS, Prepared, concerns
 
 QUIET_SECONDS: Final = 0.05
 _CHUNK: Final = 64

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...engine_api.request import AheadRequest
+from ..engine_api.request import AheadRequest
 
 UNHEARD_SECONDS: Final = 120.0
 """Of what is typed: after so long it is taken for abandoned."""
