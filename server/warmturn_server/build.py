@@ -42,6 +42,7 @@ from .kvcache.tiers.disk import open_disk_tier
 from .kvcache.tiers.ram import RamTier
 from .kvcache.tiers.redis.open import compressions_of, open_redis_tier
 from .metrics import Metrics
+from .pulling import refuse_unpulled
 from .redis_link import RedisLink
 from .room import Room
 from .settings import BUNDLED, Settings
@@ -149,6 +150,7 @@ def _marks(tokenizer: TextTokenizer, style: Style | None) -> dict[int, str]:
 
 def _load_model(settings: Settings) -> LoadedModel:
     is_bundled = settings.model == BUNDLED
+    refuse_unpulled(settings.model, settings.data_dir / MODELS_NAME)
     return load_model(
         str(bundled.path()) if is_bundled else settings.model,
         name=bundled.NAME if is_bundled else None,

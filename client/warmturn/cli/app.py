@@ -10,6 +10,7 @@ from warmturn.cli.ask import ask
 from warmturn.cli.chat.command import chat
 from warmturn.cli.conversations import export, fork, ls, rm, show
 from warmturn.cli.deferred import DeferredCommand
+from warmturn.cli.models import models, pull
 from warmturn.cli.serve import serve
 from warmturn.cli.stats import stats
 from warmturn.cli.upkeep import backup, verify
@@ -36,6 +37,8 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     watch: "warmturn watch --interval 5",
     verify: "warmturn verify --data-dir /var/lib/warmturn",
     backup: "warmturn backup /mnt/backup/warmturn",
+    pull: "warmturn pull smollm2",
+    models: "warmturn models --json",
 }
 for command, example in _EXAMPLES.items():
     app.command(epilog=f"Example: {example}")(command)

@@ -27,6 +27,8 @@ ALL = [
     "watch",
     "verify",
     "backup",
+    "pull",
+    "models",
     "demo",
     "bench",
 ]

@@ -7,14 +7,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-
-from ...errors import ModelRefused, StartRefused, first_line
+from ...errors import ModelRefused, StartRefused
+from ...hub import fetch
 from .gguf import GgufFile, read_gguf
 
-MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model"]
-OTHER_FORMS = ["*/*", "consolidated*"]
-"""The same weights once more, for other programs: `original/`, `onnx/`, Mistral's own format."""
 _WEIGHTS = ("*.safetensors", "*.bin")
 _TOKENIZER = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
 
@@ -55,20 +51,14 @@ def find_checkpoint(model: str, *, pulled: Path | None = None, adapter: Path | N
         return _of_folder(path, path.resolve().name, adapter)
     if pulled is not None and "/" not in model and not model.startswith(".") and (pulled / model).is_dir():
         return _of_folder(pulled / model, model, adapter)
-    if path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf":
+    is_of_hub = "/" in model or path.suffix != ".gguf"
+    if path.is_absolute() or model.startswith((".", "~")) or not is_of_hub:
         raise StartRefused(
             f"there is no {model}; --model takes 'bundled', a name that `warmturn models` lists, a folder, a GGUF "
             "file, or a hub id"
         )
-    return Checkpoint(fetch(model), model, adapter=_checked(adapter))
-
-
-def fetch(hub_id: str) -> Path:
-    """The hub's local copy, fetched as far as it is not there yet. Raises `StartRefused`."""
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=MODEL_FILES, ignore_patterns=OTHER_FORMS))
-    except (OSError, ValueError) as error:
-        raise StartRefused(f"no model named {hub_id} here or on the hub: {first_line(error)}") from error
+    fetched = fetch(model)
+    return _of_file(fetched, adapter) if fetched.is_file() else _of_folder(fetched, model, adapter)
 
 
 def _of_file(path: Path, adapter: Path | None) -> Checkpoint:

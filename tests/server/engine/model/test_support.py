@@ -13,9 +13,10 @@ from tests.support.models import REFUSED, SERVED, WITHIN_BASE, TinyModels
 from tests.support.reference import Reference
 from tests.support.server import ServerProcess
 
+from warmturn_server import hub
 from warmturn_server.engine import load_model
-from warmturn_server.engine.model import checkpoint
 from warmturn_server.engine.model.attention import InPlaceAttention
+from warmturn_server.engine.model.checkpoint import find_checkpoint
 from warmturn_server.engine.model.runner import ModelRunner
 from warmturn_server.engine_api import ReuseMode
 from warmturn_server.errors import ContextLengthExceeded, ModelRefused, StartRefused
@@ -132,6 +133,6 @@ def test_only_what_a_folder_is_loaded_from_is_fetched(monkeypatch: pytest.Monkey
         fetched.extend(found)
         return str(tmp_path)
 
-    monkeypatch.setattr(checkpoint, "snapshot_download", snapshot)
-    assert checkpoint.find_checkpoint("somebody/some-model").folder == tmp_path
+    monkeypatch.setattr(hub, "snapshot_download", snapshot)
+    assert find_checkpoint("somebody/some-model").folder == tmp_path
     assert fetched == wanted
