@@ -22,6 +22,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.files = files
         self.cut_after: int | None = None
+        self.num_cut = 0
         self.asked_from: list[tuple[str, int]] = []
 
     @property
@@ -86,6 +87,7 @@ class _Answers(BaseHTTPRequestHandler):
             self.wfile.write(content)
         else:
             self.wfile.write(content[:cut])
+            self.num_cut += 1
             self.close_connection = True
 
     def _refuse(self) -> None:

@@ -41,7 +41,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _know(monkeypatch: pytest.MonkeyPatch, packaged: Packaged) -> None:
-    monkeypatch.setitem(PACKAGED, "smollm2", packaged)  # type: ignore[arg-type]
+    monkeypatch.setitem(PACKAGED, "smollm2", packaged)
 
 
 def put_wheel(index: Path, weights: bytes) -> Path:
