@@ -87,7 +87,7 @@ class _Answers(BaseHTTPRequestHandler):
             self.wfile.write(content)
         else:
             self.wfile.write(content[:cut])
-            self.num_cut += 1
+            self.server.num_cut += 1
             self.close_connection = True
 
     def _refuse(self) -> None:
