@@ -21,7 +21,13 @@ _OF_EVERY_ROUTE: Final[Mapping[int, str]] = {
     413: "The body is too large",
     503: "Not now: overloaded, going down, or the conversation log cannot be used",
 }
-_STREAM: Final = {"text/event-stream": {"schema": {"type": "string"}}}
+_EVENT: Final = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
+_STREAM: Final = {"text/event-stream": {"itemSchema": _EVENT}}
+"""As OpenAPI 3.2 and FastAPI itself describe a stream: event by event."""
 _BEARER: Final = {"type": "http", "scheme": "bearer", "description": "The server's key: WARMTURN_API_KEY"}
 
 

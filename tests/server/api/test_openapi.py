@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+import schemathesis
+from schemathesis.checks import CHECKS, load_all_checks
 from tests.server.api.in_process import client_of
 from tests.server.chat.driver import Chat
+from tests.support.server import ServerProcess
 
 from warmturn_server.api.access import Access
 
@@ -50,3 +53,22 @@ async def test_links_lead_to_operations_that_take_what_they_give(chat: Chat) -> 
             assert value.removeprefix("$response.body#/") in schema["components"]["schemas"][shape]["required"]
             given += 1
     assert given > 10
+
+
+_ASKED: dict[str, dict[str, Any]] = {
+    "/v1/responses": {"input": "hello"},
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "hello"}]},
+}
+
+
+@pytest.mark.parametrize("path", _ASKED)
+def test_streams_are_as_described(shared_server: ServerProcess, path: str) -> None:
+    schema = schemathesis.openapi.from_url(f"{shared_server.base_url}/openapi.json")
+    load_all_checks()
+    check: Any = CHECKS.get_one("response_schema_conformance")
+    case = schema[path]["POST"].Case(
+        body={**_ASKED[path], "stream": True, "temperature": 0}, media_type="application/json"
+    )
+    reply = case.call()
+    assert reply.headers["content-type"][0].startswith("text/event-stream")
+    case.validate_response(reply, checks=[check])
