@@ -138,6 +138,7 @@ class TurnReport:
     tokens: str | None = None
     record_tokens: int | None = None
     dropped_items: int | None = None
+    sampling: dict[str, float] | None = None
     executor: str | None = None
     skipped_fields: tuple[str, ...] | None = None
     prompt_token_ids: tuple[int, ...] | None = None

@@ -22,9 +22,10 @@ from .engine.model.calibration import calibrate
 from .engine.model.device import refuse_more_than_fits
 from .engine.model.fingerprint import fingerprint_of
 from .engine.model.loader import LoadedModel, load_model
+from .engine.model.sampling_defaults import sampling_defaults
 from .engine.model.sense import refuse_nonsense
 from .engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
-from .engine_api import ControlMode
+from .engine_api import ControlMode, SamplingParams
 from .kvcache import (
     BlockCodec,
     Envelope,
@@ -64,7 +65,7 @@ def build_app(settings: Settings) -> FastAPI:
     room = _room(settings)
     storage = _open_storage(settings, room)
     metrics = Metrics()
-    engine, tokenizer, style = on_a_thread_of_its_own(partial(_load, settings, metrics, room))
+    engine, tokenizer, style, sampling = on_a_thread_of_its_own(partial(_load, settings, metrics, room))
     service = build_service(storage, engine, tokenizer, style, settings.ahead, settings.unstored_ttl)
 
     @asynccontextmanager
@@ -80,7 +81,7 @@ def build_app(settings: Settings) -> FastAPI:
         service.close()
         lock.close()
 
-    return create_app(service, metrics, access=_access(settings), lifespan=lifespan)
+    return create_app(service, metrics, access=_access(settings), sampling=sampling, lifespan=lifespan)
 
 
 def _access(settings: Settings) -> Access:
@@ -106,8 +107,10 @@ def _open_storage(settings: Settings, room: Room) -> Storage:
     return open_shared_storage(url.get_secret_value(), settings.redis_secret_bytes)
 
 
-def _load(settings: Settings, metrics: Metrics, room: Room) -> tuple[Engine, TextTokenizer, Style | None]:
-    """An engine that is not started yet, its model's tokenizer, and how the model thinks.
+def _load(
+    settings: Settings, metrics: Metrics, room: Room
+) -> tuple[Engine, TextTokenizer, Style | None, SamplingParams]:
+    """An engine that is not started yet, its model's tokenizer, how the model thinks, and how to sample from it.
 
     Raises `StartRefused` with what to do.
     """
@@ -139,7 +142,9 @@ def _load(settings: Settings, metrics: Metrics, room: Room) -> tuple[Engine, Tex
         Capacity(settings.prefill_budget, settings.max_waiting),
     )
     metrics.watch(engine)
-    return engine, text_tokenizer, style
+    is_models = settings.sampling_defaults == "model"
+    sampling = sampling_defaults(loaded.checkpoint) if is_models else SamplingParams()
+    return engine, text_tokenizer, style, sampling
 
 
 def _marks(tokenizer: TextTokenizer, style: Style | None) -> dict[int, str]:

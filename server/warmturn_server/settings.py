@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     block_size: Annotated[int, Field(ge=1, le=1024)] = 32
     reasoning: str = "auto"
     ahead: Literal["off", "replies", "typing"] = "typing"
+    sampling_defaults: Literal["model", "openai"] = "model"
     max_context: Annotated[int, Field(ge=2)] | None = None
     prefill_budget: Annotated[int, Field(ge=1)] = 512
     control_rate: Annotated[float, Field(ge=0, le=1)] = 0.01

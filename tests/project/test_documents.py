@@ -110,7 +110,7 @@ def test_every_endpoint_is_described(shared_server: ServerProcess) -> None:
 
 def test_the_report_that_is_shown_has_the_fields_of_a_report() -> None:
     (shown,) = map(json.loads, blocks(API, "json"))
-    of_the_prompt = ["tokens", "record_tokens", "dropped_items"]
+    of_the_prompt = ["tokens", "record_tokens", "dropped_items", "sampling"]
     assert list(shown) == [field.name for field in dataclasses.fields(TurnReport)] + of_the_prompt
     assert sorted(shown["miss"]) == sorted(field.name for field in dataclasses.fields(Miss))
     assert shown["saved_ms"] == round(shown["recompute_ms"] - shown["restore_ms"] - shown["prefill_ms"], 3)

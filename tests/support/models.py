@@ -234,7 +234,9 @@ def make_model(
     if architecture not in REFUSED:
         _prefer_readable_tokens(model)
     model.save_pretrained(folder)
-    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [IM_END, END_OF_TEXT]}))
+    (folder / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": [IM_END, END_OF_TEXT], "do_sample": False})
+    )
     chat_tokenizer({**TEMPLATES, **THINKING}[template]).save_pretrained(folder)
     return folder
 

@@ -40,7 +40,7 @@ def ask(
     system: System = None,
     system_file: SystemFile = None,
     reuse: Reuse = "state",
-    temperature: Temperature = 0.0,
+    temperature: Temperature = None,
     max_tokens: MaxTokens = None,
     as_json: AsJson = False,
     url: Url = None,
@@ -53,7 +53,9 @@ def ask(
     """
     text = with_files(files or []) + _question(question)
     system = instructions(system, system_file)
-    options: TurnOptions = {"reuse": reuse, "temperature": temperature}
+    options: TurnOptions = {"reuse": reuse}
+    if temperature is not None:
+        options["temperature"] = temperature
     if system is not None:
         options["instructions"] = system
     if max_tokens is not None:

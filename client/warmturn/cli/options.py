@@ -35,7 +35,15 @@ Files = Annotated[
     typer.Option("--file", "-f", help="A text file to go with it; again for more.", show_default=False),
 ]
 Temperature = Annotated[
-    float, typer.Option("--temperature", "-t", min=0.0, max=2.0, help="0 gives the same answer every time.")
+    float | None,
+    typer.Option(
+        "--temperature",
+        "-t",
+        min=0.0,
+        max=2.0,
+        help="0 gives the same answer every time; default what the model's makers recommend.",
+        show_default=False,
+    ),
 ]
 MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="The longest reply, in tokens.", show_default=False)

@@ -93,6 +93,12 @@ def serve(
         Literal["off", "replies", "typing"] | None,
         _option("--ahead", "What next turns are prepared for while the machine is idle; default typing."),
     ] = None,
+    sampling_defaults: Annotated[
+        Literal["model", "openai"] | None,
+        _option(
+            "--sampling-defaults", "How to sample where a request does not say it: model or openai; default model."
+        ),
+    ] = None,
     max_context: Annotated[
         int | None, _option("--max-context", "Longest prompt and reply; default the model's.")
     ] = None,

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from ..chat import ChatService
+from ..engine_api import SamplingParams
 from . import conversations, errors, models, openapi, operations, page
 from .access import Access
 from .completions import routes as completions
@@ -27,10 +28,14 @@ def create_app(
     metrics: ServerMetrics,
     *,
     access: Access = Access(),  # noqa: B008 - frozen
+    sampling: SamplingParams = SamplingParams(),
     lifespan: Lifespan | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> FastAPI:
-    """`lifespan` starts and stops what the service uses. FastAPI's own pages are off: they load a CDN's scripts."""
+    """`lifespan` starts and stops what the service uses, `sampling` holds for what requests leave out of it.
+
+    FastAPI's own pages are off: they load a CDN's scripts.
+    """
     middleware = [Middleware(AnswerHead), Middleware(CountRequests, counter=metrics), *access.middleware()]
     if access.api_key is not None:
         middleware.append(Middleware(RequireKey, api_key=access.api_key))
@@ -44,6 +49,7 @@ def create_app(
         generate_unique_id_function=_operation_id,
     )
     app.state.service = service
+    app.state.sampling = sampling
     app.state.metrics = metrics
     errors.install(app)
     for group in (responses, conversations, completions, models, operations, page):

@@ -7,11 +7,16 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from ..chat import ChatService, Principal
+from ..engine_api import SamplingParams
 from ..errors import NotFound
 
 
 def _service(request: Request) -> ChatService:
     return cast(ChatService, request.app.state.service)
+
+
+def _sampling(request: Request) -> SamplingParams:
+    return cast(SamplingParams, request.app.state.sampling)
 
 
 def principal() -> Principal:
@@ -20,6 +25,8 @@ def principal() -> Principal:
 
 
 Service = Annotated[ChatService, Depends(_service)]
+Defaults = Annotated[SamplingParams, Depends(_sampling)]
+"""How tokens are chosen where a request does not say it."""
 Caller = Annotated[Principal, Depends(principal)]
 
 

@@ -157,6 +157,7 @@ class ModelShape(_Shape):
     created: int
     owned_by: str
     context_length: int
+    sampling_defaults: dict[str, float]
     reasoning_format: str | None
     chat_template_kwargs: list[str]
     chat_template_refuses: list[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 from typing import Annotated, Final, Literal, Self, get_args
 
@@ -113,8 +114,8 @@ class ThinkingFields(Body):
 
 
 class SamplingFields(ThinkingFields):
-    """How tokens are chosen. What is not given has OpenAI's default (temperature 1, top_p 1), whatever the model's
-    generation config recommends: the same request means the same on every model."""
+    """How tokens are chosen. What is not given is as the model's generation config recommends, and every reply says
+    what it was; with `--sampling-defaults openai` it is as OpenAI has it (temperature 1, top_p 1) on every model."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -168,13 +169,13 @@ class SamplingFields(ThinkingFields):
     def wants_lookback(self) -> bool:
         return LOOKBACK in (self.include or ())
 
-    def sampling(self, max_tokens: int | None, logprobs: int | None) -> SamplingParams:
+    def sampling(self, defaults: SamplingParams, max_tokens: int | None, logprobs: int | None) -> SamplingParams:
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         given = {
             "max_tokens": max_tokens,
             "temperature": self.temperature,
             "top_p": self.top_p,
-            "top_k": None if self.top_k == -1 else self.top_k,
+            "top_k": 0 if self.top_k == -1 else self.top_k,
             "min_p": self.min_p,
             "seed": self.seed,
             "stop": tuple(text for text in stop if text),
@@ -188,4 +189,4 @@ class SamplingFields(ThinkingFields):
             "bad_words": tuple(self.bad_words or ()),
             "logit_bias": tuple((int(token), bias) for token, bias in (self.logit_bias or {}).items()),
         }
-        return SamplingParams(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        return replace(defaults, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]

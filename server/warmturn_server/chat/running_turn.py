@@ -218,7 +218,7 @@ class RunningTurn:
             finish_reason=reason,
             completed_at=int(time.time()),
             output_tokens=len(self.output_token_ids),
-            report={**finish.report.as_dict(), **self._context.facts},
+            report={**finish.report.as_dict(), **self._context.facts, "sampling": self.request.sampling.choice},
             instructions=self.request.instructions,
             echo=self.request.echo,
             reasoning_tokens=sum(len(delta.token_ids) for delta in self._said if delta.thinks),

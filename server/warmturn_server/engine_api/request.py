@@ -50,6 +50,12 @@ class SamplingParams:
     logit_bias: tuple[tuple[int, float], ...] = ()
 
     @property
+    def choice(self) -> dict[str, float]:
+        """How tokens are chosen, for whoever left that to the model."""
+        names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def greedy(self) -> bool:
         """Zero, or so close to it that dividing by it would overflow."""
         return self.temperature < 1e-6

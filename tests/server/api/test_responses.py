@@ -34,6 +34,7 @@ REPORT = {
         "tokens",
         "record_tokens",
         "dropped_items",
+        "sampling",
     ),
 }
 

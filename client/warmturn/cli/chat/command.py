@@ -27,7 +27,7 @@ def chat(
     system: System = None,
     system_file: SystemFile = None,
     reuse: Reuse = "state",
-    temperature: Temperature = 0.0,
+    temperature: Temperature = None,
     max_tokens: MaxTokens = None,
     url: Url = None,
     api_key: ApiKey = None,

@@ -58,6 +58,13 @@ class ChatSession:
         return self.sampling.get("temperature")
 
     @property
+    def is_greedy(self) -> bool:
+        """Whether the same question would get the same answer, as far as that can be told."""
+        last = self.turns[-1].report.sampling if self.turns else None
+        said = self.temperature if self.temperature is not None else (last or {}).get("temperature", 0.0)
+        return said == 0.0
+
+    @property
     def has_turns(self) -> bool:
         return self.conversation is not None and not self._is_empty
 

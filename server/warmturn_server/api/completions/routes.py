@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ...chat import ChatService, Principal, RunningTurn, TextTokenizer, TurnRequest
-from ...engine_api import TokenLogprobs
+from ...engine_api import SamplingParams, TokenLogprobs
 from ...errors import InvalidRequest
-from ..caller import Caller, Service, check_model
+from ..caller import Caller, Defaults, Service, check_model
 from ..errors import error_in_stream
 from ..json import Json, JsonReply
 from ..messages import as_items
@@ -26,21 +26,25 @@ router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
 
 
 @router.post("", responses=or_stream(answers(Completion, 404)))
-async def create(body: CreateCompletion, request: Request, service: Service, caller: Caller) -> Response:
+async def create(
+    body: CreateCompletion, request: Request, service: Service, caller: Caller, defaults: Defaults
+) -> Response:
     check_model(service, body.model)
     with _input_is_messages():
-        turn = await service.start(_turn_request(body, caller, service))
+        turn = await service.start(_turn_request(body, caller, service, defaults))
     if body.stream:
         return EventStream(turn, _chunks(body, turn, service.tokenizer))
     logprobs = _logprobs(body, service.tokenizer, await collect(turn, request))
     return JsonReply(completion_object(turn, logprobs, await extras(body, turn)))
 
 
-def _turn_request(body: CreateCompletion, caller: Principal, service: ChatService) -> TurnRequest:
+def _turn_request(
+    body: CreateCompletion, caller: Principal, service: ChatService, defaults: SamplingParams
+) -> TurnRequest:
     return TurnRequest(
         input=as_items(body.messages),
         principal=caller,
-        sampling=body.sampling(body.limit, body.num_logprobs),
+        sampling=body.sampling(defaults, body.limit, body.num_logprobs),
         reuse=body.reuse_mode,
         tokens=body.tokens,
         keep_stopped=body.keep_stopped,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Self
 from pydantic import BaseModel, Field, model_validator
 
 from ...chat import Item, Reasoning, Reply, RunningTurn, Turn
+from ...engine_api import SamplingParams
 from ..fields import FieldRefused
 from ..fields.bodies import RESPONSES, TEXT
 from ..json import Json
@@ -70,12 +71,12 @@ class CreateResponse(SamplingFields):
             return self.top_logprobs
         return 0 if LOGPROBS in (self.include or ()) else None
 
-    def echo(self, effort: str | None) -> Json:
-        """`effort`: the one that reaches the model."""
+    def echo(self, sampling: SamplingParams, effort: str | None) -> Json:
+        """`sampling` and `effort`: those that reach the model."""
         return {
             "metadata": self.metadata or {},
-            "temperature": 1.0 if self.temperature is None else self.temperature,
-            "top_p": 1.0 if self.top_p is None else self.top_p,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
             "presence_penalty": self.presence_penalty or 0.0,
             "frequency_penalty": self.frequency_penalty or 0.0,
             "top_logprobs": self.top_logprobs or 0,

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from ...chat import ChatService, ConversationId, Principal, RunningTurn, TurnId, TurnRequest
+from ...engine_api import SamplingParams
 from ...errors import InvalidRequest
-from ..caller import Caller, Service, Tenant, check_model
+from ..caller import Caller, Defaults, Service, Tenant, check_model
 from ..json import JsonReply
 from ..messages import as_items
 from ..openapi import answers, or_stream
@@ -27,9 +28,11 @@ _AFTERWARDS = {f"responses_{name}": "response_id" for name in ("get", "input_ite
 
 
 @router.post("", responses=or_stream(answers(ResponseShape, 404, 409, links=_AFTERWARDS)))
-async def create(body: CreateResponse, request: Request, service: Service, caller: Caller) -> Response:
+async def create(
+    body: CreateResponse, request: Request, service: Service, caller: Caller, defaults: Defaults
+) -> Response:
     check_model(service, body.model)
-    turn = await service.start(_turn_request(body, caller, service))
+    turn = await service.start(_turn_request(body, caller, service, defaults))
     if body.stream:
         events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn))
         return EventStream(turn, aiter(events))
@@ -42,15 +45,18 @@ async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, ser
     return JsonReply(finished_response(turn.result, extension, logprobs), headers=turn_headers(turn))
 
 
-def _turn_request(body: CreateResponse, caller: Principal, service: ChatService) -> TurnRequest:
+def _turn_request(
+    body: CreateResponse, caller: Principal, service: ChatService, defaults: SamplingParams
+) -> TurnRequest:
     options = template_options(body, service)
+    sampling = body.sampling(defaults, body.max_output_tokens, body.num_logprobs)
     return TurnRequest(
         input=as_items(body.input),
         principal=caller,
         conversation_id=ConversationId(body.conversation_id) if body.conversation_id is not None else None,
         previous_response_id=TurnId(body.previous_response_id) if body.previous_response_id is not None else None,
         instructions=body.instructions or None,
-        sampling=body.sampling(body.max_output_tokens, body.num_logprobs),
+        sampling=sampling,
         reuse=body.reuse_mode,
         tokens=body.tokens,
         prompt_end=body.prompt_end,
@@ -58,7 +64,7 @@ def _turn_request(body: CreateResponse, caller: Principal, service: ChatService)
         stored=body.store is not False,
         keep_stopped=body.keep_stopped,
         lookback=body.wants_lookback,
-        echo=body.echo(body.effort if options else None),
+        echo=body.echo(sampling, body.effort if options else None),
         template_options=options,
     )
 

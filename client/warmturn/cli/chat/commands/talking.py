@@ -54,7 +54,7 @@ def retry(session: ChatSession, _: str) -> None:
     original = session.conversation
     with ending_on_signals(), session.retrying() as said:
         if said is not None:
-            answer_turn(session, said, temperature=session.temperature or _RETRY_TEMPERATURE)
+            answer_turn(session, said, temperature=_RETRY_TEMPERATURE if session.is_greedy else None)
     if said is None or original is None:
         note("nothing to retry")
     else:

@@ -37,7 +37,9 @@ export class Composer {
   }
 
   options() {
-    const options = { reuse: this.reuse, temperature: byId("temperature").valueAsNumber || 0 };
+    const options = { reuse: this.reuse };
+    const temperature = byId("temperature").valueAsNumber;
+    if (Number.isFinite(temperature)) options.temperature = temperature;
     const longest = byId("max-tokens").valueAsNumber;
     if (longest >= 1) options.max_output_tokens = Math.floor(longest);
     if (this.system) options.instructions = this.system;
