@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -13,11 +14,12 @@ from .loader import LoadedModel, as_attention
 
 _CHECK_TOKENS = 48
 _LONGEST_CHECK = 160
+_DECODED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class OwnAnswer:
-    """Of one sequence: `logits` `[vocabulary]` of its last token.
+    """Of one sequence: `logits` `[chunks, vocabulary]` of each chunk's last token, when it goes `in_chunks`.
 
     `hidden` `[layers + 1, tokens, width]`: what goes into each of the watched layers, and what comes out of the last.
     """
@@ -25,6 +27,13 @@ class OwnAnswer:
     token_ids: Sequence[int]
     logits: torch.Tensor
     hidden: Sequence[torch.Tensor] = ()
+
+
+def in_chunks(num_tokens: int) -> list[slice]:
+    """As in service: a beginning, more after it, and then token by token."""
+    decoded = range(max(num_tokens - _DECODED, 0), num_tokens + 1)
+    bounds = sorted({0, num_tokens // 3, *decoded})
+    return [slice(start, stop) for start, stop in pairwise(bounds)]
 
 
 @torch.inference_mode()
@@ -42,12 +51,13 @@ def _random_sequences(loaded: LoadedModel) -> list[list[int]]:
 
 
 def _own_answer(loaded: LoadedModel, token_ids: Sequence[int], layers: Sequence[nn.Module]) -> OwnAnswer:
+    ends = [part.stop - 1 for part in in_chunks(len(token_ids))]
     with as_attention(loaded.model, "eager"), _watched(layers) as hidden:
         logits: torch.Tensor = loaded.model(
             input_ids=torch.tensor([token_ids], device=loaded.device),
             position_ids=torch.arange(len(token_ids), device=loaded.device)[None],
             use_cache=False,
-        ).logits[0, -1]
+        ).logits[0, ends]
     return OwnAnswer(token_ids, logits, hidden)
 
 

@@ -10,8 +10,7 @@ import torch
 from ....kvcache import KVBuffer
 from ..batch import Batch
 from ..executor import Work
-from ..own import OwnAnswer
-from ..verify import in_chunks
+from ..own import OwnAnswer, in_chunks
 from .executor import LeanExecutor
 from .read import NotTaken
 
