@@ -80,13 +80,14 @@ class NothingAllowed(EngineFailed):
     status = 400
     type = "invalid_request_error"
     code = "no_token_allowed"
-    param = "bad_words"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "bad_words forbid every token that is likely here, so that nothing sensible could be said: forbid less, "
-            "and longer words."
-        )
+    def __init__(
+        self,
+        message: str = "bad_words forbid every token that is likely here, so that nothing sensible could be said: "
+        "forbid less, and longer words.",
+        param: str = "bad_words",
+    ) -> None:
+        super().__init__(message, param=param)
 
 
 class StartRefused(WarmturnError):

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from ..chat import ChatService, Conversation, ConversationId, ItemId, Principal, Turn, TurnRequest
 from ..errors import InvalidRequest
 from .caller import Caller, Service, Tenant
+from .field_types import LongText, Metadata, ShortText
 from .fields.bodies import CONVERSATION, FORK, ITEMS, METADATA, WARM
 from .json import Json, JsonReply
 from .messages import InputMessage, Messages, as_items, item_object
@@ -19,7 +20,7 @@ from .pages import PageQuery, page_object, page_of, page_of_items
 from .reply import refuse_unknown_includes
 from .shapes import ConversationPage, ConversationShape, Deleted, ItemPage, MessageItem, TurnPage, Warmed
 from .thinking import template_options
-from .wire import Body, LongText, Metadata, ShortText, ThinkingFields
+from .wire import Body, ThinkingFields
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"], dependencies=[Depends(refuse_unknown_includes)])
 

@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import ConfigDict, WithJsonSchema, model_validator
 
 from ..chat import Item, ItemId, Part, Reasoning, Role, Text, new_item_id
+from .field_types import MAX_ITEMS, LongText, ShortText
 from .fields import Decided
 from .fields.bodies import MESSAGE, PART
 from .json import Json
-from .wire import MAX_ITEMS, LongText, ShortText
 
 _REASONING: Final = "reasoning_text"
 _TEXT_PARTS: Final = frozenset({"input_text", "output_text", "text", "refusal", _REASONING})

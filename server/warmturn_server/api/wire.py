@@ -1,17 +1,18 @@
-"""Field types that the request bodies share. Everything a caller sends has a limit; null means not given."""
+"""Fields that the request bodies share; null means not given."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isfinite
 from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from ..chat import PromptEnd, Tokens
 from ..engine_api import ReuseMode, SamplingParams
+from .field_types import AnyObject, Bias, Name, ShortText, Stop, TokenId, TokenIdText, Word
 from .fields import Decided, FieldRefused
 from .fields.bodies import INCLUDABLE, REASONING
+from .structure import FormFields
 
 TOKEN_IDS: Final = "warmturn.token_ids"
 """The `include` that adds prompt and output token ids to a reply."""
@@ -20,26 +21,8 @@ LOOKBACK: Final = "warmturn.lookback"
 LOGPROBS: Final = "message.output_text.logprobs"
 """OpenAI's `include` of log-probabilities."""
 
-_MAX_TEXT_CHARS: Final = 2**20
-_MAX_LIST: Final = 4096
-_MAX_DEPTH: Final = 32
 _MAX_NAME: Final = 64
 _MAX_SKIPPED: Final = 16
-
-
-def _encodable(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("is not valid Unicode: it has half of a surrogate pair") from None
-    return text
-
-
-LongText = Annotated[str, Field(max_length=_MAX_TEXT_CHARS), AfterValidator(_encodable)]
-ShortText = Annotated[str, Field(max_length=512), AfterValidator(_encodable)]
-Name = Annotated[str, Field(max_length=64), AfterValidator(_encodable)]
-Metadata = Annotated[dict[Name, ShortText], Field(max_length=16)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 def includable(name: str) -> str:
@@ -50,30 +33,6 @@ def includable(name: str) -> str:
 
 
 Includes = Annotated[list[Annotated[ShortText, AfterValidator(includable)]], Field(max_length=32)]
-
-
-def _echoable(value: object, depth: int = 0) -> object:
-    """What is sent back as it came must be JSON, and no deeper than everybody's parser goes."""
-    if depth > _MAX_DEPTH:
-        raise ValueError(f"is nested deeper than {_MAX_DEPTH} levels")
-    if isinstance(value, float) and not isfinite(value):
-        raise ValueError("has a number that is not finite")
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _echoable(inner, depth + 1)
-    return value
-
-
-Echoed = AfterValidator(_echoable)
-AnyList = Annotated[list[object], Field(max_length=_MAX_LIST), Echoed]
-AnyObject = Annotated[dict[str, object], Field(max_length=_MAX_LIST), Echoed]
-MAX_ITEMS = Field(max_length=_MAX_LIST)
-Stop = ShortText | Annotated[list[ShortText], Field(max_length=16)]
-
-
-TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
-TokenIdText = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
-Bias = Annotated[float, Field(ge=-100, le=100)]
-Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_encodable)]
 
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -113,7 +72,7 @@ class ThinkingFields(Body):
         return self.reasoning_effort or str((self.reasoning or {}).get("effort") or "") or None
 
 
-class SamplingFields(ThinkingFields):
+class SamplingFields(ThinkingFields, FormFields):
     """How tokens are chosen. What is not given is as the model's generation config recommends, and every reply says
     what it was; with `--sampling-defaults openai` it is as OpenAI has it (temperature 1, top_p 1) on every model."""
 
@@ -155,6 +114,17 @@ class SamplingFields(ThinkingFields):
             )
         return self
 
+    @model_validator(mode="after")
+    def _ends_where_its_form_does(self) -> Self:
+        against = {"ignore_eos": self.ignore_eos, "min_tokens": self.min_tokens}
+        against["continue_final_message"] = self.continue_final_message
+        if form := self.form:
+            for name in (name for name, value in against.items() if value):
+                raise FieldRefused(
+                    name, f"cannot be asked for together with {form.given_as}, which says how a reply begins and ends"
+                )
+        return self
+
     @property
     def prompt_end(self) -> PromptEnd:
         if self.continue_final_message:
@@ -188,5 +158,6 @@ class SamplingFields(ThinkingFields):
             "min_tokens": self.min_tokens,
             "bad_words": tuple(self.bad_words or ()),
             "logit_bias": tuple((int(token), bias) for token, bias in (self.logit_bias or {}).items()),
+            "grammar": self.form,
         }
         return replace(defaults, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from threading import Thread
 
-from ..engine_api import GenerationRequest
+from ..engine_api import GenerationRequest, SamplingParams
 from ..engine_api.engine import TurnEngine
 from ..errors import Conflict, InvalidRequest, NotFound, WarmturnError
 from .ahead import Ahead, AheadOf
@@ -97,13 +98,13 @@ class ChatService:
             raise
 
     async def _start(self, request: TurnRequest, arrived: float, lease: Lease | None) -> RunningTurn:
-        context = await asyncio.to_thread(self._read, request)
+        context, sampling = await asyncio.to_thread(self._read, request)
         self.running.refuse_when_leaving()
         self.running.refuse_one_too_many(request.principal)
         generation = self.engine.submit(
             GenerationRequest(
                 token_ids=context.transcript.token_ids,
-                sampling=request.sampling,
+                sampling=sampling,
                 reuse=request.reuse,
                 tenant=request.tenant,
                 known_tokens=context.known_tokens,
@@ -128,12 +129,22 @@ class ChatService:
         self.running.add(turn)
         return turn
 
-    def _read(self, request: TurnRequest) -> TurnContext:
+    def _read(self, request: TurnRequest) -> tuple[TurnContext, SamplingParams]:
         """What could not be kept at the end is not begun."""
         context = self._reader.read(request)
         if request.stored or context.conversation:
             self._store.refuse_if_full(_KEPT_BYTES_A_CHARACTER * len(context.transcript.fresh_text))
-        return context
+        return context, self._with_form(request, context)
+
+    def _with_form(self, request: TurnRequest, context: TurnContext) -> SamplingParams:
+        """A form is made ready here; it begins behind the thought that the model may have first."""
+        sampling = request.sampling
+        if sampling.grammar is None:
+            return sampling
+        thought = self.style.thought(context.prompt_end) if self.style else None
+        grammar = replace(sampling.grammar, thought=thought)
+        self.engine.compile(grammar, request.tenant)
+        return replace(sampling, grammar=grammar)
 
     async def _acquire(self, tenant: str, conversation_id: ConversationId) -> Lease:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from functools import partial
 
+from ..engine_api.grammar import Grammar
 from ..engine_api.report import Generated, Located, TokenDelta, TokenLogprobs
 from ..engine_api.request import AheadRequest, GenerationRequest, SamplingParams, TokenIds
 from ..errors import InvalidRequest, Overloaded
@@ -32,6 +33,8 @@ from .memory import Memory
 from .model.cost_model import CostModel
 from .model.runner import ModelRunner
 from .restorer import Restorer
+from .sampling.grammar.grammars import Grammars
+from .sampling.processors import LogitsProcessor
 from .scheduler import Scheduler
 from .sequence import Sequence, Sink, Vocabulary
 
@@ -76,6 +79,7 @@ class Engine:
         self._outbox = Outbox()
         self._scheduler = Scheduler(capacity.prefill_tokens)
         self._admission = Admission(runner.context_length, memory.cache, memory.pool, cost_model)
+        self._grammars = Grammars(vocabulary.tokenizer, runner.vocab_size, vocabulary.eos_token_ids)
         self._lookbacks = Lookbacks()
         self._restorer = Restorer(memory.cache, self._inbox, observer)
         self._accounts = Accounts(cost_model, observer)
@@ -97,7 +101,12 @@ class Engine:
             self._thread.join()
         self._restorer.shutdown()
         self._lookbacks.shutdown()
+        self._grammars.shutdown()
         self._memory.close()
+
+    def compile(self, grammar: Grammar, tenant: str) -> None:
+        """Make ready for an output of this form, from any thread; raises `InvalidRequest` if there is none."""
+        self._grammars.compiled(grammar, tenant)
 
     def submit(self, request: GenerationRequest) -> Generation:
         """Queue a turn, from a running event loop.
@@ -264,9 +273,13 @@ class Engine:
             )
         if self.num_waiting >= self._capacity.waiting_turns:
             raise Overloaded(f"{self.num_waiting} requests are waiting already; try again later")
-        sequence = Sequence(request, max_new_tokens, self.vocabulary, sink)
+        sequence = Sequence(request, max_new_tokens, self.vocabulary, sink, self._masks(request))
         self._inbox.put(partial(self._loop.enqueue, sequence))
         return sequence
+
+    def _masks(self, request: GenerationRequest) -> list[LogitsProcessor]:
+        grammar = request.sampling.grammar
+        return [self._grammars.mask(grammar, request.tenant)] if grammar else []
 
     def _refuse_unknown_ids(self, sampling: SamplingParams) -> None:
         biased = [token_id for token_id, _ in sampling.logit_bias]

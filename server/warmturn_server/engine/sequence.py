@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Items
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from .kv_pool import Reservation
 from .model.capture import Queries
 from .model.effort import Effort
 from .prepared import Prepared
+from .sampling.processors import LogitsProcessor
 from .sampling.sampler import Sampler
 from .sampling.vetoes import BadWords, Veto
 
@@ -95,7 +97,15 @@ class Withheld:
 class Sequence:
     """Prompt and output ids, the K/V of those computed so far, and what is owed to whoever asked."""
 
-    def __init__(self, request: GenerationRequest, max_new_tokens: int, vocabulary: Vocabulary, sink: Sink) -> None:
+    def __init__(
+        self,
+        request: GenerationRequest,
+        max_new_tokens: int,
+        vocabulary: Vocabulary,
+        sink: Sink,
+        processors: Items[LogitsProcessor] = (),
+    ) -> None:
+        """`processors`: of its logits, beside those that its sampling parameters ask for."""
         self.request = request
         self.token_ids: list[int] = list(request.token_ids)
         self.num_shown = len(self.token_ids)
@@ -103,7 +113,11 @@ class Sequence:
         self.max_new_tokens = max_new_tokens
         self._sink = sink
         self.sampler = Sampler(
-            request.sampling, request.token_ids, vocabulary.eos_token_ids, vetoes=_vetoes(request, vocabulary)
+            request.sampling,
+            request.token_ids,
+            vocabulary.eos_token_ids,
+            processors,
+            _vetoes(request, vocabulary),
         )
         self.buffer: KVBuffer | None = None
         self.reservation = Reservation()

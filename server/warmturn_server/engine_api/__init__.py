@@ -1,6 +1,7 @@
 """What the engine is asked and what it says: plain data and protocols, without torch."""
 
 from .engine import Generating, TurnEngine
+from .grammar import Grammar, GrammarKind, Thought
 from .lookback import MAX_LOOKS, AtDepth, LayerLooks, Look, Lookback, LookbackRequest, Seen
 from .report import (
     ControlMode,
@@ -32,6 +33,8 @@ __all__ = [
     "Generated",
     "Generating",
     "GenerationRequest",
+    "Grammar",
+    "GrammarKind",
     "LayerLooks",
     "Located",
     "Look",
@@ -46,6 +49,7 @@ __all__ = [
     "Rewrite",
     "SamplingParams",
     "Seen",
+    "Thought",
     "TokenDelta",
     "TokenLogprobs",
     "TokenStream",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from .grammar import Grammar
 from .lookback import Lookback
 from .report import Located, TokenDelta
 from .request import AheadRequest, GenerationRequest
@@ -31,6 +32,10 @@ class TurnEngine(Protocol):
     @property
     def max_tokens(self) -> int:
         """The longest prompt and reply that both the model's context and the memory for its state allow."""
+        ...
+
+    def compile(self, grammar: Grammar, tenant: str) -> None:
+        """Make ready for an output of this form, which may take a second; raises `InvalidRequest` if there is none."""
         ...
 
     def submit(self, request: GenerationRequest) -> Generating: ...

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from .grammar import Grammar
 from .lookback import LookbackRequest
 
 TokenIds = Sequence[int]
@@ -30,6 +31,7 @@ class SamplingParams:
     `ignore_eos`: an end token is never chosen. One in mid-reply has no place in a message's text, so the next turn
     could not go on from it. `stop_token_ids` end a reply as end tokens do. Nothing ends it before `min_tokens`.
     `bad_words`: no reply contains any of these strings. `logit_bias`: token ids, and what is added to their logits.
+    `grammar`: the form of the whole reply, which ends where that does.
     """
 
     max_tokens: int | None = None
@@ -48,6 +50,7 @@ class SamplingParams:
     min_tokens: int = 0
     bad_words: tuple[str, ...] = ()
     logit_bias: tuple[tuple[int, float], ...] = ()
+    grammar: Grammar | None = None
 
     @property
     def choice(self) -> dict[str, float]:

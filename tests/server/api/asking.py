@@ -15,7 +15,7 @@ def extension(reply: Any) -> dict[str, Any]:
     return found
 
 
-def say(client: OpenAI, text: str, **options: Any) -> Response:
+def say(client: OpenAI, text: str, /, **options: Any) -> Response:
     reply: Response = client.responses.create(**{"input": text, "extra_body": TOKEN_IDS, **SETTINGS, **options})
     return reply
 

@@ -14,6 +14,7 @@ from warmturn_server.engine_api import (
     Finish,
     FinishReason,
     GenerationRequest,
+    Grammar,
     Located,
     ReuseMode,
     TokenDelta,
@@ -101,6 +102,8 @@ class FakeEngine:
         self.reason: FinishReason = "stop"
         self.pauses_after: int | None = None
         """So many tokens of an answer come; the next ones never do, and it has to be cancelled."""
+
+    def compile(self, grammar: Grammar, tenant: str) -> None: ...
 
     def submit(self, request: GenerationRequest) -> FakeGeneration:
         self.requests.append(request)

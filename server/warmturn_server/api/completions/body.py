@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from ...chat import Reply, RunningTurn
+from ...engine_api import Grammar
+from ..field_types import Count, Metadata, ShortText
 from ..fields import Decided, FieldRefused
 from ..fields.bodies import COMPLETIONS, STREAM_OPTIONS
 from ..json import Json
 from ..messages import InputMessage
-from ..wire import LOGPROBS, Count, Metadata, SamplingFields, ShortText
+from ..structure import ResponseFormat
+from ..wire import LOGPROBS, SamplingFields
 
 
 class StreamOptions(Decided):
@@ -36,6 +39,12 @@ class CreateCompletion(SamplingFields):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     metadata: Metadata | None = None
     user: ShortText | None = None
+    response_format: ResponseFormat | None = None
+
+    def forms(self) -> Iterator[Grammar]:
+        if self.response_format:
+            yield from self.response_format.forms("response_format")
+        yield from super().forms()
 
     @model_validator(mode="after")
     def _means_what_it_says(self) -> Self:

@@ -33,7 +33,7 @@ _REFUSED: Final = {
 COMPLETIONS: Final = Fields(
     honoured=extensions.HONOURED
     | {"messages", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p"}
-    | {"logprobs", "top_logprobs"},
+    | {"logprobs", "top_logprobs", "response_format"},
     harmless={
         **extensions.HARMLESS,
         **_HARMLESS,
@@ -45,7 +45,6 @@ COMPLETIONS: Final = Fields(
         **extensions.REFUSED,
         **_REFUSED,
         "function_call": Refused(_NO_TOOLS, ("auto", "none")),
-        "response_format": Refused("must be {'type': 'text'}: structured output is not supported", ({"type": "text"},)),
         "modalities": Refused(f"must be ['text']: {_TEXT_ONLY}", (["text"],)),
         "audio": Refused(_TEXT_ONLY),
         "image": Refused(_TEXT_ONLY),
@@ -128,6 +127,19 @@ REASONING: Final = Fields(
         "enabled": Refused("ask for an effort, such as none", (True,)),
         "exclude": Refused("must be false: what was thought comes apart from what is said", (False,)),
         "max_tokens": Refused("ask for another effort, or limit the tokens"),
+    },
+)
+
+STRUCTURED_OUTPUTS: Final = Fields(
+    honoured={"json", "regex", "choice", "grammar", "json_object", "whitespace_pattern", "disable_any_whitespace"},
+    harmless={
+        "disable_fallback": "there is one library, and what it does not know is refused",
+        "_backend": "which library is at work changes no form",
+        "_backend_was_auto": "which library is at work changes no form",
+    },
+    refused={
+        "disable_additional_properties": Refused("must be false: say so in the schema", (False,)),
+        "structural_tag": Refused("give a grammar"),
     },
 )
 

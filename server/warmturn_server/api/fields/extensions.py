@@ -7,7 +7,7 @@ from typing import Final
 from .decisions import Refused
 
 _ONLY_SAMPLERS: Final = "only temperature, top_k, top_p, min_p and the penalties choose tokens here"
-_NO_STRUCTURE: Final = "structured output is not supported; say in the instructions what form you want"
+_WHOLE_REPLY: Final = "a form is for the whole reply; give a grammar"
 _NO_ADAPTERS: Final = "this server serves one model without adapters"
 _NO_MEDIA: Final = "this server takes text only"
 _OWN_TEMPLATE: Final = "the model's own chat template is always used"
@@ -39,11 +39,20 @@ HONOURED: Final = frozenset(
         "reasoning",
         "reasoning_effort",
         "chat_template_kwargs",
+        "structured_outputs",
+        "guided_json",
+        "guided_regex",
+        "guided_choice",
+        "guided_grammar",
+        "guided_whitespace_pattern",
+        "json_schema",
+        "grammar",
     ]
 )
 
 HARMLESS: Final = {
     "spaces_between_special_tokens": "special tokens are not shown",
+    "guided_decoding_backend": "which library is at work changes no form",
     "request_id": "the reply has an id of its own",
     "session_id": "state is found by the text; a hint is not needed",
     "return_mm_kwargs": "there is no media",
@@ -81,14 +90,7 @@ _VLLM: Final = {
     "chat_template": Refused(_OWN_TEMPLATE),
     "media_io_kwargs": Refused(_NO_MEDIA),
     "mm_processor_kwargs": Refused(_NO_MEDIA),
-    "structured_outputs": Refused(_NO_STRUCTURE),
-    "guided_json": Refused(_NO_STRUCTURE),
-    "guided_regex": Refused(_NO_STRUCTURE),
-    "guided_choice": Refused(_NO_STRUCTURE),
-    "guided_grammar": Refused(_NO_STRUCTURE),
-    "guided_decoding_backend": Refused(_NO_STRUCTURE),
-    "guided_whitespace_pattern": Refused(_NO_STRUCTURE),
-    "structural_tag": Refused(_NO_STRUCTURE),
+    "structural_tag": Refused(_WHOLE_REPLY),
     "priority": Refused("must be 0: turns are served in the order in which they came", (0,)),
     "thinking_token_budget": Refused(_NO_BUDGET),
     "include_reasoning": Refused("must be true: what was thought comes apart from what is said", (True,)),
@@ -135,12 +137,10 @@ _LLAMA_CPP: Final = {
     "mirostat": Refused(_ONLY_SAMPLERS, (0,)),
     "adaptive_target": Refused(_ONLY_SAMPLERS, (-1,)),
     "repeat_penalty": Refused("its name here is repetition_penalty", (1,)),
-    "grammar": Refused(_NO_STRUCTURE, ("",)),
-    "grammar_lazy": Refused(_NO_STRUCTURE, (False,)),
-    "grammar_triggers": Refused(_NO_STRUCTURE),
-    "grammar_type": Refused(_NO_STRUCTURE),
-    "json_schema": Refused(_NO_STRUCTURE),
-    "preserved_tokens": Refused(_NO_STRUCTURE),
+    "grammar_lazy": Refused(_WHOLE_REPLY, (False,)),
+    "grammar_triggers": Refused(_WHOLE_REPLY),
+    "grammar_type": Refused("its fields say what they are: grammar, json_schema"),
+    "preserved_tokens": Refused("special tokens are never shown"),
     "chat_format": Refused(_OWN_TEMPLATE),
     "chat_parser": Refused(_OWN_TEMPLATE),
     "generation_prompt": Refused(_OWN_TEMPLATE),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Final, Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from ...chat import Item, Reasoning, Reply, RunningTurn, Turn
-from ...engine_api import SamplingParams
-from ..fields import FieldRefused
+from ...engine_api import Grammar, SamplingParams
+from ..field_types import AnyList, Count, LongText, Metadata, ShortText
+from ..fields import Decided
 from ..fields.bodies import RESPONSES, TEXT
 from ..json import Json
 from ..messages import Messages, message_object, reasoning_object
-from ..wire import LOGPROBS, AnyList, AnyObject, Count, LongText, Metadata, SamplingFields, ShortText
+from ..structure import TextFormat
+from ..wire import LOGPROBS, SamplingFields
 
 _STATUS: Final[Mapping[str, str]] = {
     "stop": "completed",
@@ -27,9 +29,20 @@ class ConversationReference(BaseModel):
     id: ShortText
 
 
+class TextOptions(Decided):
+    model_config = ConfigDict(extra="allow")
+    fields_of: ClassVar = TEXT
+
+    format: TextFormat | None = None
+
+    def echo(self) -> Json:
+        """As it was asked for; what was not is text."""
+        return {"format": {"type": "text"}, **self.model_dump(by_alias=True, exclude_none=True)}
+
+
 class CreateResponse(SamplingFields):
     """Body of `POST /v1/responses`. Tools are echoed but never called; what would silently change the answer's meaning
-    (structured output, background work, prompt templates) is refused."""
+    (background work, prompt templates) is refused."""
 
     fields_of: ClassVar = RESPONSES
 
@@ -47,18 +60,16 @@ class CreateResponse(SamplingFields):
     tool_choice: object = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: Count | None = None
-    text: AnyObject | None = None
+    text: TextOptions | None = None
     service_tier: ShortText | None = None
     user: ShortText | None = None
     safety_identifier: ShortText | None = None
     prompt_cache_key: ShortText | None = None
 
-    @model_validator(mode="after")
-    def _answers_in_text(self) -> Self:
-        TEXT.check(self.text or {}, within="text.")
-        if not _is_text_format((self.text or {}).get("format")):
-            raise FieldRefused("text.format", "must be {'type': 'text'}: structured output is not supported")
-        return self
+    def forms(self) -> Iterator[Grammar]:
+        if self.text and self.text.format:
+            yield from self.text.format.forms("text.format")
+        yield from super().forms()
 
     @property
     def conversation_id(self) -> str | None:
@@ -86,16 +97,12 @@ class CreateResponse(SamplingFields):
             "tools": self.tools or [],
             "tool_choice": self.tool_choice or "auto",
             "parallel_tool_calls": self.parallel_tool_calls is not False,
-            "text": {**(self.text or {}), "format": {"type": "text"}},
+            "text": (self.text or TextOptions()).echo(),
             "reasoning": {"summary": None, **(self.reasoning or {}), "effort": effort},
             "user": self.user,
             "safety_identifier": self.safety_identifier,
             "prompt_cache_key": self.prompt_cache_key,
         }
-
-
-def _is_text_format(form: object) -> bool:
-    return form is None or (isinstance(form, Mapping) and form.get("type") == "text")
 
 
 def running_response(turn: RunningTurn) -> Json:

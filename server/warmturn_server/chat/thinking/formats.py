@@ -45,6 +45,9 @@ class Format:
         places = (Place.THOUGHT, Place.LABEL)
         return [mark for mark, place in self.marks.items() if place in places]
 
+    def marks_of(self, place: Place) -> list[str]:
+        return [mark for mark, behind in self.marks.items() if behind is place]
+
     def behind_label(self, label: str) -> Place:
         return next(place for text, place in self.labels.items() if text in label)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...engine_api import Thought
 from ..parts import PartDelta, Reasoning, Text
 from .formats import Format, Place
 
@@ -27,6 +28,15 @@ class Style:
         parser.begin(prompt_end)
         return parser
 
+    def thought(self, prompt_end: str = "") -> Thought | None:
+        """What may stand before an answer that has to have a form. None where the prompt has had it already, and where
+        more than a mark parts the two."""
+        parser = self.parser(prompt_end)
+        openings, closings = (self.format.marks_of(place) for place in (Place.THOUGHT, Place.ANSWER))
+        if not openings or not closings or (parser.has_thought and not parser.thinks):
+            return None
+        return Thought(openings[0], closings[0], parser.thinks, self.tokens.intersection((openings[0], closings[0])))
+
 
 class ThinkingParser:
     """What ends a thought may end a line; the line's end is no part of either."""
@@ -46,6 +56,10 @@ class ThinkingParser:
     @property
     def thinks(self) -> bool:
         return self._place is Place.THOUGHT
+
+    @property
+    def has_thought(self) -> bool:
+        return self._has_thought
 
     def begin(self, prompt_end: str) -> None:
         """Take the prompt's end as read; nothing of it is part of the reply."""

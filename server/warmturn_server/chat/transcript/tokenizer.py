@@ -13,10 +13,10 @@ from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ...engine_api import TokenStream
+from ...engine_api.token_bytes import TokenBytes
 from ...errors import ModelRefused
 from ..model import ChatMessage, PromptEnd, TemplateOptions, Tool
 from .template import ChatTemplate
-from .token_bytes import TokenBytes
 
 _DECODE_CONTEXT: Final = 16
 """Ids before the output that the decoder is shown: some decoders treat the first token of a text differently."""

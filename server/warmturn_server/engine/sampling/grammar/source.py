@@ -1,0 +1,82 @@
+"""From what a caller wrote to what the library compiles, and to where in it something is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llguidance import LLMatcher, grammar_from
+
+from ....engine_api.grammar import Grammar
+from ....errors import InvalidRequest
+from .keywords import refuse_unknown_keywords, subschemas
+from .thought import behind_thought
+
+_WHITESPACE: Final = r"( |\n[ \t]{0,32})?"
+"""Models write JSON on one line or on several, indented. Where any would do, some write nothing else for long."""
+_MAX_CHARS: Final = 2**17
+_CONTRADICTION: Final = "Unsatisfiable"
+
+
+def source_of(grammar: Grammar, special: Mapping[str, int]) -> str:
+    """`special`: ids of special tokens. Raises `InvalidRequest` for a part of it that is not carried out here."""
+    if len(grammar.text) > _MAX_CHARS:
+        raise refused(grammar, f"it is longer than {_MAX_CHARS:,} characters")
+    form = _form(grammar)
+    return form if grammar.thought is None else behind_thought(grammar.thought, form, special)
+
+
+def _form(grammar: Grammar) -> str:
+    if grammar.kind == "json_schema":
+        schema = json.loads(grammar.text)
+        refuse_unknown_keywords(schema, grammar.given_as)
+        return _of_schema(schema, grammar.whitespace)
+    try:
+        return grammar_from(grammar.kind, grammar.text)
+    except (ValueError, RecursionError) as error:
+        raise refused(grammar, str(error)) from error
+
+
+def refused(grammar: Grammar, why: str) -> InvalidRequest:
+    """For a grammar that does not compile. Of a schema it names the smallest part that fails by itself as all does."""
+    if grammar.kind != "json_schema":
+        return InvalidRequest(f"{grammar.given_as}: {_short(why)}", code="invalid_grammar", param=grammar.given_as)
+    schema = json.loads(grammar.text)
+    why = LLMatcher.validate_grammar(_of_schema(schema, grammar.whitespace)) or why
+    failing = _Failing(grammar.given_as, schema, why).smallest()
+    return InvalidRequest(f"{failing.place}: {_short(failing.why)}", code="invalid_json_schema", param=failing.place)
+
+
+def _of_schema(schema: object, whitespace: str | None) -> str:
+    """No whitespace at all is not a pattern for the library, but a switch of its own."""
+    pattern = _WHITESPACE if whitespace is None else whitespace
+    rules: Any = {"whitespace_pattern": pattern} if pattern else {"whitespace_flexible": False}
+    return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=rules)
+
+
+def _short(why: str) -> str:
+    return why.strip()[:1000]
+
+
+@dataclass(frozen=True)
+class _Failing:
+    place: str
+    schema: Mapping[str, object]
+    why: str
+
+    def smallest(self) -> _Failing:
+        """Definitions go along into each part, for what refers to them."""
+        shared = {name: self.schema[name] for name in ("$defs", "definitions") if name in self.schema}
+        failing = self
+        while found := next(failing._parts(shared), None):
+            failing = found
+        return failing
+
+    def _parts(self, shared: Mapping[str, object]) -> Iterator[_Failing]:
+        for place, inner in subschemas(self.schema, self.place):
+            if isinstance(inner, Mapping):
+                why = LLMatcher.validate_grammar(_of_schema({**shared, **inner}, None))
+                if why == self.why or (why.startswith(_CONTRADICTION) and self.why.startswith(_CONTRADICTION)):
+                    yield _Failing(place, inner, why)
