@@ -9,7 +9,7 @@ import torch
 import transformers
 from tests.support.templates import TEMPLATES, THINKING
 from tests.support.tokenizer import TOKENIZER_SIZE, chat_tokenizer
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig, PreTrainedModel
 
 CONTEXT_LENGTH: Final = 2048
 SLIDING_WINDOW: Final = 24
@@ -108,6 +108,65 @@ FAMILY: Final[dict[str, Callable[[], PretrainedConfig]]] = {
     "phi3_partly_rotated": lambda: _config("Phi3", rope_parameters=_rope("default", partial_rotary_factor=0.5)),
 }
 
+_VISION: Final = {
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
+_QWEN_VISION: Final = {
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_heads": 2,
+    "out_hidden_size": 64,
+    "patch_size": 14,
+}
+
+
+def _mistral_3(text: PretrainedConfig) -> PretrainedConfig:
+    return transformers.Mistral3Config(text_config=text, vision_config=transformers.PixtralVisionConfig(**_VISION))  # type: ignore[arg-type]
+
+
+def _qwen_vl() -> PretrainedConfig:
+    return transformers.Qwen2_5_VLConfig(
+        text_config={**_SHAPE, "rope_parameters": _rope("default", mrope_section=[2, 3, 3])},
+        vision_config={**_QWEN_VISION, "depth": 1, "fullatt_block_indexes": [0]},
+    )
+
+
+def _qwen_3_vl() -> PretrainedConfig:
+    rope = _rope("default", mrope_section=[4, 2, 2], mrope_interleaved=True)
+    seeing = {"depth": 2, "deepstack_visual_indexes": [0], "num_position_embeddings": 16}
+    return transformers.Qwen3VLConfig(
+        text_config={**_SHAPE, "head_dim": 16, "rope_parameters": rope}, vision_config={**_QWEN_VISION, **seeing}
+    )
+
+
+# These see as well; what is served of them is their text part.
+SEEING: Final[dict[str, Callable[[], PretrainedConfig]]] = {
+    "mistral3": lambda: _mistral_3(_config("Mistral", head_dim=16)),
+    "ministral3": lambda: _mistral_3(_config("Ministral3", head_dim=16)),
+    "qwen2_5_vl": _qwen_vl,
+    "qwen3_vl": _qwen_3_vl,
+}
+
+# A window as long as the context; a mask that is passed by its name.
+ODD: Final[dict[str, Callable[[], PretrainedConfig]]] = {
+    "phimoe": lambda: _config("Phimoe", num_local_experts=4, num_experts_per_tok=2, sliding_window=CONTEXT_LENGTH),
+    "afmoe": lambda: _config(
+        "Afmoe",
+        head_dim=16,
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=32,
+        num_dense_layers=1,
+        sliding_window=SLIDING_WINDOW,
+        layer_types=_ALTERNATING,
+    ),
+}
+
 # Their layers hold other state than plain attention K/V, share it between layers, or mask in a way that is not ours.
 REFUSED: Final[dict[str, Callable[[], PretrainedConfig]]] = {
     "lfm2": lambda: _config("Lfm2", layer_types=["conv", "full_attention", "conv"], block_multiple_of=16),
@@ -202,7 +261,7 @@ COSTLY: Final[dict[str, Callable[[], PretrainedConfig]]] = {
     ),
 }
 
-ARCHITECTURES: Final = {**SERVED, **FAMILY, **REFUSED, **WITHIN_BASE, **COSTLY}
+ARCHITECTURES: Final = {**SERVED, **SEEING, **ODD, **FAMILY, **REFUSED, **WITHIN_BASE, **COSTLY}
 
 
 def _randomise(model: PreTrainedModel, seed: int, scale: float) -> None:
@@ -229,7 +288,8 @@ def make_model(
 ) -> Path:
     """Writes config, safetensors weights, tokenizer and chat template of a random model into the folder."""
     config = ARCHITECTURES[architecture]()
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+    auto = AutoModelForImageTextToText if architecture in SEEING else AutoModelForCausalLM
+    model = auto.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     _randomise(model, seed, scale)
     if architecture not in REFUSED:
         _prefer_readable_tokens(model)

@@ -1,0 +1,100 @@
+"""A LoRA adapter is part of the model: of what it says, and of what its state is valid for."""
+
+import json
+import random
+from pathlib import Path
+from typing import Final
+
+import peft
+import pytest
+import torch
+from tests.support.engines import greedy, running_engine
+from tests.support.models import TinyModels
+from tests.support.reference import random_ids
+from transformers import AutoModelForCausalLM
+
+from warmturn_server.engine import load_model
+from warmturn_server.engine.model.loader import LoadedModel
+from warmturn_server.errors import ModelRefused, StartRefused
+
+IDS: Final = random_ids(random.Random(2), 40)
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_adapter(tiny_models(), tmp_path_factory.mktemp("adapter") / "terse", seed=1)
+
+
+def make_adapter(base: Path, folder: Path, *, seed: int) -> Path:
+    """One that changes attention and the MLP, as if it had been trained."""
+    torch.manual_seed(seed)
+    modules = ["q_proj", "v_proj", "down_proj"]
+    config = peft.LoraConfig(r=4, lora_alpha=16, target_modules=modules, init_lora_weights=False)
+    model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config)
+    model.save_pretrained(str(folder))
+    return folder
+
+
+def load(model: Path, adapter: Path | None = None) -> LoadedModel:
+    return load_model(str(model), device="cpu", dtype="float32", max_context=None, adapter=adapter)
+
+
+@torch.inference_mode()
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    found = model(input_ids=torch.tensor([IDS]), use_cache=False).logits
+    assert isinstance(found, torch.Tensor)
+    return found
+
+
+def test_it_is_merged(tiny_models: TinyModels, adapter: Path) -> None:
+    base = AutoModelForCausalLM.from_pretrained(tiny_models(), dtype=torch.float32)
+    plain = logits(base)
+    together = logits(peft.PeftModel.from_pretrained(base, str(adapter)).eval())
+    assert torch.allclose(logits(load(tiny_models(), adapter).model), together, atol=1e-4)
+    assert not torch.allclose(plain, together, atol=1e-1)
+
+
+def test_state_of_one_is_not_taken_for_the_others(tiny_models: TinyModels, adapter: Path, tmp_path: Path) -> None:
+    for given, cached in ((None, 0), (adapter, 0), (adapter, 32)):
+        with running_engine(tiny_models(), tmp_path, adapter=given) as engine:
+            report = engine.generate(greedy(IDS, 2, known_tokens=len(IDS))).report
+        assert (report.cached_tokens >= cached, report.cached_tokens > 0) == (True, cached > 0)
+
+
+def test_an_adapter_alone_is_named_as_such(tiny_models: TinyModels, adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelRefused, match=f"holds an adapter alone, made for {tiny_models()}: --model .* --adapter "):
+        load(adapter)
+    with pytest.raises(StartRefused, match="is no adapter: a folder with "):
+        load(tiny_models(), tmp_path)
+
+
+def test_one_that_does_not_fit_is_refused(tiny_models: TinyModels, adapter: Path) -> None:
+    with pytest.raises(ModelRefused, match="does not fit qwen3"):
+        load(tiny_models("qwen3"), adapter)
+
+
+def test_a_missing_extra_is_named(tiny_models: TinyModels, adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warmturn_server.engine.model.needs.find_spec", lambda _: None)
+    with pytest.raises(ModelRefused, match=r"--adapter needs peft: pip install 'warmturn\[lora\]'"):
+        load(tiny_models(), adapter)
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "package"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "optimum"),
+        ({"quant_method": "awq", "bits": 4}, "gptqmodel"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
+        ({"quant_method": "compressed-tensors", "format": "pack-quantized"}, "compressed-tensors"),
+        ({"quant_method": "torchao", "quant_type": "int8_weight_only"}, "torchao"),
+    ],
+    ids=lambda value: value["quant_method"] if isinstance(value, dict) else "",
+)
+def test_packed_weights_say_which_package_is_missing(
+    tiny_models: TinyModels, tmp_path: Path, quantisation: dict[str, object], package: str
+) -> None:
+    config = json.loads((tiny_models() / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "quantization_config": quantisation}))
+    (tmp_path / "model.safetensors").symlink_to(tiny_models() / "model.safetensors")
+    with pytest.raises(ModelRefused, match=rf"needs another package: .*{package}"):
+        load(tmp_path)
