@@ -53,7 +53,7 @@ def times(factor: float) -> str:
 
 def turn_line(report: TurnReport) -> str:
     """The one line under a turn, e.g. `TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved about 1.44 s (36x)`."""
-    parts = (_ttft(report), _tokens(report), _saved(report), _miss(report))
+    parts = (_ttft(report), _tokens(report), _saved(report), _drafts(report), _miss(report))
     return " · ".join(part for part in parts if part)
 
 
@@ -91,6 +91,11 @@ def _saved(report: TurnReport) -> str:
     low = saved.bounds[0] if saved.bounds else saved.seconds
     factor = 1 + 1000 * low / report.ttft_ms if report.ttft_ms else 1.0
     return f"saved {amount}" + (f" ({times(factor)})" if factor >= _CLEARLY else "")
+
+
+def _drafts(report: TurnReport) -> str:
+    drafts = report.drafts
+    return f"{drafts.accepted:,} of {drafts.drafted:,} guesses right" if drafts and drafts.drafted else ""
 
 
 def _miss(report: TurnReport) -> str:

@@ -109,6 +109,14 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Drafts:
+    """Of the reply's tokens so many were guessed and computed on trial, and so many of the guesses were right."""
+
+    drafted: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
 class TurnReport:
     """The `warmturn` object of a reply: where each prompt token came from and what that saved. Unknown is None.
 
@@ -135,6 +143,7 @@ class TurnReport:
     saved_ms_ci95: tuple[float, float] | None = None
     miss: Miss | None = None
     control: Control | None = None
+    drafts: Drafts | None = None
     tokens: str | None = None
     record_tokens: int | None = None
     dropped_items: int | None = None
@@ -279,6 +288,8 @@ def _parse_report(data: Json) -> TurnReport:
         known["miss"] = _parse_miss(known["miss"])
     if control := known.get("control"):
         known["control"] = Control(**{name: control.get(name) for name in Control.__slots__})
+    if drafts := known.get("drafts"):
+        known["drafts"] = Drafts(drafts["drafted"], drafts["accepted"])
     for several in ("prompt_token_ids", "output_token_ids", "skipped_fields", "recompute_ms_ci95", "saved_ms_ci95"):
         if known.get(several) is not None:
             known[several] = tuple(known[several])

@@ -18,6 +18,7 @@ from .api import Access, create_app
 from .chat import Storage, Style, TextTokenizer, build_service, open_local_storage, open_shared_storage, style_of
 from .data_dir import MODELS_NAME, STATE_NAME, FileHashes, lock_data_dir
 from .engine import Capacity, Controls, CostModel, Engine, KVPool, LogitSketch, Memory, ModelRunner, Vocabulary
+from .engine.drafts.drafter import Always, Drafter, WherePaying
 from .engine.model.calibration import calibrate
 from .engine.model.device import refuse_more_than_fits
 from .engine.model.fingerprint import fingerprint_of
@@ -140,6 +141,7 @@ def _load(
         metrics.turns,
         _controls(settings, runner, metrics),
         Capacity(settings.prefill_budget, settings.max_waiting),
+        _drafter(settings, cost_model),
     )
     metrics.watch(engine)
     is_models = settings.sampling_defaults == "model"
@@ -165,6 +167,12 @@ def _load_model(settings: Settings) -> LoadedModel:
         pulled=settings.data_dir / MODELS_NAME,
         adapter=settings.adapter,
     )
+
+
+def _drafter(settings: Settings, cost_model: CostModel) -> Drafter:
+    if settings.drafts == "auto":
+        return Drafter(WherePaying(cost_model))
+    return Drafter(Always(0 if settings.drafts == "off" else settings.drafts))
 
 
 def _controls(settings: Settings, runner: ModelRunner, metrics: Metrics) -> Controls:

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     sampling_defaults: Literal["model", "openai"] = "model"
     max_context: Annotated[int, Field(ge=2)] | None = None
     prefill_budget: Annotated[int, Field(ge=1)] = 512
+    drafts: Literal["auto", "off"] | Annotated[int, Field(ge=1, le=15)] = "auto"
     control_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
     control_mode: Literal["replace", "shadow"] = "shadow"
     control_seed: int | None = None

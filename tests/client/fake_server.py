@@ -26,6 +26,7 @@ REPORT: dict[str, Any] = {
     "saved_ms_ci95": [1352.9, 1542.9],
     "miss": None,
     "control": None,
+    "drafts": None,
     "tokens": "record",
     "record_tokens": 1190,
     "dropped_items": 0,

@@ -54,6 +54,10 @@ def test_the_line_of_the_design() -> None:
             {"reuse": "prompt", "cached_tokens": 0, "prefilled_tokens": 1204, "cached_by_tier": {}, "ttft_ms": 1480.2},
             "TTFT 1.48 s · 1,204 tokens computed, reuse off (prompt)",
         ),
+        (
+            {"drafts": {"drafted": 1200, "accepted": 21}},
+            "TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved about 1.44 s (36x) · 21 of 1,200 guesses right",
+        ),
         ({"ttft_ms": None}, "1,186 of 1,204 tokens reused (ram) · saved about 1.44 s"),
     ],
 )

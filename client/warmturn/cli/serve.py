@@ -77,6 +77,10 @@ def serve(
         str | None, _option("--log-redis", "The log's Redis, if it is not the one of --redis.")
     ] = None,
     block_size: Annotated[int | None, _option("--block-size", "Tokens a block of saved state; default 32.")] = None,
+    drafts: Annotated[
+        str | None,
+        _option("--drafts", "Tokens guessed ahead in a step: auto (where it pays), off, or how many; default auto."),
+    ] = None,
     control_rate: Annotated[
         float | None,
         _option("--control-rate", "Share of turns computed from scratch as a check; default 0.01."),

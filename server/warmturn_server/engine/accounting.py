@@ -7,7 +7,7 @@ from collections.abc import Sequence as Items
 from functools import partial
 from typing import Final, Protocol
 
-from ..engine_api.report import FinishReason, Miss, TurnReport
+from ..engine_api.report import Drafts, FinishReason, Miss, TurnReport
 from ..engine_api.request import GenerationRequest, ReuseMode
 from ..errors import EngineFailed
 from ..kvcache import reusable_tokens
@@ -17,6 +17,7 @@ from .model.cost_model import CostModel
 from .model.effort import Effort
 from .recompute import recompute, seconds_at_its_pace
 from .sequence import Sequence, now
+from .share import Share
 
 NOT_HELD: Final = "nothing"
 _REMEMBERED = 4096
@@ -51,14 +52,14 @@ class Accounts:
         self._step_ended: float | None = None
         """When the last step was over, if the next one follows on it."""
 
-    def computed(self, chunks: Items[tuple[Sequence, int, int]], seconds: float, executor: str) -> None:
-        """A forward pass over so many tokens of each sequence after so many; prefills alone tell what they cost."""
-        effort = Effort.of_step([(count, start) for _, count, start in chunks])
-        for sequence, *_ in chunks:
-            sequence.executors[executor] = None
-            if sequence.timeline.first_token is None:
-                sequence.prefilled.add(effort, seconds)
-        if all(count > 1 for _, count, _ in chunks):
+    def computed(self, shares: Items[Share], seconds: float, executor: str) -> None:
+        """A forward pass; prefills alone tell what they cost."""
+        effort = Effort.of_step([(share.num_tokens, share.start) for share in shares])
+        for share in shares:
+            share.sequence.executors[executor] = None
+            if share.sequence.timeline.first_token is None:
+                share.sequence.prefilled.add(effort, seconds)
+        if all(share.count > 1 for share in shares):
             self.cost_model.observe_step(effort, seconds)
 
     def token(self, sequence: Sequence, moment: float) -> None:
@@ -66,9 +67,10 @@ class Accounts:
         if sequence.timeline.first_token is not None:
             self._observer.token(moment - sequence.timeline.last_token)
 
-    def stepped(self, num_sequences: int, num_tokens: int, forward_seconds: float, began: float) -> None:
+    def stepped(self, shares: Items[Share], forward_seconds: float, began: float) -> None:
         since, self._step_ended = self._step_ended or began, now()
-        self._observer.step(num_sequences, num_tokens, forward_seconds, self._step_ended - since)
+        num_tokens = sum(share.num_kept for share in shares)
+        self._observer.step(len(shares), num_tokens, forward_seconds, self._step_ended - since)
 
     def rest(self) -> None:
         """The time from here on is not spent on any step."""
@@ -115,6 +117,7 @@ class Accounts:
             miss=None if sequence.withheld else self._miss(sequence),
             ahead_tokens=prefix.ahead_tokens,
             executor="+".join(sequence.executors) or None,
+            drafts=Drafts(sequence.num_drafted, sequence.num_accepted) if sequence.num_drafted else None,
         )
 
     def _miss(self, sequence: Sequence) -> Miss | None:

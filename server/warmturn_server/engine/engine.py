@@ -24,6 +24,7 @@ from .audit.control import Controls
 from .audit.hook import AuditHook
 from .audit.replays import IdleReplays
 from .delivery import Generation, Outbox
+from .drafts.drafter import Drafter
 from .hooks import Hooks, StepHook
 from .inbox import Inbox
 from .lookback.hook import LookbackHook
@@ -66,6 +67,7 @@ class Engine:
         observer: EngineObserver,
         controls: Controls,
         capacity: Capacity,
+        drafter: Drafter,
     ) -> None:
         self.model_name = runner.name
         self.context_length = runner.context_length
@@ -85,7 +87,7 @@ class Engine:
         self._accounts = Accounts(cost_model, observer)
         self._ahead = AheadHook(runner, self._admission, self._restorer, memory, vocabulary, cost_model, observer)
         self._loop = EngineLoop(
-            runner, self._scheduler, self._admission, self._restorer, memory, self._accounts, self._hook()
+            runner, self._scheduler, self._admission, self._restorer, memory, self._accounts, self._hook(), drafter
         )
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="warmturn-engine", daemon=True)

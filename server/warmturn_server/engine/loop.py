@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from collections.abc import Sequence as Items
 
 import torch
@@ -15,11 +15,12 @@ from ..errors import EngineFailed, NoNextToken, NothingAllowed
 from ..kvcache import BlockKey
 from .accounting import Accounts
 from .admission import Admission
+from .drafts.drafter import Drafter
+from .drafts.verified import Chosen, chosen_tokens
 from .hooks import Account, StepHook
 from .memory import Memory
 from .model.executor import Executor
 from .restorer import Restorer
-from .sampling.sampler import most_likely
 from .scheduler import Scheduler
 from .sequence import Sequence, now
 from .share import Share
@@ -39,6 +40,7 @@ class EngineLoop:
         memory: Memory,
         accounts: Accounts,
         hook: StepHook,
+        drafter: Drafter,
     ) -> None:
         self._executor = executor
         self._scheduler = scheduler
@@ -47,6 +49,7 @@ class EngineLoop:
         self._memory = memory
         self._accounts = accounts
         self._hook = hook
+        self._drafter = drafter
 
     @property
     def has_work(self) -> bool:
@@ -84,7 +87,8 @@ class EngineLoop:
         if self._scheduler.busy:
             self._hook.busy()
         if plan := self._scheduler.plan():
-            self._step([self._share(sequence, count) for sequence, count in plan])
+            drafts = self._drafter.drafts(plan)
+            self._step([self._share(*planned, drafted) for planned, drafted in zip(plan, drafts, strict=True)])
         elif self.idle_in() == 0.0:
             self._hook.idle()
 
@@ -114,9 +118,10 @@ class EngineLoop:
         for sequence in list(self._scheduler):
             sequence.end(error)
 
-    def _share(self, sequence: Sequence, count: int) -> Share:
+    def _share(self, sequence: Sequence, count: int, drafts: TokenIds) -> Share:
         start = sequence.kv.length
-        return Share(sequence, start, count, self._hook.wanted_rows(sequence, start, count))
+        rows = self._hook.wanted_rows(sequence, start, count + len(drafts))
+        return self._share(sequence, count, ()) if rows and drafts else Share(sequence, start, count, rows, drafts)
 
     def _step(self, shares: Items[Share]) -> None:
         began = now()
@@ -125,22 +130,23 @@ class EngineLoop:
                 share.sequence.last_scheduled = began
             logits = self._forward(shares)
             forward_seconds = now() - began
-            chunks = [(share.sequence, share.count, share.start) for share in shares]
-            self._accounts.computed(chunks, forward_seconds, self._executor.kind)
-            self._tell_all([share.sequence for share in shares if share.is_last], self._show(shares, logits))
+            self._accounts.computed(shares, forward_seconds, self._executor.kind)
+            ending = [share for share in shares if share.is_last]
+            for sequence, chosen in chosen_tokens(ending, self._show(shares, logits)):
+                self._tell_all(sequence, chosen)
         except Exception as error:
             _log.exception("a step failed; its sequences are given up")
             for share in shares:
                 self._give_up(share.sequence, error)
             return
-        self._accounts.stepped(len(shares), sum(share.count for share in shares), forward_seconds, began)
+        self._accounts.stepped(shares, forward_seconds, began)
 
     def _forward(self, shares: Items[Share]) -> torch.Tensor:
         """Again without idle state if a GPU has no memory left; until it is over, a step has changed nothing."""
         while True:
             try:
                 for share in shares:
-                    share.sequence.kv.reserve(share.start + share.count, limit=share.sequence.max_tokens)
+                    share.sequence.kv.reserve(share.start + share.num_tokens, limit=share.sequence.max_tokens)
                 return self._executor.forward([share.work for share in shares])
             except torch.OutOfMemoryError as error:
                 if not self._memory.gave_way(error):
@@ -152,33 +158,27 @@ class EngineLoop:
             return logits
         first, chosen = 0, list[int]()
         for share in shares:
-            rows = [*share.more_rows, *([share.count - 1] if share.is_last else [])]
+            rows = [*share.more_rows, *share.chosen_rows]
             stop = first + len(rows)
             if share.rows:
                 self._hook.logits(share.sequence, [share.start + row for row in rows], logits[first:stop])
-            chosen += [stop - 1] if share.is_last else []
+            chosen += range(stop - len(share.chosen_rows), stop)
             first = stop
         return logits[chosen]
 
-    def _tell_all(self, sequences: Items[Sequence], logits: torch.Tensor) -> None:
-        for sequence, best, row in zip(sequences, most_likely(logits), logits, strict=True):
-            try:
-                chosen = self._choose(sequence, best, row)
-            except NoNextToken as error:
-                self._distrust(sequence)
-                self._give_up(sequence, error)
-            except NothingAllowed as error:
-                self._give_up(sequence, error)
-            else:
-                self._tell(sequence, *chosen)
+    def _tell_all(self, sequence: Sequence, chosen: Iterable[Chosen]) -> None:
+        try:
+            for token_id, logprobs in chosen:
+                if self._tell(sequence, token_id, logprobs):
+                    return
+        except NoNextToken as error:
+            self._distrust(sequence)
+            self._give_up(sequence, error)
+        except NothingAllowed as error:
+            self._give_up(sequence, error)
 
-    @staticmethod
-    def _choose(sequence: Sequence, best: int | None, logits: torch.Tensor) -> tuple[int, TokenLogprobs | None]:
-        if best is None:
-            raise NoNextToken
-        return (best, None) if sequence.sampler.settles_for(best) else sequence.sampler.sample(logits)
-
-    def _tell(self, sequence: Sequence, token_id: int, logprobs: TokenLogprobs | None) -> None:
+    def _tell(self, sequence: Sequence, token_id: int, logprobs: TokenLogprobs | None) -> bool:
+        """Whether that was its last."""
         moment = now()
         self._accounts.token(sequence, moment)
         delta, reason = sequence.accept(token_id, logprobs, moment)
@@ -186,6 +186,7 @@ class EngineLoop:
             sequence.tell(delta)
         else:
             self._finish(sequence, reason, delta)
+        return reason is not None
 
     def _finish(self, sequence: Sequence, reason: FinishReason, delta: TokenDelta) -> None:
         account = self._hook.finished(sequence, reason, Account(self._accounts.report(sequence)))

@@ -133,6 +133,8 @@ class Sequence:
         self.prefilled = Prefilled()
         self.executors: dict[str, None] = {}
         """Who computed its steps, each once, in order."""
+        self.num_drafted = self.num_accepted = 0
+        """Tokens that were computed on trial, and those of them that were chosen."""
         self.restoring = False
         self.cancelled = False
         self.timeline = Timeline(now() - request.waited_seconds)
@@ -153,6 +155,11 @@ class Sequence:
     @property
     def num_output_tokens(self) -> int:
         return len(self.token_ids) - self.num_prompt_tokens
+
+    @property
+    def num_left(self) -> int:
+        """Output tokens that may still come."""
+        return self.max_new_tokens - self.num_output_tokens
 
     @property
     def max_tokens(self) -> int:

@@ -6,6 +6,7 @@ from .lookback import MAX_LOOKS, AtDepth, LayerLooks, Look, Lookback, LookbackRe
 from .report import (
     ControlMode,
     ControlReport,
+    Drafts,
     Finish,
     FinishReason,
     Generated,
@@ -28,6 +29,7 @@ __all__ = [
     "AtDepth",
     "ControlMode",
     "ControlReport",
+    "Drafts",
     "Finish",
     "FinishReason",
     "Generated",

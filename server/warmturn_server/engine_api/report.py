@@ -69,11 +69,19 @@ class ControlReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Drafts:
+    """How many tokens of a reply were guessed and computed on trial, and how many of them it says."""
+
+    drafted: int = 0
+    accepted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TurnReport:
     """The extension object `warmturn` of every reply. Unknown is None, never 0; times are wall clock.
 
     An estimate has its 95% interval beside it, and is None while that is wide. Where nothing was reused, nothing was
-    saved and nothing lost, unless state was waited for in vain.
+    saved and nothing lost, unless state was waited for in vain. `drafts`: None where nothing was guessed.
     """
 
     reuse: ReuseMode
@@ -97,6 +105,7 @@ class TurnReport:
     """Of the cached ones, those that were computed for this very turn before it came."""
     executor: str | None = None
     """Who computed its steps; several are joined by `+`, in the order in which they did."""
+    drafts: Drafts | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Ready for JSON; milliseconds to the microsecond."""

@@ -125,7 +125,8 @@ class GenerationRequest:
     turn had computed, `rewrite` where the template changed this conversation's history; `continues`: an earlier turn of
     this very conversation was had, here or on another server. They explain misses, and tell whether the turn came to a
     server that holds it. `lookback` asks what the output looked at. `waited_seconds`: how long
-    ago the turn was asked for when it is handed over.
+    ago the turn was asked for when it is handed over. `near_copies`: what was said where this turn is said otherwise or
+    once more; its reply may say some of it again.
     """
 
     token_ids: tuple[int, ...]
@@ -139,6 +140,7 @@ class GenerationRequest:
     waited_seconds: float = 0.0
     follows: str = ""
     """What it goes on from, as an `AheadRequest` names it; empty where nobody could have expected it."""
+    near_copies: tuple[tuple[int, ...], ...] = ()
     lasting: bool = True
     """Whether the turn will be in the log: the state of one that is not may only stay for a while."""
 

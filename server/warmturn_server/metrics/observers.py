@@ -32,6 +32,9 @@ class TurnCounts:
         with self._stats.counting:
             self._exposed.turns.labels(report.reuse.value, reason).inc()
             self._exposed.output_tokens.inc(num_output_tokens)
+            if report.drafts is not None:
+                self._exposed.drafted.inc(report.drafts.drafted)
+                self._exposed.accepted.inc(report.drafts.accepted)
             self._observe_times(report, num_output_tokens)
             sources = {**report.cached_by_tier, "computed": report.prefilled_tokens}
             for source, num_tokens in sources.items():

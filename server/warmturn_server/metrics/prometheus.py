@@ -83,6 +83,10 @@ class Exposed:
             "warmturn_prompt_tokens", "Prompt tokens by where their state came from", ["source"], registry=registry
         )
         self.output_tokens = Counter("warmturn_generation_tokens", "Output tokens", registry=registry)
+        self.drafted = Counter("warmturn_drafted_tokens", "Output tokens computed on trial", registry=registry)
+        self.accepted = Counter(
+            "warmturn_accepted_tokens", "Tokens computed on trial that were chosen", registry=registry
+        )
         self.savings = GainsAndLosses(registry)
         self.ahead = AheadCounts(registry)
         self.misses = Counter("warmturn_reuse_misses", "Turns whose reuse stopped early", ["reason"], registry=registry)

@@ -90,6 +90,8 @@ class Stats:
             "turns": int(total(self._exposed.turns)),
             "prompt_tokens": self._prompt_tokens,
             "output_tokens": int(total(self._exposed.output_tokens)),
+            "drafted_tokens": int(total(self._exposed.drafted)),
+            "accepted_tokens": int(total(self._exposed.accepted)),
             "tokens_prefilled": self._tokens_prefilled,
             "tokens_generated": self._tokens_generated,
         }

@@ -31,6 +31,7 @@ REPORT = {
         "miss",
         "control",
         "executor",
+        "drafts",
         "tokens",
         "record_tokens",
         "dropped_items",

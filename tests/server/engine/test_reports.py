@@ -36,6 +36,7 @@ FIELDS = {
     "control",
     "ahead_tokens",
     "executor",
+    "drafts",
 }
 
 

@@ -13,7 +13,7 @@ from tests.server.api.page.conftest import StartVisit
 from tests.support.server import ServerProcess
 
 from warmturn.format import turn_line
-from warmturn.wire import Miss, TurnReport
+from warmturn.wire import Drafts, Miss, TurnReport
 
 FIRST_LINE = re.compile(r"^TTFT [\d.,]+ m?s · [\d,]+ of [\d,]+ tokens reused")
 MARKUP = "<img src=x onerror=alert(1)><b>bold</b>&amp;"
@@ -316,11 +316,13 @@ def saved(ms: float, low: float, high: float) -> TurnReport:
         TurnReport("state", 9, 4, 5, {"disk": 4}, ttft_ms=9.96, saved_ms=9.94),
         TurnReport("prompt", 9, 0, 9, {}, ttft_ms=None, saved_ms=None),
         TurnReport("nothing", 1234567, 0, 1234567, {}, ttft_ms=999.6),
+        TurnReport("state", 9, 0, 9, {}, drafts=Drafts(1200, 21)),
     ],
 )
 def test_the_line_is_the_one_of_the_command_line(visit: StartVisit, report: TurnReport) -> None:
     page = visit().open()
     miss = {"at_token": report.miss.at_token, "reason": report.miss.reason} if report.miss else None
-    sent = {name: getattr(report, name) for name in TurnReport.__slots__} | {"miss": miss}
+    drafts = report.drafts and dataclasses.asdict(report.drafts)
+    sent = {name: getattr(report, name) for name in TurnReport.__slots__} | {"miss": miss, "drafts": drafts}
     shown = page.evaluate("async (report) => (await import('/page/account.js')).turnLine(report)", sent)
     assert shown == turn_line(report)

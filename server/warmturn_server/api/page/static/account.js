@@ -5,7 +5,7 @@ import { count, milliseconds, spelled } from "./words.js";
 
 /** The line under a turn, in its parts: `TTFT 38 ms`, `1,186 of 1,204 tokens reused (ram)`, `saved about 1.44 s (36x)`. */
 export function turnParts(report) {
-  return [ttft(report), tokens(report), ofTurn(report), miss(report)].filter(Boolean);
+  return [ttft(report), tokens(report), ofTurn(report), drafts(report), miss(report)].filter(Boolean);
 }
 
 export const turnLine = (report) => turnParts(report).join(" · ");
@@ -25,6 +25,11 @@ function tiers(report) {
   const used = usedTiers(report);
   if (used.length === 1) return ` (${used[0][0]})`;
   return used.length ? ` (${used.map(([tier, number]) => `${count(number)} ${tier}`).join(", ")})` : "";
+}
+
+function drafts(report) {
+  if (!report.drafts?.drafted) return "";
+  return `${count(report.drafts.accepted)} of ${count(report.drafts.drafted)} guesses right`;
 }
 
 function miss(report) {
