@@ -18,8 +18,9 @@ from .api import Access, create_app
 from .chat import Storage, Style, TextTokenizer, build_service, open_local_storage, open_shared_storage, style_of
 from .data_dir import MODELS_NAME, STATE_NAME, FileHashes, lock_data_dir
 from .engine import Capacity, Controls, CostModel, Engine, KVPool, LogitSketch, Memory, ModelRunner, Vocabulary
-from .engine.drafts.drafter import Always, Drafter, WherePaying
-from .engine.model.calibration import calibrate
+from .engine.drafts.drafter import Drafter
+from .engine.drafts.worth import Always, WherePaying
+from .engine.model.calibration import calibrate, step_costs
 from .engine.model.device import refuse_more_than_fits
 from .engine.model.fingerprint import fingerprint_of
 from .engine.model.loader import LoadedModel, load_model
@@ -141,7 +142,7 @@ def _load(
         metrics.turns,
         _controls(settings, runner, metrics),
         Capacity(settings.prefill_budget, settings.max_waiting),
-        _drafter(settings, cost_model),
+        _drafter(settings, runner),
     )
     metrics.watch(engine)
     is_models = settings.sampling_defaults == "model"
@@ -169,9 +170,9 @@ def _load_model(settings: Settings) -> LoadedModel:
     )
 
 
-def _drafter(settings: Settings, cost_model: CostModel) -> Drafter:
+def _drafter(settings: Settings, runner: ModelRunner) -> Drafter:
     if settings.drafts == "auto":
-        return Drafter(WherePaying(cost_model))
+        return Drafter(WherePaying(step_costs(runner)))
     return Drafter(Always(0 if settings.drafts == "off" else settings.drafts))
 
 

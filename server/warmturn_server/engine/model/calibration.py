@@ -10,10 +10,14 @@ from .cost_model import CostModel
 from .device import finish
 from .executor import Work
 from .runner import ModelRunner
+from .step_costs import StepCosts, measured_step_costs
 
 _PLAN = ((64, 0), (512, 0), (8, 0), (512, 1536), (8, 512), (128, 0))
 """Tokens, and after how many. The long ones tell most; a short one first, to tell whether there is time for them."""
 _ENOUGH_SECONDS = 3.0
+_USUAL_CONTEXT = 512
+_DECODED = 8
+"""Of steps of so many tokens and less all rows are wanted: they stand for those in which tokens are tried."""
 
 
 def calibrate(runner: ModelRunner, cost_model: CostModel, budget: int) -> None:
@@ -26,6 +30,13 @@ def calibrate(runner: ModelRunner, cost_model: CostModel, budget: int) -> None:
         if runner.device.type == "cuda":  # whose kernels are loaded when they are first used, a size's own ones
             _prefill(runner, context, size)
         cost_model.observe(size, context, _prefill(runner, context, size))
+
+
+def step_costs(runner: ModelRunner) -> StepCosts:
+    """Of steps that decode, in the middle of a conversation."""
+    context = min(_USUAL_CONTEXT, runner.context_length // 2)
+    _prefill(runner, context, 8)
+    return measured_step_costs(lambda size: _prefill(runner, context, min(size, runner.context_length - context)))
 
 
 def _plan(budget: int, context_length: int) -> list[tuple[int, int]]:
@@ -43,5 +54,5 @@ def _prefill(runner: ModelRunner, context: int, size: int) -> float:
     finish(runner.device)
     token_ids = torch.randint(runner.vocab_size, (size,), generator=torch.Generator().manual_seed(0)).tolist()
     began = time.perf_counter()
-    runner.forward([Work(buffer, token_ids)])
+    runner.forward([Work(buffer, token_ids, rows=range(size - 1) if size <= _DECODED else ())])
     return time.perf_counter() - began

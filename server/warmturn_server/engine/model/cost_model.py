@@ -97,11 +97,6 @@ class CostModel:
         """To prefill `num_tokens` after `context`, in the steps that it would be computed in."""
         return Effort.of(num_tokens, context, self.budget)
 
-    def share_of_token(self, effort: Effort, context: int) -> float:
-        """What one more token after `context` others adds to a step that computes `effort`, as a share of that."""
-        more = effort + Effort(0, 1, context)
-        return math.expm1(float(self._belief @ np.log(self._tokens_worth(more) / self._tokens_worth(effort))))
-
     def estimate(self, effort: Effort, beside: Effort | None = None, beside_seconds: float = 0.0) -> Estimate | None:
         """What `effort` would take at a moment at which `beside` took `beside_seconds`; None if nothing was measured.
 
