@@ -27,6 +27,7 @@ REPORT: dict[str, Any] = {
     "miss": None,
     "control": None,
     "drafts": None,
+    "executor": "lean",
     "tokens": "record",
     "record_tokens": 1190,
     "dropped_items": 0,
