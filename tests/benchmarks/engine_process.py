@@ -7,7 +7,7 @@ from multiprocessing.managers import BaseManager
 from typing import cast
 
 from warmturn_server.build import build_engine
-from warmturn_server.engine_api import GenerationRequest, ReuseMode, SamplingParams, TurnReport
+from warmturn_server.engine_api import Generated, GenerationRequest, ReuseMode, SamplingParams, TurnReport
 from warmturn_server.settings import Settings
 
 
@@ -24,6 +24,10 @@ class EngineProcess:
         """A turn to its end: its prompt, and a greedy reply of exactly so many tokens."""
         request = GenerationRequest(prompt, greedy(reply_tokens), mode, known_tokens=known_tokens)
         return self._engine.generate(request).report
+
+    def generate(self, request: GenerationRequest) -> Generated:
+        """A whole turn."""
+        return self._engine.generate(request)
 
     def flush(self) -> None:
         self._engine.flush()

@@ -24,6 +24,9 @@ from .transcript.unused_character import unused_character
 from .truncation import Exchanges, num_to_drop
 from .unstored import UnstoredTurns
 
+_MOST_COPIED: Final = 4096
+_COPIED_BEFORE: Final = 32
+"""Tokens of the record before the place where it parts from the prompt: by these it is found there."""
 _SHARE_OF_REPLY: Final = 8
 """Of the context, where a request that drops old turns does not say how long its reply may be."""
 
@@ -68,6 +71,8 @@ class TurnContext:
     """Whether a conversation goes on, with an id or sent again as a whole; a common beginning alone is not enough."""
     outline: Outline | None
     """Whose the prompt's tokens are; only for who asked what the reply looked at."""
+    near_copies: tuple[tuple[int, ...], ...] = ()
+    """What was said where this turn begins, elsewhere or before: an answer to the same question, or to a like one."""
 
     @property
     def follows(self) -> str:
@@ -144,11 +149,22 @@ class ContextReader:
             rewrite=None if edited else find_rewrite(base.record, prompt.text, prompt.transcript, self._tokenizer),
             continues=prompt.base.turn_id is not None and (own is not None or prompt.transcript.rewritten_at is None),
             outline=_outline(request, prompt, render) if request.lookback else None,
+            near_copies=() if request.canonical else self._near_copies(prompt, history),
         )
 
     def _render(self, request: TurnRequest) -> Render:
         options = request.template_options
         return partial(self._tokenizer.render, tools=request.tools, prompt_end=request.prompt_end, options=options)
+
+    def _near_copies(self, prompt: Prompt, history: History) -> tuple[tuple[int, ...], ...]:
+        """None longer than what is looked through in no time; those of another tokenizer mean nothing here.
+
+        Where the prompt parts from its record, the record goes on with what was said before.
+        """
+        record, kept = prompt.base.record.token_ids, prompt.transcript.kept_tokens
+        left = record[max(kept - _COPIED_BEFORE, 0) :] if len(record) > kept + 1 else ()
+        beside = (part.token_ids for part in history.beside if part.vocabulary == self._tokenizer.vocabulary)
+        return tuple(ids[:_MOST_COPIED] for ids in (left, *beside) if ids)
 
     def _write(self, request: TurnRequest, render: Render, own: Base | None, items: list[Item]) -> Prompt:
         text = render(as_messages(request.instructions, items))

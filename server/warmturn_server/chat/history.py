@@ -23,11 +23,14 @@ from .transcript.records import RecordPart
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`parts`: the record of the last turn that has one, where it was read along with the turns."""
+    """`parts`: the record of the last turn that has one, where it was read along with the turns; `beside`: records that
+    go on from it elsewhere.
+    """
 
     turns: Sequence[Turn] = ()
     conversation: Conversation | None = None
     parts: Sequence[RecordPart] = ()
+    beside: Sequence[RecordPart] = ()
 
     @property
     def hidden(self) -> frozenset[ItemId]:
@@ -64,7 +67,7 @@ def history_of(tenant: str, conversation_id: ConversationId, store: Conversation
     opened = store.open_conversation(tenant, conversation_id)
     if opened is None:
         raise conversation_not_found(conversation_id)
-    return History(opened.turns, opened.conversation, opened.parts)
+    return History(opened.turns, opened.conversation, opened.parts, opened.beside)
 
 
 def _history_of_response(tenant: str, response_id: TurnId | None, store: ConversationStore) -> History:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from ...errors import Conflict, InvalidRequest, WarmturnError
 from ..model import Conversation, ConversationId, ItemId, Turn, TurnId
@@ -81,11 +81,17 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a turn goes on from. `parts`: the record of the last turn that has one, from its root."""
+    """What a turn goes on from. `parts`: the record of the last turn that has one, from its root; `beside`: of those
+    that go on from it elsewhere, the newest.
+    """
 
     conversation: Conversation
     turns: list[Turn]
     parts: list[RecordPart]
+    beside: list[RecordPart] = field(default_factory=list)
+
+
+MOST_BESIDE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

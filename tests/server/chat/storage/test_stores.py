@@ -106,6 +106,17 @@ def test_opened_with_its_turns_and_the_last_record_that_one_of_them_has(store: C
     assert store.record_lines("", [last.id, second.id, first.id]) == [[], parts, parts[:1]]
 
 
+def test_opened_with_the_newest_that_go_on_elsewhere_from_the_same_record(store: ConversationStore) -> None:
+    store.create(conversation(C), append(turn("a", conversation=C), record("a", "abc")))
+    others = [record(f"b{number}", "de", base="a", kept=3) for number in range(6)]
+    for part in others:
+        store.append(append(turn(part.turn_id, "a"), part))
+    store.append(append(turn("c", "b5"), record("c", "f", base="b5", kept=5)))
+    opened = store.open_conversation("", C)
+    assert opened and [part.turn_id for part in opened.parts] == ["a"]
+    assert opened.beside == others[:1:-1]
+
+
 def test_what_is_opened_while_it_is_deleted_is_there_whole_or_not_at_all(store: ConversationStore) -> None:
     def come_and_go() -> None:
         for _ in range(100):

@@ -39,7 +39,7 @@ class RedisRemoval:
         self._redaction = redaction
 
     def of_conversation(self, tenant: str, name: ConversationId) -> list[Forgotten]:
-        _, rows, _ = self._scripts.read(_OPEN, tenant, name)
+        _, rows, *_ = self._scripts.read(_OPEN, tenant, name, 1)
         return [*self._removed(tenant, _DELETE, name), *self._redact(tenant, _owners(rows) - {name})]
 
     def of_response(self, tenant: str, turn_id: TurnId) -> list[Forgotten]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from ...model import Turn, TurnId
 from ...transcript.records import RecordPart
@@ -41,6 +42,14 @@ class Replies:
             content = self._signer.read("record", tenant, name.decode(), value)
             parts[TurnId(name.decode())] = record_of(content, tenant)
         return parts
+
+    def readable_parts(self, tenant: str, rows: Reply) -> list[RecordPart]:
+        """Without those that are damaged: nothing depends on them."""
+        found: list[RecordPart] = []
+        for row in rows:
+            with suppress(StoreCorrupt):
+                found += self.parts(tenant, [row]).values()
+        return found
 
     def removed(self, tenant: str, reply: Reply) -> list[Forgotten]:
         """What was damaged is gone as well; only nobody knows which state belonged to it: that is no error."""

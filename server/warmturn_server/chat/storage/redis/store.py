@@ -12,7 +12,7 @@ import redis
 from ...model import Conversation, ConversationId, ItemId, Turn, TurnId
 from ...transcript.prefix_digests import TextDigest
 from ...transcript.records import RecordPart
-from ..store import Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreCorrupt, StoreFailed
+from ..store import MOST_BESIDE, Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreCorrupt, StoreFailed
 from .redaction import RedisRedaction
 from .removal import RedisRemoval
 from .replies import Replies, line_of_records, refuse_unless_done
@@ -136,7 +136,7 @@ class RedisStore:
         return self._replies.line_of_turns(tenant, turn_id, self._scripts.read(_TURNS, tenant, turn_id))
 
     def open_conversation(self, tenant: str, conversation_id: ConversationId) -> Opened | None:
-        fields, rows, parts = self._scripts.read(_OPEN, tenant, conversation_id)
+        fields, rows, parts, beside = self._scripts.read(_OPEN, tenant, conversation_id, MOST_BESIDE)
         conversation = self._values.read(tenant, conversation_id, fields)
         if conversation is None:
             return None
@@ -144,7 +144,8 @@ class RedisStore:
         if conversation.head and not turns:
             raise StoreCorrupt(f"The last turn of '{conversation_id}' is not in the conversation log.")
         known = self._replies.parts(tenant, parts)
-        return Opened(conversation, turns, line_of_records(known, TurnId(parts[0][0].decode())) if parts else [])
+        line = line_of_records(known, TurnId(parts[0][0].decode())) if parts else []
+        return Opened(conversation, turns, line, self._replies.readable_parts(tenant, beside))
 
     def record_parts(self, tenant: str, turn_id: TurnId) -> list[RecordPart]:
         return self.record_lines(tenant, [turn_id])[0]

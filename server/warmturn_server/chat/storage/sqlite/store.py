@@ -13,7 +13,18 @@ from ....room import Room
 from ...model import Conversation, ConversationId, ItemId, Turn, TurnId
 from ...transcript.prefix_digests import TextDigest
 from ...transcript.records import RecordPart
-from ..store import Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreFailed, VersionConflict, damaged
+from ..store import (
+    MOST_BESIDE,
+    Append,
+    Forgotten,
+    LogStatus,
+    Opened,
+    Page,
+    PageNotFound,
+    StoreFailed,
+    VersionConflict,
+    damaged,
+)
 from .connection import SealedConnection
 from .full_disk import LEAST_ROOM_BYTES, held_room_is_used, state_gives_way
 from .pruning import Pruning
@@ -82,7 +93,9 @@ class SqliteStore:
                 raise damaged("turn", conversation.head)
             answered = (turn.id for turn in reversed(turns) if turn.reply)
             lines = (self._queries.line_of_records(tenant, turn_id) for turn_id in answered)
-            return Opened(conversation, turns, next(filter(None, lines), []))
+            parts = next(filter(None, lines), [])
+            beside = self._queries.records_based_on(tenant, parts[-1].turn_id, MOST_BESIDE) if parts else []
+            return Opened(conversation, turns, parts, beside)
 
     def conversations(self, tenant: str, page: Page) -> list[Conversation]:
         newest_first = page.order == "desc"

@@ -1,7 +1,3 @@
---- @include keys
+--- @include reading
 -- ARGV: record, how many
-local found = {}
-for i, id in ipairs(redis.call('ZREVRANGE', key('based', ARGV[1]), 0, ARGV[2] - 1)) do
-  found[i] = {id, redis.call('HGET', key('record', id), 'value')}
-end
-return found
+return based_on(ARGV[1], ARGV[2])

@@ -20,3 +20,12 @@ local function parts_of(ids)
   end
   return parts
 end
+
+-- The newest records that go on from that of `id`.
+local function based_on(id, limit)
+  local found = {}
+  for i, other in ipairs(redis.call('ZREVRANGE', key('based', id), 0, limit - 1)) do
+    found[i] = {other, redis.call('HGET', key('record', other), 'value')}
+  end
+  return found
+end
