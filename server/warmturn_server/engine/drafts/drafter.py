@@ -42,7 +42,7 @@ class Drafter:
         if not self._worth.most:
             return [()] * len(step)
         num_tokens = sum(count for _, count in step)
-        return [self._drafts(sequence, num_tokens, len(step)) if _decodes(sequence) else () for sequence, _ in step]
+        return [self._drafts(sequence, num_tokens, len(step)) if _may_draft(sequence) else () for sequence, _ in step]
 
     def _drafts(self, sequence: Sequence, num_tokens: int, num_sequences: int) -> TokenIds:
         following = self._following.get(sequence) or self._follow(sequence)
@@ -57,7 +57,9 @@ class Drafter:
         return self._following[sequence]
 
 
-def _decodes(sequence: Sequence) -> bool:
-    """One that is looked back at has its queries collected, once each: those of refused tokens would stay."""
-    may_reuse = sequence.request.reuse is not ReuseMode.NOTHING
-    return may_reuse and sequence.queries is None and sequence.num_output_tokens > 0
+def _may_draft(sequence: Sequence) -> bool:
+    """One that is looked back at has its queries collected, once each: those of refused tokens would stay. Who asks for
+    log-probabilities may compare them, and in a step of several tokens the last digits are others."""
+    request = sequence.request
+    is_plain = request.reuse is not ReuseMode.NOTHING and request.sampling.logprobs is None
+    return is_plain and sequence.queries is None and sequence.num_output_tokens > 0

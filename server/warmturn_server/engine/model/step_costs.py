@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-_WIDE: Final = 8
-_TRIES, _ENOUGH_SECONDS = 5, 0.5
-_DEAREST: Final = 8.0
+WIDE: Final = 8
+_TRIES, _ENOUGH_SECONDS = 3, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +20,27 @@ class StepCosts:
     def of(self, num_tokens: int) -> float:
         if num_tokens < 2:
             return 1.0
-        return self.two + (num_tokens - 2) * (self.eight - self.two) / (_WIDE - 2)
+        return self.two + (num_tokens - 2) * (self.eight - self.two) / (WIDE - 2)
+
+
+_KINDS: Final = ((2.5, StepCosts(1.2, 1.6)), (5.0, StepCosts(1.5, 3.0)))
+"""Up to what a step of 8 costs, and what is reckoned with then. A step's width decides how bfloat16 rounds: what a busy
+moment does to a measurement must not decide that, or a conversation might go on otherwise after a restart."""
+_DEAR: Final = StepCosts(2.0, 8.0)
+
+
+def step_costs_of(wide_seconds: float, single_seconds: float) -> StepCosts:
+    """The kind of machine on which a step of 8 tokens and one of a single token take so long."""
+    return next((costs for most, costs in _KINDS if wide_seconds <= most * single_seconds), _DEAR)
 
 
 def measured_step_costs(seconds: Callable[[int], float]) -> StepCosts:
-    """`seconds(n)` times a step of n tokens. The best of some tries counts, to a tenth: what else the machine does, and
-    when it was measured, should not decide which steps are taken."""
-    best = {1: float("inf"), 2: float("inf"), _WIDE: float("inf")}
-    spent = 0.0
-    for _ in range(_TRIES):
-        for size in best:
-            taken = seconds(size)
-            best[size], spent = min(best[size], taken), spent + taken
+    """`seconds(n)` times a step of n tokens; the best of some tries counts."""
+    single, wide = seconds(1), seconds(WIDE)
+    spent = single + wide
+    for _ in range(_TRIES - 1):
         if spent > _ENOUGH_SECONDS:
             break
-    two, eight = (min(max(best[size] / best[1], 1.0), _DEAREST) for size in (2, _WIDE))
-    return StepCosts(round(two, 1), round(max(two, eight), 1))
+        single, wide = min(single, seconds(1)), min(wide, seconds(WIDE))
+        spent += single + wide
+    return step_costs_of(wide, single)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,11 +63,15 @@ def remove_oldest(root: Path, num_bytes: int) -> None:
                 num_bytes -= found.st_size
 
 
-def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = Path(folder, name)
+def _files(folder: Path | str) -> Iterator[tuple[Path, os.stat_result]]:
+    """There may be tens of thousands, and a server starts no sooner than all are seen. No link is followed."""
+    try:
+        entries = [*os.scandir(folder)]
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(entry.path)
+        elif entry.is_file(follow_symlinks=False):
             with contextlib.suppress(FileNotFoundError):
-                found = path.lstat()
-                if stat.S_ISREG(found.st_mode):
-                    yield path, found
+                yield Path(entry.path), entry.stat(follow_symlinks=False)

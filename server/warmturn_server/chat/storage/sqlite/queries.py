@@ -80,8 +80,11 @@ class Queries:
         """Those that own the last digest of `chain` that anybody owns, newest first."""
         for end in range(len(chain), 0, -_DIGESTS_A_QUERY):
             asked = chain[max(0, end - _DIGESTS_A_QUERY) : end]
-            marks = ",".join("?" * len(asked))
-            known = self._database.execute(f"SELECT DISTINCT digest FROM beginning WHERE digest IN ({marks})", asked)
+            known = self._database.execute(  # however many begin alike, one of them is enough
+                f"WITH asked (digest) AS (VALUES {','.join(['(?)'] * len(asked))}) SELECT digest FROM asked"
+                " WHERE EXISTS (SELECT 1 FROM beginning WHERE beginning.digest = asked.digest)",
+                asked,
+            )
             owned = {row["digest"] for row in known}
             deepest = next((digest for digest in reversed(asked) if digest in owned), None)
             if deepest is not None:

@@ -43,6 +43,8 @@ CREATE TABLE conversation (
     UNIQUE (tenant, id)
 );
 CREATE INDEX conversation_by_head ON conversation (tenant, head, id);
+-- A list of the newest goes by this one: in an index, equal rows are in the order of `seq`.
+CREATE INDEX conversation_by_tenant ON conversation (tenant);
 
 CREATE TABLE turn (
     seq INTEGER PRIMARY KEY,
