@@ -28,7 +28,8 @@ from warmturn_server.engine_api import GenerationRequest, ReuseMode, TurnReport
 from warmturn_server.settings import Settings
 from warmturn_server.threads import on_a_thread_of_its_own
 
-HISTORIES = (0, 1000, 2000, 4000)
+HISTORIES = (0, 1000, 2000, 4000, 8000)
+TOGETHER = (1, 2, 4, 8, 16, 32)
 TURN_TOKENS = 64
 REPLY_TOKENS = 8
 PAUSES = (0.25, 0.0)
@@ -101,28 +102,29 @@ def make_resident(engine: Engine, base: tuple[int, ...]) -> None:
 
 
 def batching(model: Path, scratch: Path, repeat: int, device: str) -> list[Row]:
-    """Tokens per second of one conversation alone and of 8 in one batch."""
+    """Tokens per second of so many conversations in one batch, and how that compares with one alone."""
     rows: list[Row] = []
     with engine_of(model, scratch / "batch", device) as engine:
         for history in (100, 1000):
-            bases = [tokens(history) for _ in range(8)]
+            bases = [tokens(history) for _ in range(max(TOGETHER))]
             for base in bases:
                 say(engine, base, ReuseMode.STATE, reply_tokens=1)
-            alone: list[float] = []
-            together: list[float] = []
+            seen: dict[int, list[float]] = {count: [] for count in TOGETHER}
             for _ in range(repeat):
-                alone.append(asyncio.run(rate(engine, bases[:1])))
-                together.append(asyncio.run(rate(engine, bases)))
-            one, eight = statistics.median(alone), statistics.median(together)
-            rows.append(
-                {
-                    "history": history,
-                    "alone": round(one, 1),
-                    "8 together": round(eight, 1),
-                    "ratio": round(eight / one, 2),
-                }
-            )
+                for count in TOGETHER:
+                    seen[count].append(asyncio.run(rate(engine, bases[:count])))
+            rates = {count: statistics.median(rates) for count, rates in seen.items()}
+            rows += [batch_row(history, count, rate, rates[1]) for count, rate in rates.items()]
     return rows
+
+
+def batch_row(history: int, count: int, rate: float, alone: float) -> Row:
+    return {
+        "history": history,
+        "together": count,
+        "tokens/s": round(rate, 1),
+        "times one alone": round(rate / alone, 2),
+    }
 
 
 async def rate(engine: Engine, bases: list[tuple[int, ...]]) -> float:
@@ -183,6 +185,7 @@ def settings(
         device=device,
         dtype="bfloat16",
         control_rate=0,
+        drafts="off",  # random weights say the same over and over
         ram_cache=ByteSize(ram_cache),
         disk_cache=ByteSize(disk_cache),
     )

@@ -31,6 +31,7 @@ REPORT = {
         "miss",
         "control",
         "executor",
+        "ahead_tokens",
         "drafts",
         "tokens",
         "record_tokens",
