@@ -45,6 +45,8 @@ class Prompt:
     text: str
     base: Base
     transcript: Transcript
+    near_copies: tuple[tuple[int, ...], ...] = ()
+    """What was said where this turn begins, elsewhere or before: an answer to the same question, or to a like one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,6 @@ class TurnContext:
     """Whether a conversation goes on, with an id or sent again as a whole; a common beginning alone is not enough."""
     outline: Outline | None
     """Whose the prompt's tokens are; only for who asked what the reply looked at."""
-    near_copies: tuple[tuple[int, ...], ...] = ()
-    """What was said where this turn begins, elsewhere or before: an answer to the same question, or to a like one."""
 
     @property
     def follows(self) -> str:
@@ -144,12 +144,11 @@ class ContextReader:
             parent_id=history.head,
             conversation=history.conversation,
             base_id=base.turn_id if own else None,
-            prompt=prompt,
+            prompt=prompt if request.canonical else replace(prompt, near_copies=self._near_copies(prompt, history)),
             dropped_items=dropped,
             rewrite=None if edited else find_rewrite(base.record, prompt.text, prompt.transcript, self._tokenizer),
             continues=prompt.base.turn_id is not None and (own is not None or prompt.transcript.rewritten_at is None),
             outline=_outline(request, prompt, render) if request.lookback else None,
-            near_copies=() if request.canonical else self._near_copies(prompt, history),
         )
 
     def _render(self, request: TurnRequest) -> Render:

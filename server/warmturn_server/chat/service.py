@@ -113,7 +113,7 @@ class ChatService:
                 lookback=context.outline.request() if context.outline else None,
                 waited_seconds=time.perf_counter() - arrived,
                 follows=context.follows,
-                near_copies=context.near_copies,
+                near_copies=context.prompt.near_copies,
                 lasting=request.stored or context.conversation is not None,
             )
         )
