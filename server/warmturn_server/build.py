@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -53,7 +53,12 @@ from .threads import compute_with, on_a_thread_of_its_own
 
 _log = logging.getLogger(__name__)
 
+Tell = Callable[[str], None]
+
 _LOG_THREADS = 64  # so many requests may wait for the log at once when it is far away
+
+
+def _nobody(_: str) -> None: ...
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -61,13 +66,16 @@ def build_engine(settings: Settings) -> Engine:
     return on_a_thread_of_its_own(partial(_load, settings, Metrics(), _room(settings)))[0]
 
 
-def build_app(settings: Settings) -> FastAPI:
-    """The whole server as an ASGI application; its lifespan starts the engine, and saves what is left at the end."""
+def build_app(settings: Settings, tell: Tell = _nobody) -> FastAPI:
+    """The whole server as an ASGI application; its lifespan starts the engine, and saves what is left at the end.
+
+    `tell`: what is being done, for who waits.
+    """
     lock = lock_data_dir(settings.data_dir)
     room = _room(settings)
     storage = _open_storage(settings, room)
     metrics = Metrics()
-    engine, tokenizer, style, sampling = on_a_thread_of_its_own(partial(_load, settings, metrics, room))
+    engine, tokenizer, style, sampling = on_a_thread_of_its_own(partial(_load, settings, metrics, room, tell))
     service = build_service(storage, engine, tokenizer, style, settings.ahead, settings.unstored_ttl)
 
     @asynccontextmanager
@@ -110,7 +118,7 @@ def _open_storage(settings: Settings, room: Room) -> Storage:
 
 
 def _load(
-    settings: Settings, metrics: Metrics, room: Room
+    settings: Settings, metrics: Metrics, room: Room, tell: Tell = _nobody
 ) -> tuple[Engine, TextTokenizer, Style | None, SamplingParams]:
     """An engine that is not started yet, its model's tokenizer, how the model thinks, and how to sample from it.
 
@@ -118,7 +126,9 @@ def _load(
     """
     compute_with(settings.threads or os.cpu_count() or 1)
     link = RedisLink.parse(settings.redis.get_secret_value()) if settings.redis else None
+    tell(f"loading {settings.model}")
     loaded = _load_model(settings)
+    tell(f"comparing {loaded.name} with transformers' own computation")
     runner = ModelRunner(loaded, lean=settings.executor == "auto", weights=settings.weights)
     refuse_more_than_fits(settings.kv_memory, runner.device)
     tokenizer = load_tokenizer(loaded)
@@ -132,6 +142,7 @@ def _load(
     fingerprint = fingerprint_of(loaded, runner, tokenizer, hash_files, settings.block_size, lossless=settings.lossless)
     cache = _prefix_cache(settings, fingerprint.digest(), runner, link, metrics, room)
     cost_model = CostModel(settings.prefill_budget, runner.pair_cost)
+    tell("measuring how fast this machine is")
     calibrate(runner, cost_model, settings.prefill_budget)
     pool = KVPool(runner.layout, runner.device, settings.kv_memory)
     engine = Engine(

@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 import time
 from ipaddress import ip_address
 from types import FrameType
@@ -34,9 +35,10 @@ def serve(settings: Settings) -> None:
     with _listen(settings.host, settings.port) as listener:
         if settings.api_key is None and not settings.insecure_no_key:
             _refuse_strangers(listener)
+        _tell("loading PyTorch")
         from .build import build_app  # not before: it loads torch, and whoever mistypes a port should not wait for that
 
-        app = build_app(settings)
+        app = build_app(settings, _tell)
         limits = _limits(settings)
         door = Door(limits.connections)
         config = uvicorn.Config(
@@ -50,6 +52,11 @@ def serve(settings: Settings) -> None:
         )
         signal.signal(signal.SIGTERM, _well_ended)
         _Server(config, app.state.service, door, settings.drain_seconds).run(sockets=[listener])
+
+
+def _tell(step: str) -> None:
+    """A start takes seconds, or minutes for a large model: what it is about."""
+    print(f"Warmturn: {step} ...", file=sys.stderr, flush=True)
 
 
 def _limits(settings: Settings) -> Limits:
