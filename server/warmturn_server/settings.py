@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     weights: Literal["auto", "int8", "int4"] = "auto"
     threads: Annotated[int, Field(ge=1)] | None = None
-    executor: Literal["auto", "generic"] = "auto"
+    executor: Literal["auto", "lean", "generic"] = "auto"
     kv_memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(2 * 2**30)
     ram_cache: Annotated[ByteSize, Field(ge=0)] = ByteSize(1 * 2**30)
     disk_cache: Annotated[ByteSize, Field(ge=0)] = ByteSize(8 * 2**30)

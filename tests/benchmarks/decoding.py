@@ -6,12 +6,14 @@ so that their ratios hold on a machine whose pace changes. Prints a table and en
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from tests.benchmarks.shape_135m import make_model
 
 from warmturn_server.engine import Executor, ModelRunner, Work, load_model
@@ -27,7 +29,10 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--history", type=int, default=HISTORY)
     parser.add_argument("--repeat", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--busy-machine", action="store_true", help="one thread's processor time, not the clock")
     asked = parser.parse_args()
+    torch.set_num_threads(1 if asked.busy_machine else asked.threads)
     with tempfile.TemporaryDirectory() as folder:
         model = asked.model or make_model(Path(folder) / "model")
         runner = ModelRunner(load_model(str(model), device="cpu", dtype=asked.dtype, max_context=None))
@@ -47,10 +52,11 @@ def compared(
 ) -> dict[str, float]:
     """Median seconds of a step of so many sequences with so many new tokens each, by executor."""
     buffers = [filled(runner, asked.history, shape[1]) for _ in range(shape[0])]
+    clock = time.thread_time if asked.busy_machine else time.perf_counter
     seconds: dict[str, list[float]] = {kind: [] for kind in executors}
     for number in range(asked.repeat + 2):
         for kind, executor in executors.items():
-            took = timed(executor, buffers, asked.history, shape[1])
+            took = timed(executor, buffers, asked.history, shape[1], clock)
             if number >= 2:  # the first ones allocate
                 seconds[kind].append(took)
     return {kind: statistics.median(taken) for kind, taken in seconds.items()}
@@ -64,13 +70,19 @@ def filled(runner: ModelRunner, history: int, new_tokens: int) -> KVBuffer:
     return buffer
 
 
-def timed(executor: Executor, buffers: Sequence[KVBuffer], history: int, new_tokens: int) -> float:
+def timed(
+    executor: Executor,
+    buffers: Sequence[KVBuffer],
+    history: int,
+    new_tokens: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     for buffer in buffers:
         buffer.length = history
     step = [Work(buffer, list(range(10, 10 + new_tokens))) for buffer in buffers]
-    began = time.perf_counter()
+    began = clock()
     executor.forward(step)
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def table(ms: Mapping[str, Mapping[str, float]], history: int) -> Iterator[str]:

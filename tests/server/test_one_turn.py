@@ -60,7 +60,7 @@ def rooms(stack: list[Path]) -> list[str]:
 @pytest.fixture
 async def stacks(tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stacks:
     """Of one turn over HTTP: where its prompt is made, where the engine gets it, where attention is computed."""
-    chosen = {"device": str(DEVICE), "dtype": "float32", "threads": 1, "control_rate": 0.0}
+    chosen = {"device": str(DEVICE), "executor": "lean", "dtype": "float32", "threads": 1, "control_rate": 0.0}
     app = build_app(Settings(model=str(tiny_models()), data_dir=tmp_path, **chosen))  # type: ignore[arg-type]
     stacks = Stacks(monkeypatch)
     for owner, name in ((Transcriber, "transcribe"), (Engine, "submit"), (LeanExecutor, "layer")):

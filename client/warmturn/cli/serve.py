@@ -50,8 +50,8 @@ def serve(
     ] = None,
     threads: Annotated[int | None, _option("--threads", "Threads for computing; default one per core.")] = None,
     executor: Annotated[
-        Literal["auto", "generic"] | None,
-        _option("--executor", "The fastest that is proved right for the model (auto, default), or generic."),
+        Literal["auto", "lean", "generic"] | None,
+        _option("--executor", "Who computes: the fastest that is proved right (auto, default), lean or generic."),
     ] = None,
     kv_memory: Annotated[str | None, _option("--kv-memory", "Bytes of resident state, e.g. 2GiB.")] = None,
     ram_cache: Annotated[str | None, _option("--ram-cache", "Bytes of state in main memory; 0 for none.")] = None,

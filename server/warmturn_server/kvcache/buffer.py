@@ -58,6 +58,11 @@ class KVBuffer:
             self._slabs[value.slab][value.first : value.first + value.count],
         )
 
+    @property
+    def addresses(self) -> list[int]:
+        """Where each slab begins in memory; until it grows."""
+        return [slab.data_ptr() for slab in self._slabs]
+
     def snapshot(self) -> KVSnapshot:
         return KVSnapshot(self.layout, tuple(self._slabs), self.length)
 

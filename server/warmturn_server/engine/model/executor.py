@@ -45,10 +45,10 @@ class Executor(Protocol):
 
 
 class WithFallback:
-    """`preferred` for the steps that it takes, `generic`, which takes all of them, for the others."""
+    """`preferred` for the steps that it takes, `fallback`, which takes all of them, for the others."""
 
-    def __init__(self, preferred: Executor, generic: Executor) -> None:
-        self.preferred, self.generic = preferred, generic
+    def __init__(self, preferred: Executor, fallback: Executor) -> None:
+        self.preferred, self.fallback = preferred, fallback
         self._latest = preferred
 
     @property
@@ -56,14 +56,16 @@ class WithFallback:
         """Who computed the latest step."""
         return self._latest.kind
 
-    @property
-    def all(self) -> list[Executor]:
-        """The slowest first."""
-        return [self.generic, self.preferred]
-
     def takes(self, step: Sequence[Work]) -> bool:
-        return self.generic.takes(step)
+        return self.fallback.takes(step)
 
     def forward(self, step: Sequence[Work]) -> torch.Tensor:
-        self._latest = self.preferred if self.preferred.takes(step) else self.generic
+        self._latest = self.preferred if self.preferred.takes(step) else self.fallback
         return self._latest.forward(step)
+
+
+def all_of(executor: Executor) -> list[Executor]:
+    """Those that it may leave a step to, the slowest first, and itself."""
+    if isinstance(executor, WithFallback):
+        return [*all_of(executor.fallback), executor.preferred]
+    return [executor]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 
 from ...errors import ModelRefused
 from ...kvcache import KVBuffer, KVLayout
-from .executor import Executor, WithFallback, Work
+from .executor import Executor, WithFallback, Work, all_of
 from .flops import pair_cost
 from .generic import GenericExecutor
 from .lean.check import decline_if_a_layer_differs
 from .lean.executor import LeanExecutor
 from .lean.read import NotTaken, decoder_layers, describe
 from .loader import LoadedModel
+from .native.compiling import NotCompiled
+from .native.executor import NativeExecutor
 from .own import own_answers
 from .products.few_bits import WeightKind, few_bits
 from .products.in_model import replace_linears
@@ -24,14 +27,17 @@ from .weights import Weights
 
 _log = logging.getLogger(__name__)
 
+ExecutorName = Literal["auto", "lean", "generic"]
+
 
 class ModelRunner:
     """Runs a model over the next tokens of many sequences at once: an `Executor` that takes every step.
 
-    By the lean executor where `lean` and it is proved to compute what the model does; `why_generic` says why not.
+    By the fastest executor that is proved to compute what the model does, or by `executor` where that is named. Each
+    takes the steps that it can, and leaves the others to the one before. `declined` says why there is no faster one.
     """
 
-    def __init__(self, loaded: LoadedModel, *, lean: bool = True, weights: WeightKind = "auto") -> None:
+    def __init__(self, loaded: LoadedModel, executor: ExecutorName = "auto", weights: WeightKind = "auto") -> None:
         self.name = loaded.name
         self.device = loaded.device
         self.dtype = loaded.dtype
@@ -43,28 +49,42 @@ class ModelRunner:
         self.weights = Weights.of(loaded.model)
         self.bits = few_bits(loaded.model, self.name, weights, loaded.device)
         with self.bits.meant():
-            self._own = own_answers(loaded, decoder_layers(loaded.model) if lean else ())
+            self._own = own_answers(loaded, decoder_layers(loaded.model) if executor != "generic" else ())
         self.products = replace_linears(loaded.model, self.bits)
         self.weights.now_in(loaded.model, self.products)
         self.generic = GenericExecutor(loaded.model, loaded.device)
         self._executor: Executor = self.generic
         refuse_if_wrong(self.generic, self.name, self._own, self.buffer)
-        self.why_generic = self._try_lean(loaded) if lean else "it was asked for"
-        _log.info("%s: steps by the %s executor, %s", self.name, self.kind, self.weights)
+        self.declined = self._speed_up(loaded, executor)
+        _log.info("%s: steps by the %s executor, %s", self.name, self.executors[-1].kind, self.weights)
 
-    def _try_lean(self, loaded: LoadedModel) -> str | None:
+    def _speed_up(self, loaded: LoadedModel, most: ExecutorName) -> dict[str, str]:
+        """Prefer what is faster; returns which is not there, and why."""
+        if most == "generic":
+            return {}
         try:
-            executor = LeanExecutor(describe(loaded, self.products), self.context_length)
-            decline_if_a_layer_differs(executor, self._own, self.buffer)
-            self.prefer(executor)
+            model = describe(loaded, self.products)
+            lean = LeanExecutor(model, self.context_length)
+            self._prefer_layers(lean)
         except (NotTaken, ModelRefused) as error:
             _log.warning("%s runs on the generic executor, which is slower: %s", self.name, error)
-            return str(error)
-        return None
+            return {"lean": str(error)}
+        if most == "lean":
+            return {}
+        try:
+            self._prefer_layers(NativeExecutor(model, lean, self.layout))
+        except (NotTaken, NotCompiled, ModelRefused) as error:
+            _log.warning("%s runs without compiled kernels, which is slower: %s", self.name, error)
+            return {"native": str(error)}
+        return {}
+
+    def _prefer_layers(self, executor: LeanExecutor | NativeExecutor) -> None:
+        decline_if_a_layer_differs(executor, self._own, self.buffer)
+        self.prefer(executor)
 
     def prefer(self, executor: Executor) -> None:
         """Have it compute the steps that it takes from now on, once it is proved right; else `ModelRefused`."""
-        both = WithFallback(executor, self.generic)
+        both = WithFallback(executor, self._executor)
         refuse_if_wrong(both, self.name, self._own, self.buffer)
         self._executor = both
 
@@ -76,13 +96,13 @@ class ModelRunner:
     @property
     def executors(self) -> list[Executor]:
         """All that are there, the slowest first."""
-        return self._executor.all if isinstance(self._executor, WithFallback) else [self._executor]
+        return all_of(self._executor)
 
     def about(self) -> dict[str, object]:
         """For people: who computes, why not a faster one, and what the weights take."""
         return {
-            "kind": self.kind,
-            "why_generic": self.why_generic,
+            "kind": self.executors[-1].kind,
+            "declined": self.declined,
             "weights": self.bits.name_of(self.dtype),
             "layers_in_dtype": self.bits.num_left,
             "weight_bytes": self.weights.loaded_bytes,

@@ -12,6 +12,7 @@ from warmturn_server.engine import ModelRunner, Work, load_model
 from warmturn_server.engine.model.loader import LoadedModel
 from warmturn_server.engine.model.products.few_bits import WeightKind
 from warmturn_server.engine.model.products.int4 import Int4Codes
+from warmturn_server.engine.model.runner import ExecutorName
 from warmturn_server.engine_api import ReuseMode
 from warmturn_server.errors import ModelRefused
 
@@ -36,15 +37,17 @@ def logits(runner: ModelRunner) -> torch.Tensor:
         ("gpt_oss", "float32"),  # in bfloat16 rounding alone sends tokens of a random model to other experts
     ],
 )
-def test_either_executor_computes_with_what_the_bits_say(
+def test_every_executor_computes_with_what_the_bits_say(
     tiny_models: TinyModels, kind: WeightKind, architecture: str, dtype: str
 ) -> None:
     """It was compared with the model's own modules on the same weights when it was made; here with its own ones."""
-    runners = [ModelRunner(loaded(tiny_models, architecture, dtype), lean=lean, weights=kind) for lean in (True, False)]
-    lean, generic, own = map(logits, (*runners, ModelRunner(loaded(tiny_models, architecture, dtype))))
-    assert runners[0].kind == ("generic" if architecture.startswith("gpt") else "lean")
+    executors: tuple[ExecutorName, ...] = ("generic", "lean", "auto")
+    runners = [ModelRunner(loaded(tiny_models, architecture, dtype), executor, kind) for executor in executors]
+    generic, lean, fastest, own = map(logits, (*runners, ModelRunner(loaded(tiny_models, architecture, dtype))))
+    assert runners[1].kind == ("generic" if architecture.startswith("gpt") else "lean")
     near = 1e-4 if dtype == "float32" else 0.05
     assert (lean - generic).norm() < near * generic.norm()
+    assert (fastest - generic).norm() < near * generic.norm()
     assert (generic - own).norm() > {"int8": 0.001, "int4": 0.02}[kind] * own.norm()
     assert runners[0].about()["weights"] == kind
     assert (runners[0].about()["layers_in_dtype"] == 0) is not architecture.startswith("gpt")
@@ -54,7 +57,7 @@ def test_either_executor_computes_with_what_the_bits_say(
 def test_the_bundled_model_is_proved_in_bfloat16(kind: WeightKind) -> None:
     """Where single tokens of random text are off by 17% from rounding alone."""
     model = load_model(str(bundled.path()), device="cpu", dtype="bfloat16", max_context=None)
-    assert ModelRunner(model, weights=kind).why_generic is None
+    assert ModelRunner(model, weights=kind).declined == {}
 
 
 def test_tied_embeddings_are_looked_up_as_they_were(tiny_models: TinyModels) -> None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
 
-from ..attention import attend
+from ..attention import Chunk, attend
 from ..batch import Batch
 from ..executor import Work
 from .description import Attention, Description, Layer, Norm
 from .rope import RopeTable
+
+
+class Prepared(NamedTuple):
+    """A step's chunks, and the positions `[tokens]` of their tokens."""
+
+    chunks: Sequence[Chunk]
+    positions: torch.Tensor
 
 
 class LeanExecutor:
@@ -30,35 +38,39 @@ class LeanExecutor:
     def forward(self, step: Sequence[Work]) -> torch.Tensor:
         """See `Executor`."""
         batch = Batch.of(step)
-        x = self._model.embed(torch.tensor(batch.token_ids))
-        positions = self.positions(batch)
+        x, prepared = self._model.embed(torch.tensor(batch.token_ids)), self.prepared(batch)
         for number in range(len(self._model.layers)):
-            x = self.layer(number, x, batch, positions)
-        logits = self._logits(x[torch.tensor(batch.kept, dtype=torch.long)])
+            x = self.layer(number, x, prepared)
+        logits = self.logits(normed(x[torch.tensor(batch.kept, dtype=torch.long)], self._model.head.norm))
         batch.computed()
         return logits
 
-    def positions(self, batch: Batch) -> torch.Tensor:
-        """`[tokens]`; whatever depends on position is ready for them."""
-        for table in self._ropes:
-            table.cover(max(batch.positions) + 1)
-        return torch.tensor(batch.positions)
+    def prepared(self, batch: Batch) -> Prepared:
+        """What depends on the step alone."""
+        for number in range(len(self._ropes)):
+            self.table(number, max(batch.positions) + 1)
+        return Prepared(batch.chunks, torch.tensor(batch.positions))
 
-    def layer(self, number: int, x: torch.Tensor, batch: Batch, positions: torch.Tensor) -> torch.Tensor:
+    def table(self, number: int, stop: int) -> RopeTable:
+        """What rope `number` rotates by, for the positions below `stop` at least."""
+        self._ropes[number].cover(stop)
+        return self._ropes[number]
+
+    def layer(self, number: int, x: torch.Tensor, prepared: Prepared) -> torch.Tensor:
         """What layer `number` makes of its input `[tokens, width]`; appends K and V to the buffers."""
         layer, scale = self._model.layers[number], self._model.residual_scale
-        attended = layer.attention.out(self._attended(number, normed(x, layer.norm), batch, positions))
+        attended = layer.attention.out(self._attended(number, normed(x, layer.norm), prepared))
         x = torch.add(x, _normed(attended, layer.out_norm), alpha=scale)
         return torch.add(x, _normed(self._mlp(layer, normed(x, layer.mlp_norm)), layer.mlp_out_norm), alpha=scale)
 
-    def _attended(self, number: int, x: torch.Tensor, batch: Batch, positions: torch.Tensor) -> torch.Tensor:
+    def _attended(self, number: int, x: torch.Tensor, prepared: Prepared) -> torch.Tensor:
         attention = self._model.layers[number].attention
         dim, kv_heads = attention.shape.key_dim, attention.shape.kv_heads
         together = attention.qkv(x).view(len(x), -1, dim)
-        query, key = self._turned(attention, together[:, : attention.heads + kv_heads], positions)
+        query, key = self._turned(attention, together[:, : attention.heads + kv_heads], prepared.positions)
         value = together[:, attention.heads + kv_heads :]
         out = x.new_empty(len(x), attention.heads, dim)
-        for chunk in batch.chunks:
+        for chunk in prepared.chunks:
             q, k, v = (part[chunk.rows].transpose(0, 1) for part in (query, key, value))
             out[chunk.rows] = attend(chunk, number, q, k, v, attention.scoring)
         return out.view(len(x), -1)
@@ -78,9 +90,10 @@ class LeanExecutor:
         gate, up = layer.gate_up(x).chunk(2, dim=-1)
         return layer.down(self._model.activation(gate).mul_(up))
 
-    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """From what the last norm makes of the last layer's output."""
         head = self._model.head
-        logits = head.product(normed(x, head.norm))
+        logits = head.product(x)
         if head.divisor != 1.0:
             logits = logits / head.divisor
         if head.cap is not None:
