@@ -1,4 +1,4 @@
-"""Promise 1 on a real model, fetched for it: only where that is asked for, as it takes minutes and a package registry."""
+"""Promise 1 on a real model, fetched for it: only where that is asked for, as it takes minutes and a registry."""
 
 import os
 
