@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from .middleware import CheckHost, CheckOrigin
 
 _METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
-_TOLD: Final = ("X-Warmturn-Response", "Retry-After", "X-Should-Retry")
+_TOLD: Final = ("X-Warmturn-Response", "X-Request-ID", "Retry-After", "X-Should-Retry")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from ..engine_api import SamplingParams
 from . import conversations, errors, models, openapi, operations, page
 from .access import Access
 from .completions import routes as completions
+from .envelope import NameRequests, UnpackBody
 from .middleware import AnswerHead, CountRequests, LimitBody, RequireKey
 from .operations import ServerMetrics
 from .responses import routes as responses
@@ -36,10 +37,11 @@ def create_app(
 
     FastAPI's own pages are off: they load a CDN's scripts.
     """
-    middleware = [Middleware(AnswerHead), Middleware(CountRequests, counter=metrics), *access.middleware()]
+    middleware = [Middleware(NameRequests), Middleware(AnswerHead), Middleware(CountRequests, counter=metrics)]
+    middleware += access.middleware()
     if access.api_key is not None:
         middleware.append(Middleware(RequireKey, api_key=access.api_key))
-    middleware.append(Middleware(LimitBody, max_bytes=max_body_bytes))
+    middleware += [Middleware(limit, max_bytes=max_body_bytes) for limit in (LimitBody, UnpackBody)]
     app = FastAPI(
         title="Warmturn",
         lifespan=lifespan,

@@ -29,6 +29,18 @@ _CODES: Final[Mapping[int, str]] = {
 }
 
 
+_ABSENT: Final = dict.fromkeys(
+    (
+        *("/v1/embeddings", "/v1/rerank", "/v1/moderations", "/v1/messages", "/v1/responses/compact"),
+        *("/v1/images/generations", "/v1/audio/speech", "/v1/audio/transcriptions"),
+        *("/v1/files", "/v1/batches", "/v1/fine_tuning/jobs"),
+    ),
+    "this server has no such thing: it serves one chat model, at /v1/responses and /v1/chat/completions. See "
+    "/openapi.json for what it offers.",
+)
+"""What clients look for at other servers."""
+
+
 def error_object(
     message: str, *, kind: str = "invalid_request_error", code: str | None = None, param: str | None = None
 ) -> Json:
@@ -125,6 +137,8 @@ def _param(location: tuple[int | str, ...]) -> str | None:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = str(error.detail)
+    if absent := _ABSENT.get(request.scope["path"]):
+        return reply(404, error_object(f"{request.scope['path']}: {absent}", code="unsupported_endpoint"))
     if error.status_code in (404, 405):
         message = f"{request.method} {request.scope['path']}: {message}. See /openapi.json for what this server offers."
     shape = error_object(message, code=_CODES.get(error.status_code))

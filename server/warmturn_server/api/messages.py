@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import ConfigDict, WithJsonSchema, model_validator
 
 from ..chat import Item, ItemId, Part, Reasoning, Role, Text, new_item_id
+from .cache_marks import CacheMark
 from .field_types import MAX_ITEMS, LongText, ShortText
 from .fields import Decided
 from .fields.bodies import MESSAGE, PART
@@ -27,6 +28,8 @@ class InputPart(Decided):
     type: Annotated[ShortText, WithJsonSchema({"enum": sorted(_TEXT_PARTS)})]
     text: LongText | None = None
     refusal: LongText | None = None
+    prompt_cache_breakpoint: CacheMark | None = None
+    cache_control: CacheMark | None = None
 
     @model_validator(mode="after")
     def _is_text(self) -> Self:

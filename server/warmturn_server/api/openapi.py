@@ -19,6 +19,7 @@ _OF_EVERY_ROUTE: Final[Mapping[int, str]] = {
     403: "A name or a page that this server does not answer to",
     408: "The request did not come in time",
     413: "The body is too large",
+    415: "The body is packed in a way that is not taken here",
     503: "Not now: overloaded, going down, or the conversation log cannot be used",
 }
 _EVENT: Final = {

@@ -95,6 +95,11 @@ class ConversationName(_Shape):
     id: str
 
 
+class InputTokens(_Shape):
+    object: Literal["response.input_tokens"]
+    input_tokens: int
+
+
 class ResponseUsage(_Shape):
     input_tokens: int
     input_tokens_details: dict[str, int]

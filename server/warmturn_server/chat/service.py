@@ -137,6 +137,11 @@ class ChatService:
             self._store.refuse_if_full(_KEPT_BYTES_A_CHARACTER * len(context.transcript.fresh_text))
         return context, self._with_form(request, context)
 
+    async def count_input(self, request: TurnRequest) -> int:
+        """Tokens of the prompt that the turn would have."""
+        context = await asyncio.to_thread(self._reader.read, request)
+        return len(context.transcript.token_ids)
+
     def _with_form(self, request: TurnRequest, context: TurnContext) -> SamplingParams:
         """A form is made ready here; it begins behind the thought that the model may have first."""
         sampling = request.sampling

@@ -54,7 +54,7 @@ OPENAI: Final[Mapping[str, object]] = {
     "presence_penalty": 0.5,
     "prompt": {"id": "pmpt_1"},
     "prompt_cache_key": "a",
-    "prompt_cache_options": {"mode": "explicit"},
+    "prompt_cache_options": {"mode": "implicit"},
     "prompt_cache_retention": "24h",
     "reasoning": {"effort": "high"},
     "reasoning_effort": "high",

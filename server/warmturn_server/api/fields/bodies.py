@@ -10,6 +10,9 @@ from .decisions import Fields, Refused
 _NO_TOOLS: Final = "must be 'auto' or 'none': this server calls no tools"
 _TEXT_ONLY: Final = "this server answers in text only"
 _NO_MODERATION: Final = "this server does not moderate"
+_NO_LIFETIME: Final = (
+    "no lifetime is promised, nor an end of it: saved state stays as long as the server's budgets allow"
+)
 _OTHER_API: Final = "this is a field of {}; its name here is {}"
 
 _HARMLESS: Final = {
@@ -18,8 +21,6 @@ _HARMLESS: Final = {
     "safety_identifier": "who the caller's user is changes no answer",
     "service_tier": "there is one tier, and the reply names it",
     "prompt_cache_key": "state is found by its tokens; a hint is not needed",
-    "prompt_cache_options": "state is kept as the server's budgets allow",
-    "prompt_cache_retention": "state is kept as the server's budgets allow",
     "tools": "shown again, never called: tool_choice cannot ask for a call",
     "parallel_tool_calls": "no tools are called",
 }
@@ -27,6 +28,7 @@ _HARMLESS: Final = {
 _REFUSED: Final = {
     "tool_choice": Refused(_NO_TOOLS, ("auto", "none")),
     "moderation": Refused(_NO_MODERATION),
+    "prompt_cache_retention": Refused(_NO_LIFETIME),
     "n": Refused("must be 1: ask several times instead", (1,)),
 }
 
@@ -167,12 +169,27 @@ MESSAGE: Final = Fields(
 )
 
 PART: Final = Fields(
-    honoured={"type", "text", "refusal"},
+    honoured={"type", "text", "refusal", "prompt_cache_breakpoint", "cache_control"},
     harmless={
         "annotations": "of earlier replies, which are text",
         "logprobs": "of earlier replies, which are text",
-        "prompt_cache_breakpoint": "state is found by its tokens; a hint is not needed",
     },
+)
+
+CACHE_MARK: Final = Fields(honoured={"mode", "type"}, refused={"ttl": Refused(_NO_LIFETIME)})
+CACHE_OPTIONS: Final = Fields(
+    honoured={"mode"},
+    refused={
+        "ttl": Refused(_NO_LIFETIME),
+        "prewarm": Refused("must be false: ask for /v1/conversations/{conversation_id}/warm", (False,)),
+        "comparison_response_id": Refused("the reply's `warmturn.miss` says where reuse stopped, and why"),
+    },
+)
+
+INPUT_TOKENS: Final = Fields(
+    honoured=RESPONSES.honoured,
+    harmless=RESPONSES.harmless,
+    refused={**RESPONSES.refused, "personality": Refused("say in the instructions how replies should be")},
 )
 
 CONVERSATION: Final = Fields(honoured={"items", "metadata"})

@@ -39,6 +39,7 @@ HONOURED: Final = frozenset(
         "reasoning",
         "reasoning_effort",
         "chat_template_kwargs",
+        "prompt_cache_options",
         "structured_outputs",
         "guided_json",
         "guided_regex",

@@ -11,7 +11,7 @@ from ...chat import Item, Reasoning, Reply, RunningTurn, Turn
 from ...engine_api import Grammar, SamplingParams
 from ..field_types import AnyList, Count, LongText, Metadata, ShortText
 from ..fields import Decided
-from ..fields.bodies import RESPONSES, TEXT
+from ..fields.bodies import INPUT_TOKENS, RESPONSES, TEXT
 from ..json import Json
 from ..messages import Messages, message_object, reasoning_object
 from ..structure import TextFormat
@@ -103,6 +103,12 @@ class CreateResponse(SamplingFields):
             "safety_identifier": self.safety_identifier,
             "prompt_cache_key": self.prompt_cache_key,
         }
+
+
+class CountTokens(CreateResponse):
+    """Body of `POST /v1/responses/input_tokens`: that of a response that is not made."""
+
+    fields_of: ClassVar = INPUT_TOKENS
 
 
 def running_response(turn: RunningTurn) -> Json:

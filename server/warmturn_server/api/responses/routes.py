@@ -16,10 +16,10 @@ from ..messages import as_items
 from ..openapi import answers, or_stream
 from ..pages import PageQuery, page_of_items
 from ..reply import collect, extras, later_extras, logprob_objects, refuse_unknown_includes
-from ..shapes import Deleted, ItemPage, ResponseShape
+from ..shapes import Deleted, InputTokens, ItemPage, ResponseShape
 from ..sse import EventStream, replay, turn_headers
 from ..thinking import template_options
-from .body import CreateResponse, finished_response, running_response
+from .body import CountTokens, CreateResponse, finished_response, running_response
 from .events import ResponseEvents, replayed_events
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
@@ -37,6 +37,14 @@ async def create(
         events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn))
         return EventStream(turn, aiter(events))
     return await _answer(body, turn, request, service)
+
+
+@router.post("/input_tokens", responses=answers(InputTokens, 404))
+async def input_tokens(body: CountTokens, service: Service, caller: Caller, defaults: Defaults) -> Response:
+    """Of the prompt that a response to this would have; nothing is computed."""
+    check_model(service, body.model)
+    count = await service.count_input(_turn_request(body, caller, service, defaults))
+    return JsonReply({"object": "response.input_tokens", "input_tokens": count})
 
 
 async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, service: ChatService) -> Response:
