@@ -74,6 +74,14 @@ def test_who_wants_queries_gets_them(tiny_models: TinyModels) -> None:
     assert work.queries.of_layer(0).shape[1] == 3
 
 
+def test_state_that_is_no_numbers_is_not_passed_over(tiny_models: TinyModels) -> None:
+    """Not even where one thread looks at nothing else: the turn has to fail."""
+    runner = runner_of(tiny_models)
+    buffer = random_state(runner, 300, 0)
+    buffer.layer(1)[0][:, :256] = torch.nan
+    assert runner.forward([Work(buffer, [20])]).isnan().all()
+
+
 def test_a_row_has_the_same_bits_whoever_is_beside_it(tiny_models: TinyModels) -> None:
     """What the kernels compute; products are torch's, and may sum otherwise for another number of rows."""
     runner = runner_of(tiny_models, "llama", "bfloat16")

@@ -36,6 +36,7 @@ typedef NUMBER number;
 
 static const int SPAN = 256;  // keys that one thread looks at in one go
 static const int MAX_GROUP = 16, MAX_DIM = 256;
+static const float NOTHING = -1;  // in place of a sum of weights, where a window hides all keys
 
 struct Norm {
     const void *weight;  // number if it rounds first, float if not; null: no norm
@@ -393,7 +394,7 @@ void look(const number *qkv, number *out, const Heads *layer_, const Step *step_
                 float *partial = step.partial + (item * layer.heads + head * group) * stride;
                 if (layer.window && first < end - layer.window) first = end - layer.window;
                 if (first >= stop) {
-                    for (i64 g = 0; g < group; g++) partial[g * stride] = -INFINITY;
+                    for (i64 g = 0; g < group; g++) partial[g * stride] = -INFINITY, partial[g * stride + 1] = NOTHING;
                     continue;
                 }
                 const number *query = qkv + (step.row[chunk] + token) * width + head * group * dim;
@@ -413,7 +414,7 @@ void look(const number *qkv, number *out, const Heads *layer_, const Step *step_
                     if (partial[i * next] > largest) largest = partial[i * next];
                 for (i64 i = 0; i < count; i++) {
                     const float *one = partial + i * next;
-                    if (one[0] == -INFINITY) continue;
+                    if (one[1] == NOTHING) continue;  // what is no number has a sum that is none, and is passed on
                     const float factor = exponential(one[0] - largest);
                     sum += factor * one[1];
 #pragma omp simd

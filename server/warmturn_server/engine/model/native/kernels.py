@@ -70,6 +70,7 @@ class HeadsOf:
 
     def rotate_by(self, table: RopeTable) -> None:
         """From now on by the numbers that the table has now."""
+        self._held = table.cos, table.sin  # the table makes longer ones, and lets go of these
         self._struct.cos, self._struct.sin = table.cos.data_ptr(), table.sin.data_ptr()
         self._struct.rotated = table.cos.shape[1]
 
