@@ -14,6 +14,8 @@ from .processors import LogitsProcessor, processors_of
 from .vetoes import MOST_REFUSALS, Veto
 
 _LIKELY_ENOUGH = 512
+_UNLIKELY = 1e-3
+"""Of the most likely token's probability."""
 
 
 class Sampler:
@@ -87,14 +89,22 @@ class Sampler:
         params = self._params
         probabilities = torch.softmax(scaled, dim=-1)
         count = params.top_k if 0 < params.top_k < len(scaled) else len(scaled)
-        best, ids = probabilities.topk(min(count, _LIKELY_ENOUGH))
-        if count > _LIKELY_ENOUGH and not self._decides(best):
-            best, ids = probabilities.topk(count)
+        best, ids = self._best(probabilities, count)
         total = best.sum() if count < len(scaled) else torch.ones(())
         within = best.cumsum(0) - best < params.top_p * total
         kept = within & (best >= params.min_p * best[0])
         kept[0] = True
         return int(ids[self._draw((best * kept).double())])
+
+    def _best(self, probabilities: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The `count` most likely tokens, or those of them that can be chosen: to put all in order is dear."""
+        best, ids = _not_unlikely(probabilities)
+        if len(best) >= count:
+            return best[:count], ids[:count]
+        if not self._params.top_k and (self._decides(best) or self._params.min_p >= _UNLIKELY):
+            return best, ids
+        best, ids = probabilities.topk(min(count, _LIKELY_ENOUGH))
+        return (best, ids) if count <= _LIKELY_ENOUGH or self._decides(best) else probabilities.topk(count)
 
     def _decides(self, best: torch.Tensor) -> bool:
         """Whether what lies beyond the most likely tokens would be cut off anyway."""
@@ -108,6 +118,13 @@ class Sampler:
         point = torch.rand((), generator=self._generator, dtype=torch.float64) * cumulative[-1]
         index = int(torch.searchsorted(cumulative, point, right=True))
         return min(index, int(torch.nonzero(weights)[-1])) if index >= len(weights) else index
+
+
+def _not_unlikely(probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities and ids of the tokens that are not far behind the best one, the likeliest first."""
+    ids = (probabilities >= probabilities.max() * _UNLIKELY).nonzero()[:, 0]
+    best, order = probabilities[ids].sort(descending=True, stable=True)
+    return best, ids[order]
 
 
 def most_likely(logits: torch.Tensor) -> list[int | None]:

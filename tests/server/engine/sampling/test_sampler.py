@@ -93,6 +93,38 @@ def test_wide_choices_from_a_flat_distribution_stay_wide(params: SamplingParams)
     assert len(set(draw(seeded, 3000, flat))) > 600
 
 
+def chosen_by_sorting_all(params: SamplingParams, logits: torch.Tensor) -> set[int]:
+    """What top-k, then top-p, then min-p leave, of all tokens in order."""
+    probabilities, ids = torch.softmax(logits / params.temperature, -1).sort(descending=True)
+    count = params.top_k or len(ids)
+    probabilities = probabilities[:count] / (probabilities[:count].sum() if params.top_k else 1.0)
+    before = probabilities.cumsum(0) - probabilities
+    kept = (before < params.top_p) & (probabilities >= params.min_p * probabilities[0])
+    return set(ids[:count][kept].tolist())
+
+
+@pytest.mark.parametrize("spread", [0.3, 2.0, 6.0])
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(top_p=0.5),
+        SamplingParams(top_p=0.999),
+        SamplingParams(top_k=40),
+        SamplingParams(top_k=600, top_p=0.9),
+        SamplingParams(min_p=0.05),
+        SamplingParams(min_p=0.0001),
+    ],
+    ids=str,
+)
+def test_what_may_be_drawn_is_what_sorting_all_tokens_leaves(params: SamplingParams, spread: float) -> None:
+    """However steep the distribution, and wherever the few that are looked at first end."""
+    logits = torch.randn(2000, generator=torch.Generator().manual_seed(2)) * spread
+    allowed = chosen_by_sorting_all(params, logits)
+    drawn = set(draw(dataclasses.replace(params, seed=1), 1500, logits))
+    assert drawn <= allowed
+    assert len(drawn) >= min(len(allowed), 400) * 0.2
+
+
 def test_the_same_draw_from_a_padded_batch_row_or_alone() -> None:
     """A row of a larger tensor is not contiguous with itself alone; the numbers are what counts."""
     batch = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
