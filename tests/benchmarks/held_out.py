@@ -18,10 +18,13 @@ GREEDY = SamplingParams(max_tokens=40, temperature=0.0)
 Prompt = tuple[int, ...]
 
 
-def hold_dialogues(count: int, answer: Callable[[Prompt, Turn], str]) -> None:
-    """`TURNS` turns of each: `answer` gets the whole prompt and the generator's turn; the dialogue goes on from it."""
+def hold_dialogues(count: int, answer: Callable[[Prompt, Turn], str], first: int = 0) -> None:
+    """`TURNS` turns of each, by seeds from `first` on: `answer` gets the whole prompt and the generator's turn.
+
+    The dialogue goes on from what it returns.
+    """
     tokenizer = AutoTokenizer.from_pretrained(bundled.path())
-    for seed in range(count):
+    for seed in range(first, first + count):
         messages: list[dict[str, str]] = []
         for turn in islice(dialogue(Random(seed), "held_out", FACTS), TURNS):
             messages.append({"role": "user", "content": turn.user})
