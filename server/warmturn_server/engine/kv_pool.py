@@ -15,6 +15,8 @@ from .prepared import Prepared, concerns
 
 TokenArray = npt.NDArray[np.int64]
 
+_LIKELY = 8
+"""So many conversations, those used last, are likely to go on soon."""
 _MOST_AHEAD, _SHARE_AHEAD = 256, 4
 """A conversation's next turn should find room for so many tokens, or that part of what there is if it is less."""
 
@@ -165,9 +167,14 @@ class KVPool:
         """Let one buffer grow before its next turn needs it, the last used first; False if none has to or may.
 
         Growing copies all of it, which would be part of that turn's time to first token. Nothing is dropped for it.
+        Those that were not used of late give back what they have beyond their tokens.
         """
-        for idle in reversed(self._idle.values()):
+        for place, idle in enumerate(reversed(self._idle.values())):
             buffer = idle.buffer
+            if place >= _LIKELY:
+                if buffer.give_back():
+                    return True
+                continue
             ahead = min(_MOST_AHEAD, buffer.length // _SHARE_AHEAD)
             if buffer.capacity - buffer.length < ahead // 2:
                 wanted = round_up(buffer.length + ahead)

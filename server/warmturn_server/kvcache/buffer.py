@@ -44,11 +44,15 @@ class KVBuffer:
         if num_tokens <= self.capacity:
             return
         ahead = math.ceil(self.capacity * GROWTH) if limit is None else min(math.ceil(self.capacity * GROWTH), limit)
-        capacity = round_up(max(num_tokens, ahead))
-        grown = self._allocate(capacity)
-        for old, new in zip(self._slabs, grown, strict=True):
-            new[:, : self.length].copy_(old[:, : self.length])
-        self._slabs, self.capacity = grown, capacity
+        self._move(round_up(max(num_tokens, ahead)))
+
+    def give_back(self) -> bool:
+        """Keep no more room than it needs for what it holds; False if it had no more."""
+        needed = round_up(self.length)
+        if self.capacity <= needed:
+            return False
+        self._move(needed)
+        return True
 
     def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """K `[kv_heads, capacity, key_dim]` and V `[kv_heads, capacity, value_dim]` of one layer, in place."""
@@ -88,6 +92,12 @@ class KVBuffer:
             piece = torch.frombuffer(payload, dtype=self.layout.dtype, count=count, offset=offset)
             tensor[:, start : start + num_tokens].copy_(piece.view(slab.rows, num_tokens, slab.dim))
             offset += count * self.layout.dtype.itemsize
+
+    def _move(self, capacity: int) -> None:
+        moved = self._allocate(capacity)
+        for old, new in zip(self._slabs, moved, strict=True):
+            new[:, : self.length].copy_(old[:, : self.length])
+        self._slabs, self.capacity = moved, capacity
 
     def _allocate(self, capacity: int) -> list[torch.Tensor]:
         return [

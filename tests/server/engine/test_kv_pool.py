@@ -89,6 +89,20 @@ def test_a_buffer_with_room_stays_as_it_is() -> None:
     assert buffer.capacity == 192
 
 
+def test_who_was_not_used_of_late_keeps_no_room() -> None:
+    """Ten that grew for replies that ended early: the two used longest ago give back what they do not need."""
+    pool, buffers = KVPool(LAYOUT, DEVICE, 2**30), [KVBuffer(LAYOUT, DEVICE, 192) for _ in range(10)]
+    for number, buffer in enumerate(buffers):
+        buffer.length = 100
+        for part in buffer.layer(0):
+            part[:, :100] = number
+        pool.keep(IdleBuffer("", np.full(100, number, dtype=np.int64), buffer))
+    assert [pool.make_room_ahead() for _ in range(3)] == [True, True, False]
+    assert [buffer.capacity for buffer in buffers] == [128] * 2 + [192] * 8
+    for number, buffer in enumerate(buffers):
+        assert (buffer.layer(0)[0][:, :100] == number).all()
+
+
 def test_a_turn_of_usual_length_copies_nothing(start_engine: StartEngine) -> None:
     engine = start_engine()
     one_token = SamplingParams(max_tokens=1, temperature=0.0)
