@@ -14,6 +14,7 @@ from ..chat import ChatService
 from ..engine_api import SamplingParams
 from . import conversations, errors, models, openapi, operations, page
 from .access import Access
+from .bare import routes as bare
 from .completions import routes as completions
 from .envelope import NameRequests, UnpackBody
 from .middleware import AnswerHead, CountRequests, LimitBody, RequireKey
@@ -54,7 +55,7 @@ def create_app(
     app.state.sampling = sampling
     app.state.metrics = metrics
     errors.install(app)
-    for group in (responses, conversations, completions, models, operations, page):
+    for group in (responses, conversations, completions, bare, models, operations, page):
         app.include_router(group.router)
     openapi.describe(app, needs_key=access.api_key is not None)
     return app

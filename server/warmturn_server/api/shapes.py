@@ -156,6 +156,23 @@ class Completion(_Shape):
     warmturn: dict[str, Any]
 
 
+class BareChoice(_Shape):
+    index: int
+    text: str
+    logprobs: dict[str, Any] | None
+    finish_reason: Literal["stop", "length"]
+    warmturn: dict[str, Any]
+
+
+class BareCompletion(_Shape):
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[BareChoice]
+    usage: dict[str, Any]
+
+
 class ModelShape(_Shape):
     id: str
     object: Literal["model"]

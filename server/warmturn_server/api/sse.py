@@ -10,7 +10,7 @@ from typing import Final
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from ..chat import RunningTurn
+from ..chat import BareReplies, RunningTurn
 from .json import encode
 
 PING_SECONDS: Final = 15.0
@@ -18,7 +18,7 @@ _HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 DONE: Final = b"data: [DONE]\n\n"
 
 
-def turn_headers(turn: RunningTurn) -> dict[str, str]:
+def turn_headers(turn: RunningTurn | BareReplies) -> dict[str, str]:
     """Names the turn before its first byte: a balancer then knows which server can stop it, or go on from it."""
     return {"X-Warmturn-Response": turn.id}
 
@@ -43,7 +43,7 @@ class EventStream(StreamingResponse):
     them: anyio keeps such an exception in a cycle, and with it all that the task knew, until somebody collects garbage.
     """
 
-    def __init__(self, turn: RunningTurn, events: AsyncIterator[bytes]) -> None:
+    def __init__(self, turn: RunningTurn | BareReplies, events: AsyncIterator[bytes]) -> None:
         super().__init__(events, media_type="text/event-stream", headers={**_HEADERS, **turn_headers(turn)})
         self._turn = turn
         self._last_sent = time.monotonic()
@@ -80,7 +80,7 @@ class EventStream(StreamingResponse):
                 await asyncio.sleep(PING_SECONDS - silent)
 
 
-async def close_on_disconnect(receive: Receive, turn: RunningTurn) -> None:
+async def close_on_disconnect(receive: Receive, turn: RunningTurn | BareReplies) -> None:
     """Nothing else would notice that the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..engine_api.engine import Generating, TurnEngine
 from .ahead import AheadOf
+from .bare import BarePrompt, BareReplies
 from .conversations import Conversations, Prefetch
 from .model import (
     Conversation,
@@ -52,6 +53,8 @@ __all__ = [
     "FORMATS",
     "AheadOf",
     "Append",
+    "BarePrompt",
+    "BareReplies",
     "ChatService",
     "Conversation",
     "ConversationId",

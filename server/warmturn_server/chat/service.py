@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -13,11 +14,13 @@ from ..engine_api import GenerationRequest, SamplingParams
 from ..engine_api.engine import TurnEngine
 from ..errors import Conflict, InvalidRequest, NotFound, WarmturnError
 from .ahead import Ahead, AheadOf
+from .bare import BarePrompt, BareReplies
 from .context import ContextReader, TurnContext
 from .conversations import Conversations
 from .lookback.replay import LookingBack
 from .lookback.view import Json
 from .model import ConversationId, Turn, TurnId, TurnRequest
+from .principal import Principal
 from .recent_misses import RecentMisses
 from .reply_parser import NewReplyParser, TextOnly
 from .running_turn import RunningTurn
@@ -136,6 +139,15 @@ class ChatService:
         if request.stored or context.conversation:
             self._store.refuse_if_full(_KEPT_BYTES_A_CHARACTER * len(context.transcript.fresh_text))
         return context, self._with_form(request, context)
+
+    async def complete(self, prompts: Sequence[BarePrompt], principal: Principal) -> BareReplies:
+        """Everything that can be refused is refused here."""
+        self.running.refuse_when_leaving()
+        self.running.refuse_one_too_many(principal)
+        for grammar in {prompt.sampling.grammar for prompt in prompts} - {None}:
+            assert grammar is not None
+            await asyncio.to_thread(self.engine.compile, grammar, principal.tenant)
+        return BareReplies(self.engine, prompts, principal)
 
     async def count_input(self, request: TurnRequest) -> int:
         """Tokens of the prompt that the turn would have."""

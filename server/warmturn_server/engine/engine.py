@@ -33,6 +33,7 @@ from .loop import EngineLoop
 from .memory import Memory
 from .model.cost_model import CostModel
 from .model.runner import ModelRunner
+from .prompt_logprobs import PromptLogprobsHook
 from .restorer import Restorer
 from .sampling.grammar.grammars import Grammars
 from .sampling.processors import LogitsProcessor
@@ -260,7 +261,8 @@ class Engine:
             self.vocabulary,
             self.cost_model,
         )
-        return Hooks(self._ahead, AuditHook(self._controls, replays), LookbackHook(self._lookbacks))
+        audit, lookback = AuditHook(self._controls, replays), LookbackHook(self._lookbacks)
+        return Hooks(self._ahead, audit, lookback, PromptLogprobsHook())
 
     def _accept(self, request: GenerationRequest, sink: Sink) -> Sequence:
         if not request.token_ids:

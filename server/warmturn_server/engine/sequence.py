@@ -131,6 +131,8 @@ class Sequence:
         """What the reply looked at, if it was asked for: made when the turn is over."""
         self.prefix = Prefix()
         self.prefilled = Prefilled()
+        self.prompt_logprobs: list[TokenLogprobs] = []
+        """Of the prompt's tokens but the first, as far as they are computed, if they were asked for."""
         self.executors: dict[str, None] = {}
         """Who computed its steps, each once, in order."""
         self.num_drafted = self.num_accepted = 0
@@ -218,7 +220,9 @@ class Sequence:
                 reason = "stop" if self._detokenizer.stopped else "length"
         if self.request.reuse is ReuseMode.NOTHING:
             self.kv.clear()
-        return TokenDelta(text, (token_id,), () if logprobs is None else (logprobs,), mark=mark), reason
+        told = tuple(self.prompt_logprobs) if self.num_output_tokens == 1 else ()
+        own = () if logprobs is None else (logprobs,)
+        return TokenDelta(text, (token_id,), own, mark=mark, prompt_logprobs=told), reason
 
 
 def _nobody(_: Event) -> None: ...

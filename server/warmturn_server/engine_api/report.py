@@ -141,6 +141,8 @@ class TokenDelta:
     logprobs: tuple[TokenLogprobs, ...] = ()
     finish: Finish | None = None
     mark: str = ""
+    prompt_logprobs: tuple[TokenLogprobs, ...] = ()
+    """Of all the prompt's tokens but the first, with the first delta."""
 
 
 @dataclass(frozen=True, slots=True)

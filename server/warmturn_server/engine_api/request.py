@@ -141,6 +141,8 @@ class GenerationRequest:
     follows: str = ""
     """What it goes on from, as an `AheadRequest` names it; empty where nobody could have expected it."""
     near_copies: tuple[tuple[int, ...], ...] = ()
+    prompt_logprobs: int | None = None
+    """How many alternatives to tell of each token of the prompt; it takes a turn that reuses nothing."""
     lasting: bool = True
     """Whether the turn will be in the log: the state of one that is not may only stay for a while."""
 

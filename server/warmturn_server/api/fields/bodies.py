@@ -110,6 +110,36 @@ RESPONSES: Final = Fields(
     },
 )
 
+_NO_MESSAGES: Final = "this prompt has no messages: ask /v1/chat/completions"
+_OF_MESSAGES: Final[dict[str, tuple[object, ...]]] = {
+    "tokens": ("canonical",),
+    "on_disconnect": ("discard",),
+    "truncation": ("disabled",),
+    **dict.fromkeys(("continue_final_message", "add_generation_prompt", "reasoning", "reasoning_effort"), ()),
+    **dict.fromkeys(("chat_template_kwargs", "messages", "response_format", "tools", "tool_choice", "functions"), ()),
+}
+_OF_PROMPTS: Final = {"prompt", "echo", "logprobs", "prompt_logprobs", "add_special_tokens"}
+
+PROMPTS: Final = Fields(
+    honoured=(extensions.HONOURED - _OF_MESSAGES.keys())
+    | _OF_PROMPTS
+    | {"model", "max_tokens", "stream", "stream_options", "temperature", "top_p"},
+    harmless={
+        **extensions.HARMLESS,
+        **{name: _HARMLESS[name] for name in ("user", "safety_identifier", "service_tier", "prompt_cache_key")},
+    },
+    refused={
+        **{name: refused for name, refused in extensions.REFUSED.items() if name not in _OF_PROMPTS},
+        **{name: Refused(_NO_MESSAGES, values) for name, values in _OF_MESSAGES.items()},
+        "n": _REFUSED["n"],
+        "suffix": Refused("the model goes on at a prompt's end only"),
+        "prompt_cache_retention": Refused(_NO_LIFETIME),
+        "store": Refused("must be false: completions are not kept; use /v1/responses", (False,)),
+        "max_completion_tokens": Refused("its name here is max_tokens"),
+        "max_output_tokens": Refused("its name here is max_tokens"),
+    },
+)
+
 TEXT: Final = Fields(
     honoured={"format"},
     refused={

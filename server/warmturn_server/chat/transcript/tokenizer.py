@@ -107,6 +107,10 @@ class TextTokenizer:
         ends.extend([len(text)] * (len(token_ids) - len(ends)))
         return text, tuple(ends)
 
+    def prompt_ids(self, text: str, *, add_special_tokens: bool) -> tuple[int, ...]:
+        """Of a text that no template has written: with what the tokenizer itself puts around one, if that is wanted."""
+        return tuple(self._backend.encode_batch([text], add_special_tokens=add_special_tokens)[0].ids)
+
     def token_bytes(self, token_id: int) -> bytes:
         return self._bytes.of(token_id)
 
