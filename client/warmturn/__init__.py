@@ -9,7 +9,7 @@ from warmturn.client import Client, Readiness
 from warmturn.conversations import Conversations
 from warmturn.errors import ApiError, ProtocolError, ServerUnreachable, SettingsError, WarmturnError
 from warmturn.lookback import AtDepth, LayerLooks, Look, Lookback, Seen, Source
-from warmturn.stream import Event, TextDelta, TurnEnded, TurnStarted, TurnStream
+from warmturn.stream import Event, ReasoningDelta, TextDelta, TurnEnded, TurnStarted, TurnStream
 from warmturn.wire import (
     REUSE_MODES,
     Control,
@@ -51,6 +51,7 @@ __all__ = [
     "ProtocolError",
     "Readiness",
     "Reading",
+    "ReasoningDelta",
     "ReuseMode",
     "Rewrite",
     "Seen",

@@ -64,9 +64,22 @@ class Conversations:
         body = {name: value for name, value in given.items() if value is not None}
         return parse_conversation(self._transport.post(f"{_path(conversation_id)}/fork", body))
 
-    def warm(self, conversation_id: str, *, timeout: float | None = None) -> Warming:
-        """Have its saved state brought nearer before the next turn; the server answers before that is done."""
-        return parse_warming(self._transport.post(f"{_path(conversation_id)}/warm", {}, timeout))
+    def warm(
+        self,
+        conversation_id: str,
+        *,
+        input: str | None = None,  # noqa: A002 - the API's own name
+        instructions: str | None = None,
+        timeout: float | None = None,
+    ) -> Warming:
+        """Have its saved state brought nearer before the next turn; the server answers before that is done.
+
+        With `input`, what the user has typed so far, and the turn's `instructions`, that is prepared; empty, it is
+        abandoned.
+        """
+        given = {"input": input, "instructions": instructions}
+        body = {name: value for name, value in given.items() if value is not None}
+        return parse_warming(self._transport.post(f"{_path(conversation_id)}/warm", body, timeout))
 
     def _pages(self, path: str, order: str) -> Iterator[dict[str, Any]]:
         params: dict[str, str | int] = {"limit": _PAGE, "order": order}

@@ -70,7 +70,8 @@ def _ttft(report: TurnReport) -> str:
 def _tokens(report: TurnReport) -> str:
     if report.reuse != "state":
         return f"{report.prefilled_tokens:,} tokens computed, reuse off ({report.reuse})"
-    return f"{report.cached_tokens:,} of {report.prompt_tokens:,} tokens reused{_tiers(report)}"
+    ahead = f", {report.ahead_tokens:,} of them prepared" if report.ahead_tokens else ""
+    return f"{report.cached_tokens:,} of {report.prompt_tokens:,} tokens reused{_tiers(report)}{ahead}"
 
 
 def _tiers(report: TurnReport) -> str:

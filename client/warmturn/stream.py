@@ -25,13 +25,20 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """What the model says to itself."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEnded:
     """The last event: the whole turn, which by now is in the server's log."""
 
     turn: Turn
 
 
-Event = TurnStarted | TextDelta | TurnEnded
+Event = TurnStarted | ReasoningDelta | TextDelta | TurnEnded
 
 
 class TurnStream:
@@ -99,6 +106,8 @@ def parse_event(payload: dict[str, Any]) -> Event | None:
             return TurnStarted(response_id)
         case {"type": "response.output_text.delta", "delta": str(text)}:
             return TextDelta(text)
+        case {"type": "response.reasoning_text.delta", "delta": str(text)}:
+            return ReasoningDelta(text)
         case {"type": "response.completed" | "response.incomplete", "response": dict(response)}:
             return TurnEnded(parse_turn(response))
         case {"type": "response.failed", "response": {"error": dict(error)}} | {"error": dict(error)}:

@@ -4,7 +4,7 @@
 one is a ProtocolError.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, TypeVar
 
@@ -20,6 +20,9 @@ DRAFT_OF = "draft_of"
 TIERS = ("resident", "ram", "disk", "redis")
 """Nearest first."""
 AUDIT_RESULTS = ("breach", "clean", "inconclusive")
+
+_SAID = ("output_text", "input_text", "text", "refusal")
+_THOUGHT = ("reasoning_text",)
 
 _T = TypeVar("_T")
 
@@ -148,6 +151,7 @@ class TurnReport:
     record_tokens: int | None = None
     dropped_items: int | None = None
     sampling: dict[str, float] | None = None
+    ahead_tokens: int | None = None
     executor: str | None = None
     skipped_fields: tuple[str, ...] | None = None
     prompt_token_ids: tuple[int, ...] | None = None
@@ -168,6 +172,8 @@ class Turn:
     previous_response_id: str | None
     report: TurnReport
     incomplete_reason: str | None = None
+    reasoning: str = ""
+    """What the model thought before it answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +206,13 @@ class Conversation:
 class Warming:
     """What the server does to bring a conversation's state nearer: it is `warm`, `started`, `nothing_saved`, `skipped`.
 
+    Of what is typed: it is `preparing` it, has `abandoned` it, or `skipped` it, for a turn runs; `tokens` is None then.
+
     `tokens_by_tier` says where the state was when asked, None where that was not known at once.
     """
 
     status: str
-    tokens: int
+    tokens: int | None
     tokens_by_tier: dict[str, int] | None = None
 
 
@@ -217,6 +225,7 @@ class Item:
     role: str = ""
     text: str = ""
     status: str | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +246,7 @@ def parse_turn(data: Json) -> Turn:
             conversation=conversation["id"] if isinstance(conversation, dict) else conversation,
             previous_response_id=data.get("previous_response_id"),
             report=_parse_report(data["warmturn"]),
+            reasoning="".join(_item_text(item, _THOUGHT) for item in data["output"]),
             incomplete_reason=(data.get("incomplete_details") or {}).get("reason"),
         )
 
@@ -261,7 +271,15 @@ def parse_warming(data: Json) -> Warming:
 
 def parse_item(data: Json) -> Item:
     return _required(
-        lambda: Item(data["id"], data["type"], data.get("role", ""), _item_text(data), data.get("status")), "an item"
+        lambda: Item(
+            data["id"],
+            data["type"],
+            data.get("role", ""),
+            _item_text(data),
+            data.get("status"),
+            _item_text(data, _THOUGHT),
+        ),
+        "an item",
     )
 
 
@@ -305,11 +323,12 @@ def _parse_miss(data: Json) -> Miss:
     return Miss(**known)
 
 
-def _item_text(item: Json) -> str:
+def _item_text(item: Json, kinds: Collection[str] = _SAID) -> str:
+    """Of its parts of these kinds."""
     content = item.get("content")
     if isinstance(content, str):
-        return content
-    return "".join(part.get("text", "") for part in content or ())
+        return content if kinds is _SAID else ""
+    return "".join(part.get("text", "") for part in content or () if part.get("type", "text") in kinds)
 
 
 def _required(read: Callable[[], _T], what: str) -> _T:

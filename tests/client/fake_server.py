@@ -31,6 +31,7 @@ REPORT: dict[str, Any] = {
     "tokens": "record",
     "record_tokens": 1190,
     "dropped_items": 0,
+    "ahead_tokens": 0,
     "skipped_fields": [],
 }
 

@@ -162,9 +162,11 @@ async def _typed(
             "This server prepares nothing that is typed: leave the input out.", code="unsupported_value", param="input"
         )
     input_items = as_items(body.input or ())
-    if not input_items or input_items[-1].role != "user":
+    if not any(item.text.strip() for item in input_items):
         service.engine.abandon(caller.tenant, place)
         return "abandoned", 0
+    if input_items[-1].role != "user":
+        raise InvalidRequest("The last message is the one that the user is writing.", param="input")
     request = TurnRequest(
         input=input_items,
         principal=caller,

@@ -210,7 +210,7 @@ def _taken_over(source: Source, sequence: Sequence) -> IdleBuffer | None:
     Truncating a buffer that is still being saved would tear its blocks, so only whole ones are taken over, and what
     was prepared for this very turn: that is not saved.
     """
-    if (prepared := source.prepared) and prepared.request.follows == sequence.request.follows:
-        return source.idle
+    if prepared := source.prepared:
+        return source.idle if prepared.request.follows == sequence.request.follows else None
     continues = source.idle is not None and source.num_tokens == len(source.idle.token_ids)
     return source.idle if continues and sequence.reuse_limit is None else None

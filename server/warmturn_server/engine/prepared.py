@@ -24,6 +24,12 @@ class Prepared:
         return self.request.cause == "typing" and moment >= self.asked + UNHEARD_SECONDS
 
 
+def goes_on(typed: AheadRequest, reply: AheadRequest) -> bool:
+    """Whether the user began to type before it was told what the next prompt begins with."""
+    ids = reply.token_ids
+    return (typed.cause, reply.cause) == ("typing", "reply") and typed.token_ids[: len(ids)] == ids
+
+
 def concerns(request: AheadRequest, token_ids: Sequence[int], keep_tokens: int) -> bool:
     """Whether it has more of these tokens than the first `keep_tokens`, or goes on from a turn that does."""
     chains = request.origin, request.token_ids

@@ -29,7 +29,7 @@ class AheadCounts:
             for counter in self._all:
                 counter.labels(cause)
 
-    def snapshot(self) -> dict[str, object]:
+    def snapshot(self) -> dict[str, dict[str, float]]:
         """For `/v1/stats`."""
         names = ("prompts", "turns", "computed_tokens", "used_tokens", "spent_seconds", "saved_seconds")
         values = {name: _by_cause(counter) for name, counter in zip(names, self._all, strict=True)}

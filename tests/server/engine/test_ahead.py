@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,162 +14,206 @@ from tests.support.waiting import wait_until
 
 from warmturn_server.engine import Engine, prepared
 from warmturn_server.engine.ahead import hook
-from warmturn_server.engine_api import AheadRequest, GenerationRequest, ReuseMode
+from warmturn_server.engine_api import AheadCause, AheadRequest, GenerationRequest, ReuseMode
+from warmturn_server.metrics.ahead import AheadCounts
 
 HISTORY = tuple(range(10, 50))
 EXPECTED = (*HISTORY[:24], *range(100, 140))
 SENT = (*EXPECTED, *range(60, 66))
-TURN = dataclasses.replace(greedy(SENT, 6), follows="conv")
-EXPECTING = AheadRequest(EXPECTED, "conv", "reply", origin=HISTORY)
-TYPING = dataclasses.replace(EXPECTING, cause="typing")
+_numbers = count()
 
 
-@pytest.fixture
-def engine(tiny_models: TinyModels, tmp_path: Path) -> Iterator[Engine]:
-    with running_engine(tiny_models(), tmp_path) as engine:
-        engine.generate(greedy(HISTORY, 1))
+class Conversation:
+    """One of a tenant of its own, on an engine that others use too."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.tenant = f"tenant {next(_numbers)}"
+        self.turn = dataclasses.replace(greedy(SENT, 6, tenant=self.tenant), follows="conv")
+        self.expected = AheadRequest(EXPECTED, "conv", "reply", HISTORY, self.tenant)
+        self.typed = dataclasses.replace(self.expected, cause="typing")
+        engine.generate(greedy(HISTORY, 1, tenant=self.tenant))
+
+    @property
+    def held(self) -> int | None:
+        """Tokens that are prepared; None where there is nothing."""
+        idle = self.engine._memory.pool.prepared(self.tenant, "conv")
+        return len(idle.token_ids) if idle else None
+
+    def prepare(self, request: AheadRequest | None = None) -> None:
+        request = request or self.expected
+        self.engine.prepare(request)
+        self.wait(lambda: self.held == len(request.token_ids))
+
+    def wait(self, condition: object = lambda: True) -> None:
+        assert callable(condition)
+        waiting = self.engine._ahead._waiting
+        wait_until(lambda: condition() and self.engine._inbox.empty and not waiting, "it is not done")
+
+    def scratch(self, request: GenerationRequest | None = None) -> tuple[int, ...]:
+        request = dataclasses.replace(request or self.turn, reuse=ReuseMode.PROMPT, follows="")
+        return self.engine.generate(request).token_ids
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with running_engine(tiny_models(), tmp_path_factory.mktemp("ahead")) as engine:
         yield engine
 
 
-def held(engine: Engine, follows: str = "conv") -> int | None:
-    """Tokens that are prepared; None where there is nothing."""
-    idle = engine._memory.pool.prepared("", follows)
-    return len(idle.token_ids) if idle else None
+@pytest.fixture
+def chat(engine: Engine) -> Conversation:
+    return Conversation(engine)
 
 
-def prepare(engine: Engine, request: AheadRequest = EXPECTING) -> None:
-    engine.prepare(request)
-    wait_until(lambda: held(engine) == len(request.token_ids) and not engine._ahead._waiting, "it is not prepared")
+def counts(engine: Engine) -> AheadCounts:
+    found = engine._accounts._observer._exposed.ahead  # type: ignore[attr-defined]
+    assert isinstance(found, AheadCounts)
+    return found
 
 
-def scratch(engine: Engine, request: GenerationRequest = TURN) -> tuple[int, ...]:
-    return engine.generate(dataclasses.replace(request, reuse=ReuseMode.PROMPT, follows="")).token_ids
-
-
-def test_a_turn_computes_only_what_was_not_expected(engine: Engine) -> None:
-    expected = scratch(engine)
-    prepare(engine)
-    answer = engine.generate(TURN)
+def test_a_turn_computes_only_what_was_not_expected(chat: Conversation) -> None:
+    expected = chat.scratch()
+    chat.prepare()
+    answer = chat.engine.generate(chat.turn)
     assert answer.token_ids == expected
     assert (answer.report.cached_tokens, answer.report.prefilled_tokens) == (len(EXPECTED), 6)
     assert answer.report.ahead_tokens == len(EXPECTED) - 24
-    assert held(engine) is None
+    assert chat.held is None
 
 
-def test_what_it_cost_and_what_it_saved_is_counted(engine: Engine) -> None:
-    counts = engine._accounts._observer._exposed.ahead  # type: ignore[attr-defined]
-    prepare(engine)
-    engine.generate(TURN)
-    prepare(engine, dataclasses.replace(TYPING, token_ids=(*EXPECTED, 1, 2)))
-    reply, typing = counts.snapshot()["reply"], counts.snapshot()["typing"]
-    assert (reply["prompts"], reply["turns"], reply["computed_tokens"], reply["used_tokens"]) == (1, 1, 40, 40)
-    assert reply["spent_seconds"] > 0
-    assert (typing["prompts"], typing["turns"], typing["used_tokens"]) == (1, 0, 0)
+def test_what_it_cost_and_what_it_saved_is_counted(chat: Conversation) -> None:
+    before = counts(chat.engine).snapshot()
+    chat.prepare()
+    chat.engine.generate(chat.turn)
+    chat.prepare(dataclasses.replace(chat.typed, token_ids=(*EXPECTED, 1, 2)))
+    after = counts(chat.engine).snapshot()
+    grown = {(cause, name): after[cause][name] - before[cause][name] for cause in after for name in after[cause]}
+    names = ("prompts", "turns", "computed_tokens", "used_tokens")
+    assert [grown["reply", name] for name in names] == [1, 1, 40, 40]
+    assert [grown["typing", name] for name in names][:2] == [1, 0]
+    assert grown["reply", "spent_seconds"] > 0
 
 
-def test_a_turn_that_comes_sooner_goes_on_from_what_is_there(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = scratch(engine)
+def test_a_turn_that_comes_sooner_goes_on_from_what_is_there(
+    chat: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = chat.scratch()
     steps = Steps(monkeypatch)
     steps.hold()
-    engine.prepare(EXPECTING)
-    wait_until(lambda: held(engine) == 24 or not engine._ahead._waiting, "it has not begun")
+    chat.engine.prepare(chat.expected)
+    wait_until(lambda: chat.held == 24 or not chat.engine._ahead._waiting, "it has not begun")
     answers: list[tuple[int, ...]] = []
-    thread = threading.Thread(target=lambda: answers.append(engine.generate(TURN).token_ids))
+    thread = threading.Thread(target=lambda: answers.append(chat.engine.generate(chat.turn).token_ids))
     thread.start()
-    wait_until(lambda: engine.num_waiting or not engine._inbox.empty, "the turn has not come")
+    wait_until(lambda: chat.engine.num_waiting or not chat.engine._inbox.empty, "the turn has not come")
     steps.go_on()
     thread.join(30)
     assert answers == [expected]
-    assert held(engine) is None
-    assert not engine._ahead._waiting
+    assert chat.held is None
+    assert not chat.engine._ahead._waiting
 
 
-def test_an_edit_keeps_what_it_does_not_change(engine: Engine) -> None:
-    prepare(engine, TYPING)
+def test_an_edit_keeps_what_it_does_not_change(chat: Conversation) -> None:
+    before = counts(chat.engine).snapshot()["typing"]["computed_tokens"]
+    chat.prepare(chat.typed)
     edited = (*EXPECTED[:50], *range(200, 220))
-    prepare(engine, dataclasses.replace(TYPING, token_ids=edited))
-    sent = dataclasses.replace(TURN, token_ids=(*edited, 5))
-    expected = scratch(engine, sent)
-    answer = engine.generate(sent)
-    assert (answer.token_ids, answer.report.prefilled_tokens) == (expected, 1)
-    computed = engine._accounts._observer._exposed.ahead.snapshot()["typing"]["computed_tokens"]  # type: ignore[attr-defined]
+    chat.prepare(dataclasses.replace(chat.typed, token_ids=edited))
+    computed = counts(chat.engine).snapshot()["typing"]["computed_tokens"] - before
     assert computed == 40 + len(edited) - 50
+    sent = dataclasses.replace(chat.turn, token_ids=(*edited, 5))
+    expected = chat.scratch(sent)
+    answer = chat.engine.generate(sent)
+    assert (answer.token_ids, answer.report.prefilled_tokens) == (expected, 1)
 
 
-def test_a_turn_that_says_something_else_takes_what_both_begin_with(engine: Engine) -> None:
-    prepare(engine, TYPING)
-    other = dataclasses.replace(TURN, token_ids=(*EXPECTED[:40], 7, 8, 9))
-    expected = scratch(engine, other)
-    answer = engine.generate(other)
+def test_who_types_already_loses_nothing_when_the_reply_is_told(chat: Conversation) -> None:
+    chat.prepare(dataclasses.replace(chat.typed, token_ids=SENT))
+    chat.engine.prepare(chat.expected)
+    chat.wait()
+    assert chat.held == len(SENT)
+
+
+def test_a_turn_that_says_something_else_takes_what_both_begin_with(chat: Conversation) -> None:
+    chat.prepare(chat.typed)
+    other = dataclasses.replace(chat.turn, token_ids=(*EXPECTED[:40], 7, 8, 9))
+    expected = chat.scratch(other)
+    answer = chat.engine.generate(other)
     assert (answer.token_ids, answer.report.cached_tokens, answer.report.ahead_tokens) == (expected, 40, 16)
-    assert held(engine) is None
-
-
-def test_what_is_prepared_is_saved_nowhere(tiny_models: TinyModels, tmp_path: Path) -> None:
-    for _ in range(2):
-        with running_engine(tiny_models(), tmp_path) as engine:
-            found = engine.generate(greedy(SENT, 1)).report.cached_tokens if held(engine) else None
-            prepare(engine, TYPING)
-            engine.flush()
-            blocks = {tier.name: tier.num_blocks for tier in engine._memory.cache.tiers}
-            assert (found, blocks) == (None, {"ram": 0, "disk": 0})
-
-
-def test_the_turn_that_was_expected_is_saved_as_sent(tiny_models: TinyModels, tmp_path: Path) -> None:
-    with running_engine(tiny_models(), tmp_path) as engine:
-        prepare(engine, TYPING)
-        other = dataclasses.replace(TURN, token_ids=(*EXPECTED[:40], 7, 8, 9))
-        said = engine.generate(other).token_ids
-    with running_engine(tiny_models(), tmp_path) as engine:
-        following = (*other.token_ids, *said, 1)
-        assert engine.generate(greedy(following, 1)).report.cached_tokens == len(following) - 2
-        engine.evict_idle()
-        assert engine.generate(greedy(EXPECTED, 1)).report.cached_tokens == 40
+    assert chat.held is None
 
 
 @pytest.mark.parametrize("drop", ["abandoned", "unheard", "forgotten", "forgotten by name", "memory"])
-def test_it_goes_when_nobody_can_want_it(engine: Engine, monkeypatch: pytest.MonkeyPatch, drop: str) -> None:
-    prepare(engine, TYPING)
+def test_it_goes_when_nobody_can_want_it(chat: Conversation, monkeypatch: pytest.MonkeyPatch, drop: str) -> None:
+    chat.prepare(chat.typed)
     if drop == "abandoned":
-        engine.abandon("", "conv")
+        chat.engine.abandon(chat.tenant, "conv")
     elif drop == "unheard":
         monkeypatch.setattr(prepared, "UNHEARD_SECONDS", 0.0)
         monkeypatch.setattr(hook, "UNHEARD_SECONDS", 0.0)
     elif drop == "forgotten":
-        engine.forget("", HISTORY, keep_tokens=30)
+        chat.engine.forget(chat.tenant, HISTORY, keep_tokens=30)
     elif drop == "forgotten by name":
-        engine.forget_blocks("", engine.block_keys("", HISTORY, 30))
+        chat.engine.forget_blocks(chat.tenant, chat.engine.block_keys(chat.tenant, HISTORY, 30))
     else:
-        engine.evict_idle()
-    engine.generate(greedy(range(300, 310), 1))
-    wait_until(lambda: held(engine) is None, "it is still there")
+        chat.engine.evict_idle()
+    chat.engine.generate(greedy(range(300, 310), 1))
+    wait_until(lambda: chat.held is None, "it is still there")
 
 
-def test_forgetting_a_turn_takes_what_was_to_follow_on_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forgetting_a_turn_takes_what_was_to_follow_on_it(chat: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it was begun, too; what follows on another stays."""
-    prepare(engine, TYPING)
-    engine.forget("", range(400, 440))
-    assert held(engine) == len(EXPECTED)
+    chat.prepare(chat.typed)
+    chat.engine.forget(chat.tenant, range(300, 340))
+    assert chat.held == len(EXPECTED)
     monkeypatch.setattr(hook, "QUIET_SECONDS", 1e9)
-    engine.prepare(dataclasses.replace(EXPECTING, follows="other"))
-    wait_until(lambda: len(engine._ahead._waiting) == 1, "it does not wait")
-    engine.forget("", HISTORY)
-    assert not engine._ahead._waiting
+    chat.engine.prepare(dataclasses.replace(chat.expected, follows="other"))
+    wait_until(lambda: len(chat.engine._ahead._waiting) == 1, "it does not wait")
+    chat.engine.forget(chat.tenant, HISTORY)
+    assert not chat.engine._ahead._waiting
 
 
-def test_what_would_take_much_of_the_memory_is_not_begun(tiny_models: TinyModels, tmp_path: Path) -> None:
+def test_what_would_take_much_of_the_memory_is_not_begun(chat: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = chat.engine._memory.pool
+    monkeypatch.setattr(pool, "budget_bytes", pool.bytes_for(len(EXPECTED)) * 3)
+    chat.engine.prepare(chat.expected)
+    chat.wait()
+    assert chat.held is None
+
+
+@pytest.mark.parametrize(("cause", "is_first"), [("reply", True), ("typing", False)])
+def test_state_of_what_was_thought_leaves_first(chat: Conversation, cause: AheadCause, is_first: bool) -> None:
+    """No prompt goes on from it, while what is typed may be typed in vain."""
+    other = Conversation(chat.engine)
+    chat.engine.generate(chat.turn)
+    own = [id(idle) for idle in chat.engine._memory.pool._idle.values() if idle.tenant == other.tenant]
+    other.prepare(dataclasses.replace(other.expected, cause=cause))
+    other.wait()
+    wait_until(lambda: (next(iter(chat.engine._memory.pool._idle)) in own) is is_first, "the order is another")
+
+
+def test_another_conversation_may_read_it_but_not_take_it(chat: Conversation) -> None:
+    chat.prepare()
+    other = dataclasses.replace(chat.turn, follows="other", token_ids=(*EXPECTED[:40], 3, 4))
+    assert chat.engine.generate(other).report.cached_tokens == 40
+    assert chat.held == len(EXPECTED)
+    stranger = dataclasses.replace(chat.turn, tenant="somebody else")
+    assert chat.engine.generate(stranger).report.cached_tokens == 0
+
+
+def test_it_is_saved_nowhere_and_the_turn_is_as_it_was_sent(tiny_models: TinyModels, tmp_path: Path) -> None:
     with running_engine(tiny_models(), tmp_path) as engine:
-        engine._memory.pool.budget_bytes = engine._memory.pool.bytes_for(len(EXPECTED)) * 3
-        engine.prepare(EXPECTING)
-        wait_until(lambda: engine._inbox.empty and not engine._ahead._waiting, "it still waits")
-        assert held(engine) is None
-
-
-def test_nobody_elses_turn_loses_or_takes_it(engine: Engine) -> None:
-    prepare(engine)
-    other = dataclasses.replace(TURN, follows="other conversation")
-    assert engine.generate(other).token_ids == scratch(engine)
-    assert held(engine) is None or held(engine) == len(EXPECTED)
-    tenant = dataclasses.replace(TURN, tenant="somebody else")
-    prepare(engine)
-    assert engine.generate(tenant).report.cached_tokens == 0
+        chat = Conversation(engine)
+        engine.flush()
+        blocks = [tier.num_blocks for tier in engine._memory.cache.tiers]
+        chat.prepare(chat.typed)
+        engine.flush()
+        assert [tier.num_blocks for tier in engine._memory.cache.tiers] == blocks
+        other = dataclasses.replace(chat.turn, token_ids=(*EXPECTED[:40], 7, 8, 9))
+        said = engine.generate(other).token_ids
+    with running_engine(tiny_models(), tmp_path) as engine:
+        following = (*other.token_ids, *said, 1)
+        answer = engine.generate(greedy(following, 1, tenant=chat.tenant))
+        assert answer.report.cached_tokens == len(following) - 2
+        engine.evict_idle()
+        assert engine.generate(greedy(EXPECTED, 1, tenant=chat.tenant)).report.cached_tokens == 40

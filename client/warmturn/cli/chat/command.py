@@ -40,7 +40,9 @@ def chat(
         session = ChatSession(client, reuse=reuse, attached=with_files(files or []))
         session.set_option("temperature", temperature)
         session.set_option("max_tokens", max_tokens)
-        lines: Lines = TerminalLines(history_file(), completer(session)) if sys.stdin.isatty() else PipedLines()
+        lines: Lines = (
+            TerminalLines(history_file(), completer(session), session.typed) if sys.stdin.isatty() else PipedLines()
+        )
         if name is not None or resume:
             session.resume(find_conversation(client, LAST if name is None else name))
             if lines.interactive:

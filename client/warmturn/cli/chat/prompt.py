@@ -1,9 +1,11 @@
 """Where the user's words come from: a terminal with history and editing, or a pipe."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from warmturn.cli.chat.pauses import Pauses
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completer
@@ -49,7 +51,10 @@ class TerminalLines:
 
     interactive = True
 
-    def __init__(self, history: Path, completer: "Completer | None" = None) -> None:
+    def __init__(
+        self, history: Path, completer: "Completer | None" = None, on_typed: Callable[[str], None] | None = None
+    ) -> None:
+        """`on_typed` hears, on a thread of its own, what stands at the prompt when nothing was typed for a moment."""
         from prompt_toolkit import PromptSession
         from prompt_toolkit.history import FileHistory
         from prompt_toolkit.output import create_output
@@ -66,12 +71,18 @@ class TerminalLines:
             output=create_output(stdout=terminal),
         )
         self._put_back = ""
+        self._typed = Pauses(on_typed) if on_typed else None
+        if (typed := self._typed) is not None:
+            self._session.default_buffer.on_text_changed += lambda buffer: typed.changed(buffer.text)
 
     def __iter__(self) -> Iterator[str]:
         while True:
             try:
                 put_back, self._put_back = self._put_back, ""
-                yield self._session.prompt(default=put_back)
+                line = self._session.prompt(default=put_back)
+                if self._typed:
+                    self._typed.over()
+                yield line
             except KeyboardInterrupt:
                 continue
             except EOFError:

@@ -22,6 +22,7 @@ _MAX_METADATA = 512
 _NAMES = {"max_tokens": "max_output_tokens"}
 """Of options that the API calls otherwise than the command line."""
 _BUSY = 409
+_TYPED_SECONDS = 2.0
 _PATIENCE_SECONDS = 5.0
 
 
@@ -48,6 +49,8 @@ class ChatSession:
     _title: str = field(default="", init=False)
     """Of the conversation that is not there yet."""
     _is_empty: bool = field(default=False, init=False)
+    _prepares: bool = field(default=True, init=False)
+    """Whether the server takes what is typed."""
 
     @property
     def title(self) -> str:
@@ -85,6 +88,20 @@ class ChatSession:
             yield stream
             self.turns.append(stream.turn)
         self.attached = self.unanswered = ""
+
+    def typed(self, text: str) -> None:
+        """What the next turn will say, so far; the server prepares it. A hint: where it is not wanted it ends."""
+        if self.conversation is None or not self._prepares or self.reuse != "state":
+            return
+        try:
+            whole = self.attached + text if text else ""
+            self.client.conversations.warm(
+                self.conversation.id, input=whole, instructions=self.system or None, timeout=_TYPED_SECONDS
+            )
+        except ApiError:
+            self._prepares = False
+        except WarmturnError:
+            pass
 
     def leave(self) -> None:
         """A conversation in which no turn began is not worth keeping; where that cannot be told, it stays."""

@@ -18,7 +18,7 @@ from ..kv_pool import IdleBuffer, common_prefix
 from ..memory import Memory
 from ..model.cost_model import CostModel
 from ..model.executor import Executor, Work
-from ..prepared import UNHEARD_SECONDS, Prepared, concerns
+from ..prepared import UNHEARD_SECONDS, Prepared, concerns, goes_on
 from ..restorer import Restorer
 from ..sequence import Sequence, Vocabulary, now
 
@@ -74,6 +74,10 @@ class AheadHook(NoHook):
 
     def ask(self, request: AheadRequest) -> None:
         """Prepare it, in place of what was asked for the same conversation before; the latest comes first."""
+        held = self._pool.prepared(*request.key)
+        known = [self._waiting.get(request.key), held.prepared.request if held and held.prepared else None]
+        if any(other and goes_on(other, request) for other in known):
+            return
         self._waiting.pop(request.key, None)
         self._waiting[request.key] = request
         if len(self._waiting) > _MOST_WAITING:
@@ -145,7 +149,8 @@ class AheadHook(NoHook):
             self._compute(idle, request)
         else:
             self._waiting.pop(request.key)
-            self._pool.leaves_first(request.tenant, request.origin)
+            if request.cause == "reply":  # what was thought is in no prompt again
+                self._pool.leaves_first(request.tenant, request.origin)
 
     def _begin(self, request: AheadRequest) -> None:
         """Idle buffers may have to go for it, but only few. No network is waited for."""

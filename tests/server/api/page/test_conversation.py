@@ -212,6 +212,37 @@ def test_a_streamed_reply_is_text_too(visit: StartVisit) -> None:
     expect(page.get_by_role("alert").first).to_have_text("The connection broke in the middle of the reply.")
 
 
+def test_what_was_thought_is_folded_away_and_no_part_of_the_reply(visit: StartVisit) -> None:
+    visitor = visit()
+    page = visitor.open()
+
+    def answer(route: Route) -> None:
+        deltas = [{"type": "response.reasoning_text.delta", "delta": piece} for piece in ("hm", MARKUP)]
+        deltas.append({"type": "response.output_text.delta", "delta": "fine"})
+        route.fulfill(content_type="text/event-stream", body="".join(f"data: {json.dumps(one)}\n\n" for one in deltas))
+
+    page.route("**/v1/responses", answer)
+    page.get_by_label("Message").fill("hello")
+    page.keyboard.press("Enter")
+    expect(page.locator(".reply")).to_have_text("fine")
+    expect(page.locator(".thought p")).to_be_hidden()
+    page.locator(".thought summary").click()
+    expect(page.locator(".thought p")).to_have_text(f"hm{MARKUP}")
+
+
+def test_what_is_typed_is_sent_to_be_prepared_once_the_conversation_is_there(visit: StartVisit) -> None:
+    visitor = visit()
+    page = visitor.open()
+    visitor.say("I have a cat called Sefine.")
+    with page.expect_request("**/warm") as asked:
+        page.get_by_label("Message").press_sequentially("What is my ")
+    assert (posted := asked.value.post_data_json)
+    assert posted["input"] == "What is my "
+    assert (response := asked.value.response())
+    assert response.json()["status"] == "preparing"
+    expect(visitor.say("What is my cat called?").locator(".reply")).to_contain_text("Sefine")
+
+
 def test_a_server_that_went_away_is_said_and_it_goes_on_when_it_is_back(
     visit: StartVisit, start_server: StartServer
 ) -> None:
@@ -314,6 +345,7 @@ def saved(ms: float, low: float, high: float) -> TurnReport:
         TurnReport("state", 2000, 1999, 1, {"ram": 1000, "disk": 999}, ttft_ms=1234.0, saved_ms=99999.0),
         TurnReport("state", 9, 4, 5, {"disk": 4}, ttft_ms=12.3, saved_ms=-1.26, miss=Miss(4, "store_unavailable")),
         TurnReport("state", 9, 4, 5, {"disk": 4}, ttft_ms=9.96, saved_ms=9.94),
+        TurnReport("state", 9, 4, 5, {"resident": 4}, ttft_ms=9.96, ahead_tokens=1234),
         TurnReport("prompt", 9, 0, 9, {}, ttft_ms=None, saved_ms=None),
         TurnReport("nothing", 1234567, 0, 1234567, {}, ttft_ms=999.6),
         TurnReport("state", 9, 0, 9, {}, drafts=Drafts(1200, 21)),

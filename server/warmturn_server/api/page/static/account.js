@@ -18,8 +18,10 @@ function ttft(report) {
 
 function tokens(report) {
   if (report.reuse !== "state") return `${count(report.prefilled_tokens)} tokens computed, reuse off (${report.reuse})`;
-  return `${count(report.cached_tokens)} of ${count(report.prompt_tokens)} tokens reused${tiers(report)}`;
+  return `${count(report.cached_tokens)} of ${count(report.prompt_tokens)} tokens reused${tiers(report)}${ahead(report)}`;
 }
+
+const ahead = (report) => (report.ahead_tokens ? `, ${count(report.ahead_tokens)} of them prepared` : "");
 
 function tiers(report) {
   const used = usedTiers(report);

@@ -12,7 +12,7 @@ import { Samples } from "./samples.js";
 
 api.onKeyNeeded(askForKey);
 
-const composer = new Composer((text) => chat.say(text), () => chat.stop());
+const composer = new Composer((text) => chat.say(text), () => chat.stop(), (text) => chat.typed(text));
 const conversations = new Conversations();
 const chat = new Chat(composer, spoken, fork);
 const samples = new Samples();

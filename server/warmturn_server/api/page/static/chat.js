@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId } from "./dom.js";
-import { TurnView } from "./turn.js";
+import { TurnView, said, thought } from "./turn.js";
 
 const TITLE_LENGTH = 60;
 
@@ -60,6 +60,15 @@ export class Chat {
     await this.#run(this.#append(text));
   }
 
+  /** What the next turn will say, so far: the server prepares it, unless it does not want to. */
+  async typed(text) {
+    if (!this.conversation || this.isRunning || this.preparesNot) return;
+    const { instructions, reuse } = this.composer.options();
+    if (reuse !== "state") return;
+    const path = `v1/conversations/${this.conversation.id}/warm`;
+    await api.post(path, { input: text, instructions }).catch((error) => (this.preparesNot = error instanceof api.ApiError));
+  }
+
   async again() {
     const turn = this.turns.at(-1);
     if (this.isRunning || !turn?.itemId) return;
@@ -94,6 +103,7 @@ export class Chat {
     const asked = { conversation: conversation.id, input: turn.said, on_disconnect: "keep", ...this.composer.options() };
     for await (const event of api.turn(asked, running.signal)) {
       if (event.type === "response.created") this.#begun(running, event.response.id);
+      else if (event.type === "response.reasoning_text.delta") turn.think(turn.thought.textContent, event.delta);
       else if (event.type === "response.output_text.delta") this.#add(turn, event.delta);
       else if (event.type === "response.completed" || event.type === "response.incomplete") this.#finish(turn, event.response);
       else if (event.type === "response.failed") throw new api.ApiError(500, event.response.error.message);
@@ -146,9 +156,10 @@ export class Chat {
 
   /** Items come as messages; a turn is what was asked and the reply after it. */
   #recall(item, logged) {
-    const text = item.content?.map((part) => part.text).join("\n") ?? "";
+    const text = said(item, "\n");
     if (item.role === "assistant") {
       const turn = this.turns.at(-1)?.itemId === undefined && this.turns.length ? this.turns.at(-1) : this.#append("");
+      turn.think(thought(item));
       turn.recall(text, item.status === "incomplete", logged);
       turn.itemId = item.id;
     } else if (item.role === "user") {

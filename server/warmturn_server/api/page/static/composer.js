@@ -2,6 +2,7 @@
 
 import { byId } from "./dom.js";
 
+const PAUSE_MS = 300;
 const HINTS = {
   state: "goes on from saved state and computes only what is new",
   prompt: "computes the whole conversation again, as a server does that keeps nothing",
@@ -9,16 +10,20 @@ const HINTS = {
 };
 
 export class Composer {
-  /** `onSay(text)` when something is to be said, `onStop()` when enough was. */
-  constructor(onSay, onStop) {
+  /** `onSay(text)` when something is to be said, `onStop()` when enough was, `onTyped(text)` when typing pauses. */
+  constructor(onSay, onStop, onTyped) {
     this.onSay = onSay;
     this.onStop = onStop;
+    this.onTyped = onTyped;
     this.form = byId("composer");
     this.input = byId("input");
     this.form.addEventListener("submit", (event) => this.#submit(event));
     this.form.addEventListener("change", () => this.#hint());
     this.input.addEventListener("keydown", (event) => this.#key(event));
-    this.input.addEventListener("input", () => this.#grow());
+    this.input.addEventListener("input", () => {
+      this.#grow();
+      this.#paused();
+    });
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.isRunning && onStop());
     byId("stop").addEventListener("click", onStop);
     this.#hint();
@@ -75,6 +80,7 @@ export class Composer {
     const text = this.input.value.trim();
     if (!text || this.isRunning) return;
     this.input.value = "";
+    clearTimeout(this.pause);
     this.#grow();
     this.onSay(text);
   }
@@ -83,6 +89,11 @@ export class Composer {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     this.form.requestSubmit();
+  }
+
+  #paused() {
+    clearTimeout(this.pause);
+    this.pause = setTimeout(() => this.onTyped?.(this.input.value), PAUSE_MS);
   }
 
   #grow() {

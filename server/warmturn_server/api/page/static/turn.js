@@ -16,10 +16,12 @@ export class TurnView {
     this.report = null;
     this.actions = actions;
     this.reply = el("p", { class: "reply" });
+    this.thought = el("p");
+    this.folded = el("details", { class: "thought", hidden: true }, el("summary", {}, "Thought"), this.thought);
     this.note = el("div", { class: "note", role: "group", "aria-label": "What this turn cost" });
     this.asked = el("p", { class: "asked" }, el("span", { class: "visually-hidden" }, "You: "), said);
     this.tools = el("p", { class: "tools" });
-    this.element = el("li", { class: "turn" }, el("article", {}, said && this.asked, this.reply, this.tools), this.note);
+    this.element = el("li", { class: "turn" }, el("article", {}, said && this.asked, this.folded, this.reply, this.tools), this.note);
     this.attempts = [];
     this.panel = null;
   }
@@ -31,12 +33,19 @@ export class TurnView {
   begin() {
     this.#closePanel();
     this.reply.replaceChildren();
+    this.think("");
     this.note.replaceChildren();
     this.element.setAttribute("aria-busy", "true");
   }
 
   add(text) {
     this.reply.append(text);
+  }
+
+  /** What the model said to itself, folded away. */
+  think(text, more = "") {
+    this.thought.textContent = text + more;
+    this.folded.hidden = !this.thought.textContent;
   }
 
   /** A reply from an earlier visit, with what the log says it cost; items put in by hand cost nothing. */
@@ -50,9 +59,11 @@ export class TurnView {
   finish(response, { explained }) {
     const report = response.warmturn;
     this.#end();
-    this.itemId = response.output[0]?.id;
+    const messages = response.output.filter((item) => item.type === "message");
+    this.itemId = messages[0]?.id;
     this.responseId = response.id;
-    this.reply.textContent = response.output.map((item) => item.content.map((part) => part.text).join("")).join("");
+    this.reply.textContent = messages.map((item) => said(item, "")).join("");
+    this.think(response.output.map(thought).join(""));
     this.attempts.push({ reuse: report.reuse, ttft_ms: report.ttft_ms });
     this.#account(report);
     if (this.attempts.length > 1) this.note.append(comparison(this.attempts));
@@ -148,5 +159,10 @@ function comparison(attempts) {
   const caption = el("caption", {}, "Time to first token, this turn");
   return el("table", { class: "comparison" }, caption, el("tbody", {}, ...rows));
 }
+
+/** The text of an item without what was thought, and that alone. */
+export const said = (item, between) => texts(item, (part) => part.type !== "reasoning_text").join(between);
+export const thought = (item) => texts(item, (part) => part.type === "reasoning_text").join("");
+const texts = (item, isMeant) => (item.content ?? []).filter(isMeant).map((part) => part.text);
 
 const remark = (text) => el("p", { class: "remark" }, text);

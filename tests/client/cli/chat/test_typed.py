@@ -1,0 +1,66 @@
+"""What is typed is told when nothing more comes for a moment; a server that does not want it is not asked again."""
+
+import json
+
+import httpx
+import pytest
+from tests.client.fake_server import response, sse
+from tests.support.waiting import wait_until
+
+from warmturn import Client, Conversation, ReasoningDelta, TextDelta
+from warmturn.cli.chat.pauses import Pauses
+from warmturn.cli.chat.session import ChatSession
+from warmturn.cli.chat.turn_view import answer_turn
+
+WARMED = {"id": "conv_1", "status": "preparing", "tokens": 5, "tokens_by_tier": None}
+
+
+def test_only_the_latest_is_told_and_no_command() -> None:
+    told: list[str] = []
+    slow = Pauses(told.append, pause_seconds=1e6)
+    slow.changed("never told")
+    slow.over()
+    quick = Pauses(told.append, pause_seconds=0.0)
+    for text in ("my cat", "my cat", "/undo", "my dog"):
+        quick.changed(text)
+        wait_until(lambda timer=quick._timer: timer.finished.is_set() and not timer.is_alive(), "it goes on")  # type: ignore[misc]
+    assert told == ["my cat", "", "my dog"]
+
+
+def test_a_server_that_takes_nothing_is_asked_once() -> None:
+    asked: list[dict[str, str]] = []
+    replies = [httpx.Response(200, json=WARMED), httpx.Response(400, json={"error": {"message": "no"}})]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        return replies.pop(0)
+
+    client = Client("http://test", transport=httpx.MockTransport(answer))
+    session = ChatSession(client, conversation=Conversation("conv_1", 1, 1), system="be brief")
+    for text in ("my cat", "my cat is", "my cat is called"):
+        session.typed(text)
+    instructions = {"instructions": "be brief"}
+    assert asked == [{"input": "my cat", **instructions}, {"input": "my cat is", **instructions}]
+    ChatSession(client).typed("nothing is there to go on from")
+
+
+def test_what_was_thought_is_one_dim_line_before_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = response("fine")
+    thought = {"id": "rs_1", "type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm, let me see"}]}
+    whole["output"].insert(0, thought)
+    deltas = (
+        {"type": "response.reasoning_text.delta", "delta": "hm, "},
+        {"type": "response.reasoning_text.delta", "delta": "let me see"},
+        {"type": "response.output_text.delta", "delta": "fine"},
+    )
+    events = ({"type": "response.created", "response": {"id": "resp_1"}}, *deltas)
+    stream = b"".join(sse(*events, {"type": "response.completed", "response": whole}))
+    client = Client("http://test", transport=httpx.MockTransport(lambda _: httpx.Response(200, content=stream)))
+    with client.stream("hello") as said:
+        pieces = [event for event in said if isinstance(event, ReasoningDelta | TextDelta)]
+    assert pieces == [ReasoningDelta("hm, "), ReasoningDelta("let me see"), TextDelta("fine")]
+    assert (said.turn.text, said.turn.reasoning) == ("fine", "hm, let me see")
+    answer_turn(ChatSession(client, conversation=Conversation("conv_1", 1, 1)), "hello")
+    out, noted = capsys.readouterr()
+    assert out == "fine\n"
+    assert noted.startswith("thought 4 words: hm, let me see")
