@@ -10,6 +10,7 @@ from warmturn.cli.ask import ask
 from warmturn.cli.chat.command import chat
 from warmturn.cli.conversations import export, fork, ls, rm, show
 from warmturn.cli.deferred import DeferredCommand
+from warmturn.cli.doctor import doctor
 from warmturn.cli.models import models, pull
 from warmturn.cli.serve import serve
 from warmturn.cli.stats import stats
@@ -35,6 +36,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     export: "warmturn export last -o whale.md",
     stats: "warmturn stats --json",
     watch: "warmturn watch --interval 5",
+    doctor: "warmturn doctor --model smollm2",
     verify: "warmturn verify --data-dir /var/lib/warmturn",
     backup: "warmturn backup /mnt/backup/warmturn",
     pull: "warmturn pull smollm2",
