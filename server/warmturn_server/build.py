@@ -129,7 +129,7 @@ def _load(
     tell(f"loading {settings.model}")
     loaded = _load_model(settings)
     tell(f"comparing {loaded.name} with transformers' own computation")
-    runner = ModelRunner(loaded, settings.executor, settings.weights)
+    runner = ModelRunner(loaded, settings.executor, settings.weights, exact=settings.exact)
     refuse_more_than_fits(settings.kv_memory, runner.device)
     tokenizer = load_tokenizer(loaded)
     if loaded.checkpoint.gguf:

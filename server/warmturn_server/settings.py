@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     device: str = "cpu"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     weights: Literal["auto", "int8", "int4"] = "auto"
+    exact: bool = False
     threads: Annotated[int, Field(ge=1)] | None = None
     executor: Literal["auto", "lean", "generic"] = "auto"
     kv_memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(2 * 2**30)
@@ -109,6 +110,13 @@ class Settings(BaseSettings):
     def lossless(self) -> bool:
         """Whether what comes back from the tiers is what was saved, to the last bit."""
         return not (self.redis and self.kv_codec == "int8")
+
+    @model_validator(mode="after")
+    def _exact_state_is_kept_exactly(self) -> Self:
+        if self.exact and (not self.lossless or self.device != "cpu"):
+            other = f"--device {self.device}" if self.device != "cpu" else f"--kv-codec {self.kv_codec}"
+            raise PydanticCustomError("exact_beside_inexact", f"--exact and {other} do not go together: leave out one")
+        return self
 
     @model_validator(mode="after")
     def _a_shared_log_has_an_address(self) -> Self:

@@ -48,6 +48,9 @@ def serve(
         Literal["auto", "int8", "int4"] | None,
         _option("--weights", "Bits that weights are kept in: those of --dtype (auto, default), int8 or int4."),
     ] = None,
+    exact: Annotated[
+        bool | None, _option("--exact", "The same bits with saved state as without, at a price; default False.")
+    ] = None,
     threads: Annotated[int | None, _option("--threads", "Threads for computing; default one per core.")] = None,
     executor: Annotated[
         Literal["auto", "lean", "generic"] | None,

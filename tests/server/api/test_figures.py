@@ -94,7 +94,7 @@ STATS: Final[Mapping[str, set[str]]] = {
         *("prompt_tokens_by_source", "misses", "conversation_turns", "saved_seconds", "by_reuse", "recent"),
         *("controls", "audits", "recent_misses", "ahead"),
     },
-    "executor": {"kind", "declined", "weights", "layers_in_dtype", "weight_bytes", "resident_weight_bytes"},
+    "executor": {"kind", "declined", "weights", "exact", "layers_in_dtype", "weight_bytes", "resident_weight_bytes"},
     "tiers": {"resident", "ram", "disk"},
     "tiers.resident": {"bytes", "budget_bytes", "conversations"},
     "tiers.ram": _TIER,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -94,7 +94,13 @@ class InPlaceAttention:
 
 
 def attend(
-    chunk: Chunk, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scoring: Scoring
+    chunk: Chunk,
+    layer: int,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scoring: Scoring,
+    using: Look | None = None,
 ) -> torch.Tensor:
     """The chunk's own K and V go to the end of its buffer; returns what its queries see, `[tokens, heads, value_dim]`.
 
@@ -106,7 +112,11 @@ def attend(
     keys, values = chunk.buffer.layer(layer)
     keys[:, chunk.start : stop] = key
     values[:, chunk.start : stop] = value
-    return look(chunk, layer, query, scoring)
+    return (using or look)(chunk, layer, query, scoring)
+
+
+Look = Callable[[Chunk, int, torch.Tensor, Scoring], torch.Tensor]
+"""What a chunk's queries `[heads, tokens, dim]` of a layer see of its buffer: `[tokens, heads, value_dim]`."""
 
 
 def look(chunk: Chunk, layer: int, query: torch.Tensor, scoring: Scoring) -> torch.Tensor:

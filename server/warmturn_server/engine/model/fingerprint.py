@@ -41,7 +41,7 @@ def fingerprint_of(
         attention="in-place 1",
         layout=runner.layout.describe(),
         block_size=block_size,
-        products=runner.bits.version,
+        products=runner.arithmetic,
         runtime=f"torch {torch.__version__}, transformers {transformers.__version__}, {runner.device.type}",
         precision="exact" if lossless else "int8",
     )

@@ -8,8 +8,12 @@ from typing import Literal
 
 import torch
 
-from ...errors import ModelRefused
+from ...errors import ModelRefused, StartRefused
 from ...kvcache import KVBuffer, KVLayout
+from .attention import look
+from .exact.attention import look_exactly
+from .exact.check import refuse_if_inexact
+from .exact.products import ExactProducts
 from .executor import Executor, WithFallback, Work, all_of
 from .flops import pair_cost
 from .generic import GenericExecutor
@@ -35,9 +39,17 @@ class ModelRunner:
 
     By the fastest executor that is proved to compute what the model does, or by `executor` where that is named. Each
     takes the steps that it can, and leaves the others to the one before. `declined` says why there is no faster one.
+    `exact`: by the lean one alone, with the same bits however work is cut and batched, or not at all.
     """
 
-    def __init__(self, loaded: LoadedModel, executor: ExecutorName = "auto", weights: WeightKind = "auto") -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        executor: ExecutorName = "auto",
+        weights: WeightKind = "auto",
+        *,
+        exact: bool = False,
+    ) -> None:
         self.name = loaded.name
         self.device = loaded.device
         self.dtype = loaded.dtype
@@ -50,12 +62,15 @@ class ModelRunner:
         self.bits = few_bits(loaded.model, self.name, weights, loaded.device)
         with self.bits.meant():
             self._own = own_answers(loaded, decoder_layers(loaded.model) if executor != "generic" else ())
-        self.products = replace_linears(loaded.model, self.bits)
+        self.exact = ExactProducts(self.bits) if exact else None
+        self.products = replace_linears(loaded.model, self.exact or self.bits)
         self.weights.now_in(loaded.model, self.products)
         self.generic = GenericExecutor(loaded.model, loaded.device)
         self._executor: Executor = self.generic
         refuse_if_wrong(self.generic, self.name, self._own, self.buffer)
-        self.declined = self._speed_up(loaded, executor)
+        self.declined = self._speed_up(loaded, "lean" if exact and executor == "auto" else executor)
+        if exact:
+            self._refuse_if_inexact(loaded)
         _log.info("%s: steps by the %s executor, %s", self.name, self.executors[-1].kind, self.weights)
 
     def _speed_up(self, loaded: LoadedModel, most: ExecutorName) -> dict[str, str]:
@@ -64,7 +79,7 @@ class ModelRunner:
             return {}
         try:
             model = describe(loaded, self.products)
-            lean = LeanExecutor(model, self.context_length)
+            lean = LeanExecutor(model, self.context_length, look if self.exact is None else look_exactly)
             self._prefer_layers(lean)
         except (NotTaken, ModelRefused) as error:
             _log.warning("%s runs on the generic executor, which is slower: %s", self.name, error)
@@ -81,6 +96,22 @@ class ModelRunner:
     def _prefer_layers(self, executor: LeanExecutor | NativeExecutor) -> None:
         decline_if_a_layer_differs(executor, self._own, self.buffer)
         self.prefer(executor)
+
+    def _refuse_if_inexact(self, loaded: LoadedModel) -> None:
+        if any(scoring.softcap is not None for scoring in loaded.scorings):
+            raise StartRefused(f"--exact is not for {self.name}, whose attention caps its scores")
+        if self.executors[-1].kind != "lean":
+            why = self.declined.get("lean", "--executor names another")
+            raise StartRefused(f"--exact is what the lean executor can do, which does not run here: {why}")
+        refuse_if_inexact(self._executor, self.vocab_size, self.context_length, self.buffer)
+
+    @property
+    def arithmetic(self) -> str:
+        """What saved state depends on besides the weights' files: their bits, and what `--exact` stands on."""
+        if self.exact is None:
+            return self.bits.version
+        processor = torch.backends.cpu.get_cpu_capability()
+        return f"{self.bits.version}, exact 1 by {self.num_threads} threads of {processor}: {self.exact.describe()}"
 
     def prefer(self, executor: Executor) -> None:
         """Have it compute the steps that it takes from now on, once it is proved right; else `ModelRefused`."""
@@ -104,6 +135,7 @@ class ModelRunner:
             "kind": self.executors[-1].kind,
             "declined": self.declined,
             "weights": self.bits.name_of(self.dtype),
+            "exact": self.exact is not None,
             "layers_in_dtype": self.bits.num_left,
             "weight_bytes": self.weights.loaded_bytes,
             "resident_weight_bytes": self.weights.resident_bytes,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from ..attention import Chunk, attend
+from ..attention import Chunk, Look, attend, look
 from ..batch import Batch
 from ..executor import Work
 from .description import Attention, Description, Layer, Norm
@@ -23,12 +23,13 @@ class Prepared(NamedTuple):
 
 
 class LeanExecutor:
-    """Takes every step. `context_length`: no sequence is longer."""
+    """Takes every step. `context_length`: no sequence is longer. Attention is computed by `using`."""
 
     kind = "lean"
 
-    def __init__(self, model: Description, context_length: int) -> None:
+    def __init__(self, model: Description, context_length: int, using: Look = look) -> None:
         self._model = model
+        self._look = using
         self._ropes = [RopeTable(rope, context_length) for rope in model.ropes]
 
     def takes(self, step: Sequence[Work]) -> bool:  # noqa: ARG002
@@ -72,7 +73,7 @@ class LeanExecutor:
         out = x.new_empty(len(x), attention.heads, dim)
         for chunk in prepared.chunks:
             q, k, v = (part[chunk.rows].transpose(0, 1) for part in (query, key, value))
-            out[chunk.rows] = attend(chunk, number, q, k, v, attention.scoring)
+            out[chunk.rows] = attend(chunk, number, q, k, v, attention.scoring, self._look)
         return out.view(len(x), -1)
 
     def _turned(
