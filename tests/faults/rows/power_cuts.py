@@ -54,7 +54,7 @@ class _PowerCut:
             time.sleep(chance.uniform(0, 0.005))
             writing.kill()
             lines += writing.stdout.readlines()
-        return [line.split() for line in lines]
+        return [line.split() for line in lines if line.endswith("\n")]  # of the last one perhaps only the beginning
 
     def _check(self, turns: set[tuple[str, int]], deleted: set[str], begun: str) -> None:
         with closing(SqliteStore(self._synced / "log.sqlite3")) as store:
