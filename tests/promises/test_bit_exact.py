@@ -1,5 +1,7 @@
 """Promise 1 with `--exact`: saved state and full recomputation agree to the last bit, in every dtype."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,18 @@ from warmturn_server.engine.model.exact.products import ExactProducts, FixedRows
 from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.errors import ModelRefused, StartRefused
 
+
+@contextmanager
+def where_it_can_be_kept() -> Iterator[None]:
+    """Elsewhere the start is refused, which is right: it is the processor that chooses kernels."""
+    try:
+        yield
+    except ModelRefused as error:
+        if "--exact cannot be kept" not in str(error):
+            raise
+        pytest.skip(f"this processor: {error}")
+
+
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 
 
@@ -21,7 +35,8 @@ both_dtypes = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @both_dtypes
 def test_no_bit_differs_however_turns_are_cut_batched_and_restored(tiny_models: TinyModels, dtype: str) -> None:
     """`python -m tests.benchmarks.exactly` is the long form."""
-    counts = compared(tiny_models(), dtype, 18, exact=True)
+    with where_it_can_be_kept():
+        counts = compared(tiny_models(), dtype, 18, exact=True)
     assert counts["turns"] >= 18
     assert counts["reused"] > 100
     assert (counts["tokens differ"], counts["bits differ"]) == (0, 0)
@@ -32,7 +47,8 @@ def test_no_bit_differs_however_turns_are_cut_batched_and_restored(tiny_models: 
 def test_other_families_keep_their_bits_or_are_refused(tiny_models: TinyModels, architecture: str, dtype: str) -> None:
     """At load every one is tried on prefills and pieces of them, beside another sequence."""
     loaded = load_model(str(tiny_models(architecture)), device="cpu", dtype=dtype, max_context=None)
-    assert ModelRunner(loaded, exact=True).about()["exact"]
+    with where_it_can_be_kept():
+        assert ModelRunner(loaded, exact=True).about()["exact"]
 
 
 def test_what_cannot_be_exact_is_refused(tiny_models: TinyModels, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +68,7 @@ def test_what_cannot_be_exact_is_refused(tiny_models: TinyModels, monkeypatch: p
 def test_state_of_the_exact_mode_is_its_own(tiny_models: TinyModels, tmp_path: Path) -> None:
     reused = []
     for exact in (True, True, False):
-        with running_engine(tiny_models(), tmp_path, executor="auto", exact=exact) as engine:
+        with where_it_can_be_kept(), running_engine(tiny_models(), tmp_path, executor="auto", exact=exact) as engine:
             reused.append(engine.generate(greedy(range(10, 60), 4)).report.cached_tokens)
     assert reused[1] > 0
     assert reused[2] == 0
