@@ -32,6 +32,7 @@ REPORT: dict[str, Any] = {
     "record_tokens": 1190,
     "dropped_items": 0,
     "ahead_tokens": 0,
+    "sampling": {"temperature": 0.0, "top_p": 1.0},
     "skipped_fields": [],
 }
 

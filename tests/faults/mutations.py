@@ -70,7 +70,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "position: behind restored state one too far",
-        f"{_SERVER}/engine/model/generic.py",
+        f"{_SERVER}/engine/model/batch.py",
         "positions.extend(range(start, start + count))",
         "positions.extend(range(start + (start > 0), start + (start > 0) + count))",
         ("tests/faults/test_fuzzed_turns.py",),

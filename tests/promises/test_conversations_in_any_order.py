@@ -125,7 +125,7 @@ class Conversations(RuleBasedStateMachine):
     def damage(self, data: st.DataObject) -> None:
         """Somebody cuts a block file, or turns a byte of it."""
         self.engine.flush()
-        files = sorted(self.folder.rglob("*.kv"))
+        files = sorted(path for path in self.folder.rglob("*.kv") if path.stat().st_size)
         if not files:
             return
         path = data.draw(st.sampled_from(files))

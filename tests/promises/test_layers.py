@@ -23,7 +23,7 @@ BENCH = ROOT / "client" / "warmturn_bench"
 LAYERS = ("api", "chat", "engine", "kvcache", "engine_api")
 """From the top down: each may import those after it."""
 HEAVY = {"torch", "transformers", "tokenizers", "numpy", "fastapi", "uvicorn", "safetensors"}
-OF_SERVERS = ("serve.py", "server_side.py", "upkeep.py")
+OF_SERVERS = ("doctor.py", "models.py", "serve.py", "server_side.py", "upkeep.py")
 """Commands of the client that need the server's packages."""
 NEVER = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib", "jsonpickle"}
 
@@ -106,7 +106,7 @@ def test_only_the_engine_and_the_state_know_torch() -> None:
 
 
 def test_the_client_never_imports_the_server_or_torch() -> None:
-    """Only `warmturn serve`, `verify` and `backup` do, when they are called."""
+    """Only commands that are the server's do, when they are called."""
     for path in modules(CLIENT) + modules(BENCH):
         top = {name.split(".")[0] for name in imports(path, top_level_only=True)}
         assert not top & (HEAVY | {"warmturn_server"}), path

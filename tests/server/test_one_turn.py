@@ -19,7 +19,7 @@ from warmturn_server.engine import Engine
 from warmturn_server.engine.model.lean.executor import LeanExecutor
 from warmturn_server.settings import Settings
 
-MOST_FILES = 10
+MOST_FILES = 11
 ROOT = Path(warmturn_server.__file__).parent
 
 

@@ -25,6 +25,7 @@ ALL = [
     "export",
     "stats",
     "watch",
+    "doctor",
     "verify",
     "backup",
     "pull",

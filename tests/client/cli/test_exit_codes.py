@@ -186,7 +186,7 @@ def test_serve_without_the_server_extra_says_what_to_install(tmp_path: Path, mis
     done = _run_without(missing, "serve", home=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert "pip install 'warmturn[server]'" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert len([line for line in done.stderr.splitlines() if not line.endswith(" ...")]) == 1
 
 
 def test_the_client_runs_without_the_server_extra(tmp_path: Path) -> None:
