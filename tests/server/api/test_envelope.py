@@ -33,6 +33,7 @@ def post(http: httpx.Client, body: bytes, coding: str) -> httpx.Response:
         ("deflate", zlib.compress(BODY)),
         ("identity", BODY),
     ],
+    ids=["gzip", "in capitals", "deflate", "as it is"],
 )
 def test_a_body_may_be_packed(http: httpx.Client, coding: str, packed: bytes) -> None:
     assert post(http, packed, coding).json()["usage"]["output_tokens"] == 1
