@@ -33,7 +33,6 @@ def free_bytes(folder: Path) -> int:
 
 def fill(file: Path, leave_bytes: int = 0) -> None:
     """Somebody else takes what is free now, but for so much; not what is freed meanwhile."""
-    with file.open("ab") as taken, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), file.open("ab", buffering=0) as taken:
         for left in range(free_bytes(file.parent) - leave_bytes, 0, -(2**16)):
             taken.write(bytes(min(left, 2**16)))
-            taken.flush()
