@@ -49,6 +49,14 @@ def await_found(server: ServerProcess, encodings: set[str]) -> None:
     wait_until(lambda: encodings <= TRACE.in_folder(server.data_dir).keys(), f"no {encodings} in the first place")
 
 
+def await_saved(server: ServerProcess, said: Said, block_size: int = 8) -> None:
+    """As far as blocks are full."""
+    ids = [*said.prompt, *said.output[:-1]]
+    last = len(ids) // block_size * block_size
+    trace = Trace(said.text, ids[last - block_size : last])
+    wait_until(lambda: trace.in_folder(server.data_dir).keys() >= IN_STATE, "its state is not saved")
+
+
 def items(talk: Talk) -> list[Json]:
     page = checked(talk.client.get(f"/v1/conversations/{talk.id}/items", params={"order": "asc", "limit": 100}))
     found: list[Json] = page["data"]
@@ -149,7 +157,9 @@ def test_state_of_what_is_not_to_be_stored_passes(start_server: StartServer, end
         assert again.cached >= len(said.prompt) - 1
         await_found(server, IN_STATE)
         talk = Talk.begin(client)
-        assert talk.say("Hello, this is a test.").prompt == shared.prompt
+        kept = talk.say("Hello, this is a test.")
+        assert kept.prompt == shared.prompt
+        await_saved(server, kept)
     if end == "killed":
         server.kill()
         server.start()
