@@ -8,6 +8,7 @@ import pytest
 from tests.server.engine.conftest import StartEngine
 from tests.support.device import DEVICE
 from tests.support.state import LAYOUT
+from tests.support.waiting import wait_until
 
 from warmturn_server.engine.kv_pool import IdleBuffer, KVPool
 from warmturn_server.engine_api import GenerationRequest, SamplingParams
@@ -110,6 +111,7 @@ def test_a_turn_of_usual_length_copies_nothing(start_engine: StartEngine) -> Non
     engine.generate(GenerationRequest(prompt, one_token))
     engine.flush()
     (before,) = engine._memory.pool._idle.values()
+    wait_until(lambda: before.buffer.capacity >= 285, "no room is made ahead")
     place = before.buffer.layer(0)[0].data_ptr()
     engine.generate(GenerationRequest((*prompt, *range(5, 35)), one_token))
     engine.flush()
