@@ -85,7 +85,11 @@ class ChatSession:
             stream = _when_free(lambda: stack.enter_context(entering))
             self.keeps_stopped = not self.conversation.is_draft
             self._is_empty = False
-            yield stream
+            try:
+                yield stream
+            except KeyboardInterrupt:  # files of a turn that is kept are in the conversation already
+                self.attached = "" if self.keeps_stopped else self.attached
+                raise
             self.turns.append(stream.turn)
         self.attached = self.unanswered = ""
 

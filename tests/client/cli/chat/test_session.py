@@ -1,5 +1,6 @@
 """What the chat does on the server, against scripted replies: the cases that a real server shows only now and then."""
 
+import json
 from typing import Any
 
 import httpx
@@ -119,3 +120,19 @@ def test_of_a_beginning_more_may_be_asked(name: str) -> None:
 def test_a_failing_server_is_not_taken_for_an_unknown_name() -> None:
     with pytest.raises(ApiError, match="boom"):
         find_conversation(client_of(httpx.Response(500, json={"error": {"message": "boom"}})), "x")
+
+
+def test_files_of_a_turn_that_was_stopped_and_kept_are_not_said_again() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content)["input"])
+        return httpx.Response(200, content=sse(*reply_events("hi")))
+
+    client = Client("http://test", transport=httpx.MockTransport(answer))
+    session = ChatSession(client, conversation=Conversation("conv_1", 1, 1), attached="the file: ")
+    with pytest.raises(KeyboardInterrupt), session.say("what?"):
+        raise KeyboardInterrupt
+    with session.say("and?") as stream:
+        list(stream.text())
+    assert asked == ["the file: what?", "and?"]
