@@ -80,7 +80,8 @@ class ChatSession:
             self._is_empty = True
         self.keeps_stopped = False
         with ExitStack() as stack:
-            whole = self.attached + text
+            again = self.conversation.is_draft  # with the files that it had
+            whole = text if again else self.attached + text
             entering = self.client.stream(whole, **self._options(self.conversation, temperature))
             stream = _when_free(lambda: stack.enter_context(entering))
             self.keeps_stopped = not self.conversation.is_draft
@@ -91,7 +92,7 @@ class ChatSession:
                 self.attached = "" if self.keeps_stopped else self.attached
                 raise
             self.turns.append(stream.turn)
-        self.attached = self.unanswered = ""
+        self.attached, self.unanswered = (self.attached if again else ""), ""
 
     def typed(self, text: str) -> None:
         """What the next turn will say, so far; the server prepares it. A hint: where it is not wanted it ends."""

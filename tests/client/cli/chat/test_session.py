@@ -122,6 +122,23 @@ def test_a_failing_server_is_not_taken_for_an_unknown_name() -> None:
         find_conversation(client_of(httpx.Response(500, json={"error": {"message": "boom"}})), "x")
 
 
+def test_files_go_with_no_question_that_is_asked_again() -> None:
+    draft = Conversation("conv_2", 1, 1, metadata={"draft_of": "conv_1"})
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content)["input"])
+        return httpx.Response(200, content=sse(*reply_events("hi")))
+
+    client = Client("http://test", transport=httpx.MockTransport(answer))
+    session = ChatSession(client, conversation=draft, attached="the file: ")
+    for conversation in (draft, Conversation("conv_1", 1, 1)):
+        session.conversation = conversation
+        with session.say("what?") as stream:
+            list(stream.text())
+    assert asked == ["what?", "the file: what?"]
+
+
 def test_files_of_a_turn_that_was_stopped_and_kept_are_not_said_again() -> None:
     asked: list[str] = []
 
