@@ -64,7 +64,7 @@ class Row:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=15, help="beside busy processes five medians scatter by a third")
     parser.add_argument("--busy", type=int, default=BUSY_PROCESSES, help="so many processes compute beside it")
     given = parser.parse_args()
     rows = list[Row]()

@@ -56,7 +56,7 @@ class _Cancelled:
         text = f"And then, {len(known.said)}?"
         said = self._say_when_free(known, text)
         if known.said:
-            before = known.said[-1][1].token_ids[:-1]
+            before = known.said[-1][1].known
             assert said.prompt[: len(before)] == before, "not the conversation's own tokens"
         assert_greedy(self._oracle, said.prompt, said.output)
         known.said.append((text, said))

@@ -14,7 +14,7 @@ from tests.faults.row import Outcome, Row, Trial
 from tests.support.models import make_model
 from tests.support.reference import Reference, assert_greedy
 from tests.support.server import ServerProcess
-from tests.support.talk import Talk, checked
+from tests.support.talk import Said, Talk, checked
 from tests.support.talkers import Talker, assert_log_is_whole, num_acknowledged
 
 _BESIDE = 2
@@ -134,7 +134,7 @@ class _Killed:
         talker.say(Talk(client, talker.conversation), _text(talker, "and then?"))
         said = talker.acknowledged[-1][1]["warmturn"]
         for _, response in before:
-            known = (response["warmturn"]["prompt_token_ids"] + response["warmturn"]["output_token_ids"])[:-1]
+            known = list(Said.of(response).known)
             assert said["prompt_token_ids"][: len(known)] == known
         assert_greedy(self._oracle, said["prompt_token_ids"], said["output_token_ids"])
 
