@@ -17,8 +17,10 @@ from .model import Conversation, ConversationId, Item, Tokens, Turn, TurnId, Tur
 from .parts import Text
 from .record_finder import Base, RecordFinder
 from .storage.store import ConversationStore, Forgotten
+from .transcript.control_names import Written
 from .transcript.records import Record
 from .transcript.rewrite import find_rewrite, parts_unseen
+from .transcript.tokenizer import TextTokenizer
 from .transcript.transcript import Transcriber, Transcript
 from .transcript.unused_character import unused_character
 from .truncation import Exchanges, num_to_drop
@@ -42,7 +44,7 @@ class Prompt:
     """`items` as the template writes them, and the record that the ids go on from."""
 
     items: list[Item]
-    text: str
+    written: Written
     base: Base
     transcript: Transcript
     near_copies: tuple[tuple[int, ...], ...] = ()
@@ -90,7 +92,7 @@ class TurnContext:
 
     @property
     def text(self) -> str:
-        return self.prompt.text
+        return self.prompt.written.text
 
     @property
     def prompt_end(self) -> str:
@@ -126,7 +128,7 @@ class ContextReader:
         self._max_tokens = max_tokens
         self._room = room or max_tokens
         self._tokenizer = transcriber.tokenizer
-        self._records = RecordFinder(store, self._tokenizer.vocabulary, unstored)
+        self._records = RecordFinder(store, self._tokenizer.vocabulary, unstored, self._tokenizer.control_names)
 
     def read(self, request: TurnRequest) -> TurnContext:
         history = history_before(request, self._store)
@@ -139,14 +141,16 @@ class ContextReader:
         write = partial(self._write, request, render, base if own else None)
         prompt = self._fitting(request, items, render, write) if request.truncates else write(items)
         dropped = len(items) - len(prompt.items)
-        edited = own is None or request.canonical or bool(dropped) or _edited(request, own, prompt, history)
+        edited = (
+            own is None or request.canonical or bool(dropped) or _edited(request, own, prompt, history, self._tokenizer)
+        )
         return TurnContext(
             parent_id=history.head,
             conversation=history.conversation,
             base_id=base.turn_id if own else None,
             prompt=prompt if request.canonical else replace(prompt, near_copies=self._near_copies(prompt, history)),
             dropped_items=dropped,
-            rewrite=None if edited else find_rewrite(base.record, prompt.text, prompt.transcript, self._tokenizer),
+            rewrite=None if edited else find_rewrite(base.record, prompt.written, prompt.transcript, self._tokenizer),
             continues=prompt.base.turn_id is not None and (own is not None or prompt.transcript.rewritten_at is None),
             outline=_outline(request, prompt, render) if request.lookback else None,
         )
@@ -166,11 +170,11 @@ class ContextReader:
         return tuple(ids[:_MOST_COPIED] for ids in (left, *beside) if ids)
 
     def _write(self, request: TurnRequest, render: Render, own: Base | None, items: list[Item]) -> Prompt:
-        text = render(as_messages(request.instructions, items))
-        self._refuse_what_cannot_fit(text)
-        base = own or self._records.of_text(request.tenant, text)
+        written = render(as_messages(request.instructions, items))
+        self._refuse_what_cannot_fit(written.text)
+        base = own or self._records.of_text(request.tenant, written)
         transcribe = self._transcriber.canonical if request.canonical else self._transcriber.transcribe
-        return Prompt(items, text, base, transcribe(text, base.record))
+        return Prompt(items, written, base, transcribe(written, base.record))
 
     def _fitting(
         self, request: TurnRequest, items: list[Item], render: Render, write: Callable[[list[Item]], Prompt]
@@ -186,7 +190,7 @@ class ContextReader:
                 return False
 
         def num_chars(count: int) -> int:
-            return len(render(as_messages(request.instructions, exchanges.without(count))))
+            return len(render(as_messages(request.instructions, exchanges.without(count))).text)
 
         return write(exchanges.without(num_to_drop(exchanges, fits, num_chars, step_chars=self._room)))
 
@@ -195,11 +199,12 @@ class ContextReader:
         mark = unused_character(item.text for item in items)
         open_ended = replace(items[-1], content=(Text(items[-1].text + mark),))
         messages = as_messages(request.instructions, [*items[:-1], open_ended])
-        text, is_written, _ = self._render(request)(messages).rpartition(mark)
-        if not is_written:
+        whole = self._render(request)(messages)
+        end = whole.text.rfind(mark)
+        if end < 0:
             return Beginning()
-        self._refuse_what_cannot_fit(text)
-        ways = [self._transcriber.transcribe(text + more, record) for more in _MORE]
+        self._refuse_what_cannot_fit(whole.text[:end])
+        ways = [self._transcriber.transcribe(whole.until(end) + more, record) for more in _MORE]
         chains = zip(*(transcript.token_ids for transcript in ways), strict=False)
         shared = takewhile(lambda ids: len(set(ids)) == 1, chains)
         is_rewritten = min(transcript.kept_tokens for transcript in ways) < len(record) - 1
@@ -262,16 +267,16 @@ def _certain(typed: str) -> str:
 
 
 def _outline(request: TurnRequest, prompt: Prompt, render: Render) -> Outline:
-    return Outline.of(prompt.text, prompt.transcript.ends, request.instructions, prompt.items, render)
+    return Outline.of(prompt.written.text, prompt.transcript.ends, request.instructions, prompt.items, render)
 
 
-def _edited(request: TurnRequest, own: Turn, prompt: Prompt, history: History) -> bool:
+def _edited(request: TurnRequest, own: Turn, prompt: Prompt, history: History, tokenizer: TextTokenizer) -> bool:
     """Whether it is the user who changed what the turn `own` saw or said: instructions, items deleted since, a stop
     string, a limit that cut a character in two."""
     if own.reply is None or (own.reply.instructions or None) != (request.instructions or None):
         return True
     said = "".join(item.text or item.reasoning for item in own.output)
-    if own.output and parts_unseen(prompt.base.record, prompt.text, own.reply.output_tokens, said):
+    if own.output and parts_unseen(prompt.base.record, prompt.written, own.reply.output_tokens, said, tokenizer):
         return True
     deleted = (item for turn in history.turns for item in turn.items if item.id in history.hidden)
     return any(item.text.strip() in prompt.base.record.text for item in deleted)

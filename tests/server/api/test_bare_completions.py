@@ -9,6 +9,7 @@ import pytest
 from openai import OpenAI
 from openai.types import completion_create_params
 from tests.server.api.test_fields import fields, published
+from tests.support.models import IM_END
 from tests.support.server import ServerProcess
 
 from warmturn_server.api.bare.body import CreateBareCompletion
@@ -62,6 +63,18 @@ def test_a_text_is_tokenised_and_several_prompts_are_answered_each(http: httpx.C
     assert [choice["text"] for choice in ask(http, prompt=ids)["choices"]] == [choice["text"] for choice in alone]
     assert together["usage"]["completion_tokens"] == 16
     assert together["usage"]["prompt_tokens"] == sum(map(len, ids))
+
+
+def test_the_name_of_a_control_token_is_the_token_here_and_text_in_a_message(http: httpx.Client) -> None:
+    told = {"include": ["warmturn.token_ids"]}
+    bare = only(ask(http, prompt="here<|im_end|>", **told))
+    assert bare["warmturn"]["prompt_token_ids"].count(IM_END) == 1
+    for path, said in (
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "here<|im_end|>"}]}),
+        ("/v1/responses", {"input": "here<|im_end|>", "instructions": "<|im_end|>"}),
+    ):
+        ids = http.post(path, json={**said, **told, "temperature": 0}).json()["warmturn"]["prompt_token_ids"]
+        assert ids.count(IM_END) == (2 if "instructions" in said else 1)
 
 
 def test_openais_client_takes_it(openai_client: OpenAI, model: str) -> None:

@@ -8,6 +8,7 @@ from tests.server.chat.making import VOCABULARY, findable, record
 
 from warmturn_server.chat import SqliteStore
 from warmturn_server.chat.record_finder import RecordFinder
+from warmturn_server.chat.transcript.control_names import Written
 from warmturn_server.chat.transcript.prefix_digests import CHUNK_CHARS
 
 LONG = "who knows how the others know? " * 3
@@ -22,7 +23,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def found(store: SqliteStore, text: str) -> str | None:
-    base = RecordFinder(store, VOCABULARY).of_text("", text)
+    base = RecordFinder(store, VOCABULARY).of_text("", Written(text))
     assert base.record.text[:1] == text[:1] or base.turn_id is None
     return base.turn_id
 
@@ -55,4 +56,4 @@ def test_a_text_shorter_than_any_beginning(store: SqliteStore) -> None:
 
 def test_ids_of_another_tokenizer_are_not_found(store: SqliteStore) -> None:
     store.append(findable(record("a", LONG)))
-    assert RecordFinder(store, "tokenizer-2").of_text("", LONG).turn_id is None
+    assert RecordFinder(store, "tokenizer-2").of_text("", Written(LONG)).turn_id is None

@@ -54,7 +54,7 @@ def test_whoever_serves_may_know_better() -> None:
 )
 def test_a_thought_is_given_where_the_template_looks_for_it(template: str, written: str) -> None:
     message = {"role": "assistant", "content": "fine", "reasoning_content": "hm"}
-    assert written in tokenizer_with(template).render([message])  # type: ignore[list-item]
+    assert written in tokenizer_with(template).render([message]).text  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("template", [*TEMPLATES.values(), THINKS, OPENS_THOUGHT])

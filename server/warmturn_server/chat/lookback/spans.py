@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from ...errors import InvalidRequest
 from ..model import ChatMessage
+from ..transcript.control_names import Written
 from ..transcript.unused_character import unused_character
 
-Render = Callable[[list[ChatMessage]], str]
+Render = Callable[[list[ChatMessage]], Written]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def find_passages(text: str, messages: Sequence[ChatMessage], render: Render) ->
     """The passages of `text`, which `render` made of `messages`, from left to right, as far as they are certain."""
     marked, mark = _marked(text, messages)
     try:
-        first, *rest = re.split(f"{mark}([0-9]+){mark}", render(marked))
+        first, *rest = re.split(f"{mark}([0-9]+){mark}", render(marked).text)
     except InvalidRequest:  # a template that looks into what is said
         return []
     numbers, literals = [int(number) for number in rest[::2]], [_timeless(literal) for literal in rest[1::2]]

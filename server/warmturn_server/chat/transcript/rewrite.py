@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...engine_api import Reading, Rewrite
-from .records import Record, agreement
+from .control_names import Written
+from .records import Record
 from .tokenizer import TextTokenizer
 from .transcript import Transcript
 
@@ -14,27 +15,28 @@ EXCERPT_CHARS: Final = 40
 _UNDECODABLE: Final = "\ufffd"
 
 
-def find_rewrite(record: Record, text: str, transcript: Transcript, tokenizer: TextTokenizer) -> Rewrite | None:
+def find_rewrite(record: Record, written: Written, transcript: Transcript, tokenizer: TextTokenizer) -> Rewrite | None:
     """None where the whole record was kept, but for its last token."""
     if transcript.rewritten_at is None:
         return None
     at_token = _first_difference(record.token_ids, transcript.token_ids, transcript.kept_tokens)
-    was, now = _parting(record, text, transcript, tokenizer)
+    was, now = _parting(record, written, transcript, tokenizer)
     return Rewrite(
         at_token,
         max(len(record) - 1, 0),
         _reading(record.token_ids, at_token, record.text, was, tokenizer),
-        _reading(transcript.token_ids, at_token, text, now, tokenizer),
+        _reading(transcript.token_ids, at_token, written.text, now, tokenizer),
     )
 
 
-def parts_unseen(record: Record, text: str, output_tokens: int, shown: str) -> bool:
+def parts_unseen(record: Record, written: Written, output_tokens: int, shown: str, tokenizer: TextTokenizer) -> bool:
     """Whether record and text part only where nobody saw more of the record's last reply than `shown`.
 
     It was cut off within a character, or has the stop string that it ended at: no template changed that. Of the
     record's ids the last `output_tokens` are the reply's.
     """
-    start, agreed = record.text_length(len(record) - output_tokens), agreement(record.text, text)
+    agreed = tokenizer.control_names.agreement(record, written)
+    start = record.text_length(len(record) - output_tokens)
     return agreed >= start and shown.lstrip() in record.text[max(start - len(shown), 0) : agreed]
 
 
@@ -44,12 +46,12 @@ def _first_difference(record: Sequence[int], prompt: Sequence[int], start: int) 
     return next((index for index in range(start, shorter) if record[index] != prompt[index]), shorter)
 
 
-def _parting(record: Record, text: str, transcript: Transcript, tokenizer: TextTokenizer) -> tuple[int, int]:
+def _parting(record: Record, written: Written, transcript: Transcript, tokenizer: TextTokenizer) -> tuple[int, int]:
     """The characters of both texts from which they differ; token ends where the record's text is only like the text."""
     if tokenizer.exact:
-        agreed = agreement(record.text, text)
+        agreed = tokenizer.control_names.agreement(record, written)
         return agreed, agreed
-    return record.text_length(transcript.kept_tokens), len(text) - len(transcript.fresh_text)
+    return record.text_length(transcript.kept_tokens), len(written.text) - len(transcript.fresh_text)
 
 
 def _reading(token_ids: Sequence[int], index: int, text: str, point: int, tokenizer: TextTokenizer) -> Reading:

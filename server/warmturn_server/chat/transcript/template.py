@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import jinja2
 from transformers import PreTrainedTokenizerBase
 
 from ...errors import InvalidRequest, ModelRefused
 from ..model import ChatMessage, PromptEnd, TemplateOptions, Tool
+from .control_names import ControlNames, Written
 from .unused_character import unused_character
 
 OPTIONS: Final = frozenset(
@@ -44,8 +45,10 @@ _SHAPES: Final[Mapping[str, list[ChatMessage]]] = {
 
 
 class ChatTemplate:
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, names: ControlNames) -> None:
+        """`names`: of control tokens. Where people write one it is not the token."""
         self._tokenizer = tokenizer
+        self._names = names
         try:
             self.source = str(tokenizer.get_chat_template())
         except ValueError as error:
@@ -61,22 +64,22 @@ class ChatTemplate:
         tools: Sequence[Tool] = (),
         prompt_end: PromptEnd = "new_reply",
         options: TemplateOptions | None = None,
-    ) -> str:
-        """The whole prompt as text; a template that refuses the messages makes this the caller's mistake."""
+    ) -> Written:
+        """The whole prompt; a template that refuses the messages makes this the caller's mistake."""
         if prompt_end != "last_message":
             return self._rendered(messages, tools, options or {}, begins_reply=prompt_end == "new_reply")
         *before, last = messages
         mark = unused_character(message["content"] for message in messages)
         marked = ChatMessage(**{**last, "content": last["content"] + mark})
         whole = self._rendered([*before, marked], tools, options or {}, begins_reply=False)
-        text, is_written, _ = whole.rpartition(mark)
-        if not is_written:
+        end = whole.text.rfind(mark)
+        if end < 0:
             raise InvalidRequest(
                 "The model's chat template does not write this message as it is, so that nothing can go on from it.",
                 code="chat_template",
                 param="continue_final_message",
             )
-        return text
+        return whole.until(end)
 
     def effort(self, effort: str) -> TemplateOptions:
         """How it is asked to think so much; empty where it cannot be."""
@@ -112,16 +115,15 @@ class ChatTemplate:
 
     def _tried(self, messages: list[ChatMessage], options: TemplateOptions) -> str | None:
         try:
-            return self._rendered(messages, (), options, begins_reply=len(messages) == 1)
+            return self._rendered(messages, (), options, begins_reply=len(messages) == 1).text
         except InvalidRequest:
             return None
 
     def _rendered(
         self, messages: Sequence[ChatMessage], tools: Sequence[Tool], options: TemplateOptions, *, begins_reply: bool
-    ) -> str:
-        said: Any = [self._own(message) for message in messages]
-        offered: Any = [dict(tool) for tool in tools] or None
-        told: dict[str, Any] = {**options}
+    ) -> Written:
+        own, given = [self._own(message) for message in messages], [dict(tool) for tool in tools] or None
+        (said, offered, told), mark = self._names.guarded(own, given, options)
         try:
             rendered = self._tokenizer.apply_chat_template(
                 said, offered, tokenize=False, add_generation_prompt=begins_reply, **told
@@ -130,7 +132,7 @@ class ChatTemplate:
             raise _refused(str(error)) from error
         except Exception as error:  # a template is a program, and does not expect everything
             raise _refused(f"{type(error).__name__}: {error}") from error
-        return cast(str, rendered)
+        return self._names.unguarded(cast(str, rendered), mark)
 
     def _own(self, message: ChatMessage) -> Mapping[str, object]:
         """With the thought where this template looks for it."""

@@ -7,6 +7,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from tokenizers import Encoding, Tokenizer
@@ -16,6 +17,8 @@ from ...engine_api import TokenStream
 from ...engine_api.token_bytes import TokenBytes
 from ...errors import ModelRefused
 from ..model import ChatMessage, PromptEnd, TemplateOptions, Tool
+from .control_names import ControlNames, Written
+from .spelled_out import SpelledOut
 from .template import ChatTemplate
 
 _DECODE_CONTEXT: Final = 16
@@ -45,10 +48,11 @@ class TextTokenizer:
                 "The model's tokenizer has no chat template, so nobody knows how it expects a conversation. "
                 "Serve its chat or instruct variant, or put a chat_template.jinja into the model's folder."
             )
-        self.template = ChatTemplate(tokenizer)
         self._backend: Tokenizer = tokenizer.backend_tokenizer
         added = self._backend.get_added_tokens_decoder()
         self._special = {token_id: token.content for token_id, token in added.items() if token.special}
+        self.control_names = ControlNames(self._special)
+        self.template = ChatTemplate(tokenizer, self.control_names)
         self._edges = {token.content for token in added.values() if not token.lstrip}
         self._bytes = TokenBytes(self._backend, self._special)
         self.vocabulary = hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:32]
@@ -64,18 +68,22 @@ class TextTokenizer:
         tools: Sequence[Tool] = (),
         prompt_end: PromptEnd = "new_reply",
         options: TemplateOptions | None = None,
-    ) -> str:
-        """The whole prompt as text, as the template writes it."""
+    ) -> Written:
+        """The whole prompt, as the template writes it."""
         return self.template.render(messages, tools, prompt_end, options)
 
     def encode(self, text: str) -> Encoded:
-        encoding = self._encoding(text)
-        token_ids = tuple(encoding.ids)
-        if not text.isascii():
+        """The names of control tokens in it are these tokens."""
+        return self.encode_written(Written(text))
+
+    def encode_written(self, written: Written) -> Encoded:
+        """Names that are only spelled out are tokenised as any other text."""
+        token_ids, offsets = self._spelled_out.encode(written) if written.spelled else self._ids(written.text)
+        if not written.text.isascii():
             decoded, ends = self.decode_onto((), token_ids)
-            if decoded == text:
-                return Encoded(token_ids, ends)
-        return Encoded(token_ids, _ends_from_offsets(text, [end for _, end in encoding.offsets]))
+            if decoded == written.text:
+                return Encoded(tuple(token_ids), ends)
+        return Encoded(tuple(token_ids), _ends_from_offsets(written.text, offsets))
 
     def exceeds(self, text: str, max_tokens: int) -> bool:
         """Whether `text` is certainly more than `max_tokens`: by its length, or by a beginning that is enough to tell.
@@ -125,13 +133,22 @@ class TextTokenizer:
     def is_special(self, token_id: int) -> bool:
         return token_id in self._special
 
-    def last_edge(self, text: str, end: int) -> int:
-        """Where the last special token within `text[:end]` starts: no tokenizer merges anything across it. Else 0."""
-        return max((text.rfind(content, 0, end) for content in self._edges), default=0) if end else 0
+    def last_edge(self, written: Written, end: int) -> int:
+        """Where the last special token before `end` starts: no tokenizer merges anything across it. Else 0."""
+        return max((_last(content, written, end) for content in self._edges), default=0) if end else 0
 
-    def begins_with_special(self, text: str, start: int) -> bool:
+    def begins_with_special(self, written: Written, start: int) -> bool:
         """Whether a special token stands there: the text before it is tokenised by itself."""
-        return any(text.startswith(content, start) for content in self._edges)
+        return start not in written.spelled and any(written.text.startswith(name, start) for name in self._edges)
+
+    @cached_property
+    def _spelled_out(self) -> SpelledOut:
+        """Made when somebody needs it: of a large vocabulary it takes a second."""
+        return SpelledOut(self._backend)
+
+    def _ids(self, text: str) -> tuple[list[int], list[int]]:
+        encoding = self._encoding(text)
+        return encoding.ids, [end for _, end in encoding.offsets]
 
     def _encoding(self, text: str) -> Encoding:
         """A long text as a batch of one: while it makes batches the library lets other threads run."""
@@ -166,6 +183,13 @@ class TextTokenizer:
             for start in word_starts
             if start in encoded.ends
         )
+
+
+def _last(content: str, written: Written, end: int) -> int:
+    start = written.text.rfind(content, 0, end)
+    while start in written.spelled:
+        start = written.text.rfind(content, 0, start + len(content) - 1)
+    return start
 
 
 def _ends_from_offsets(text: str, offsets: Sequence[int]) -> tuple[int, ...]:

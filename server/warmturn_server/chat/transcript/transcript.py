@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..model import TurnId
-from .records import Record, RecordPart, agreement
+from .control_names import Written
+from .records import Record, RecordPart
 from .tokenizer import Encoded, TextTokenizer
 
 
@@ -51,19 +52,20 @@ class Transcriber:
     def __init__(self, tokenizer: TextTokenizer) -> None:
         self.tokenizer = tokenizer
 
-    def transcribe(self, text: str, record: Record) -> Transcript:
-        """Ids for the rendered `text`, as many of them as possible from `record`."""
+    def transcribe(self, written: Written, record: Record) -> Transcript:
+        """Ids for the rendered text, as many of them as possible from `record`."""
         if not self.tokenizer.exact:
-            return self._compare_ids(text, record)
-        agreed = agreement(record.text, text)
+            return self._compare_ids(written, record)
+        agreed = self.tokenizer.control_names.agreement(record, written)
         kept = bisect_right(record.ends, agreed)
-        if record.text_length(kept) == agreed and self._may_part(text, record, agreed):
-            return self._join(record, kept, text[agreed:], self.tokenizer.encode(text[agreed:]))
-        return self._rejoin(text, record, agreed)
+        if record.text_length(kept) == agreed and self._may_part(written, record, agreed):
+            fresh = written.since(agreed)
+            return self._join(record, kept, fresh.text, self.tokenizer.encode_written(fresh))
+        return self._rejoin(written, record, agreed)
 
-    def canonical(self, text: str, record: Record) -> Transcript:
-        """The ids that a tokenizer without any history gives `text`; those that `record` begins with are its own."""
-        return dataclasses.replace(self._compare_ids(text, record), is_canonical=True)
+    def canonical(self, written: Written, record: Record) -> Transcript:
+        """The ids that a tokenizer without any history gives it; those that `record` begins with are its own."""
+        return dataclasses.replace(self._compare_ids(written, record), is_canonical=True)
 
     def part(
         self, turn_id: TurnId, base_id: TurnId | None, transcript: Transcript, output_ids: Sequence[int], tenant: str
@@ -87,33 +89,33 @@ class Transcriber:
             tenant=tenant,
         )
 
-    def _may_part(self, text: str, record: Record, agreed: int) -> bool:
+    def _may_part(self, written: Written, record: Record, agreed: int) -> bool:
         """Whether ids may be kept up to there: the record's end, or where the template ends what was seen of it."""
         if agreed < len(record.text):
-            return agreed > 0 and self.tokenizer.begins_with_special(text, agreed)
-        return self._may_split(text, agreed)
+            return agreed > 0 and self.tokenizer.begins_with_special(written, agreed)
+        return self._may_split(written.text, agreed)
 
     def _may_split(self, text: str, position: int) -> bool:
         inside_word = 0 < position < len(text) and text[position - 1].isalnum() and text[position].isalnum()
         return self.tokenizer.splits_freely and not inside_word
 
-    def _rejoin(self, text: str, record: Record, agreed: int) -> Transcript:
+    def _rejoin(self, written: Written, record: Record, agreed: int) -> Transcript:
         """Change over where the record and a fresh tokenisation of the text both have a token's end.
 
         Text and record part at `agreed`; the last such place before it keeps the most without a token cut in two.
         """
-        edge = self.tokenizer.last_edge(text, agreed)
+        edge = self.tokenizer.last_edge(written, agreed)
         start = edge if edge in record.ends else 0
-        encoded = self.tokenizer.encode(text[start:])
+        encoded = self.tokenizer.encode_written(written.since(start))
         ends_of_record = set(record.ends)
         common = (start + end for end in encoded.ends if start + end <= agreed and start + end in ends_of_record)
         cut = max(common, default=start)
         fresh = bisect_right(encoded.ends, cut - start)
         rest = Encoded(encoded.token_ids[fresh:], tuple(start + end - cut for end in encoded.ends[fresh:]))
-        return self._join(record, bisect_right(record.ends, cut) if cut else 0, text[cut:], rest)
+        return self._join(record, bisect_right(record.ends, cut) if cut else 0, written.text[cut:], rest)
 
-    def _compare_ids(self, text: str, record: Record) -> Transcript:
-        encoded = self.tokenizer.encode(text)
+    def _compare_ids(self, written: Written, record: Record) -> Transcript:
+        text, encoded = written.text, self.tokenizer.encode_written(written)
         pairs = enumerate(zip(encoded.token_ids, record.token_ids, strict=False))
         shared = min(len(encoded.token_ids), len(record))
         kept = next((number for number, (new, old) in pairs if new != old), shared)

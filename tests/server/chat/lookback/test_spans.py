@@ -40,7 +40,7 @@ def passages_of(name: str, messages: list[ChatMessage]) -> list[tuple[int, str]]
 
 
 def rendered(name: str, messages: list[ChatMessage]) -> tuple[str, list[Passage]]:
-    text = TOKENIZERS[name].render(messages)
+    text = TOKENIZERS[name].render(messages).text
     return text, find_passages(text, messages, TOKENIZERS[name].render)
 
 
@@ -134,12 +134,12 @@ def test_where_it_cannot_be_told_nothing_is_claimed() -> None:
 
 
 def test_a_text_that_another_template_made_is_nobodys() -> None:
-    text = TOKENIZERS["trims"].render(TALK)
+    text = TOKENIZERS["trims"].render(TALK).text
     assert find_passages(text, TALK, TOKENIZERS["chatml"].render) == []
 
 
 def test_a_time_that_went_on_is_no_doubt_but_other_words_are() -> None:
-    text = TOKENIZERS["dated"].render(TALK)
+    text = TOKENIZERS["dated"].render(TALK).text
     day = text[text.index("is ") + 3 : text.index(".")]
     for then, known in ((day.replace(day[:2], "42"), len(TALK)), ("42 Marchember 2026", 0)):
         assert len(find_passages(text.replace(day, then), TALK, TOKENIZERS["dated"].render)) == known

@@ -13,8 +13,8 @@ def rewrite_of(dialogue: Dialogue, user: str) -> tuple[Rewrite | None, Record]:
     """What the next turn finds rewritten."""
     record, tokenizer = dialogue.record, dialogue.tokenizer
     transcript = dialogue.turn(user, [])
-    text = tokenizer.render(dialogue.messages[:-1])
-    return find_rewrite(record, text, transcript, tokenizer), record
+    written = tokenizer.render(dialogue.messages[:-1])
+    return find_rewrite(record, written, transcript, tokenizer), record
 
 
 @pytest.mark.parametrize("thought", ["hm", "naïve 日本", "😀😁"])

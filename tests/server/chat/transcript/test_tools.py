@@ -26,28 +26,28 @@ def rendering(template: str) -> TextTokenizer:
 
 
 def test_they_are_printed_in_the_order_in_which_they_are_given() -> None:
-    text = rendering(LISTS_TOOLS).render(MESSAGES, [tool("weather"), tool("mail")])
+    text = rendering(LISTS_TOOLS).render(MESSAGES, [tool("weather"), tool("mail")]).text
     printed = [text.index(f'"name": "{name}"') for name in ("weather", "mail")]
     assert printed == sorted(printed)
     assert text.endswith(SAID)
-    assert text == rendering(LISTS_TOOLS).render(MESSAGES, (tool("weather"), tool("mail")))
+    assert text == rendering(LISTS_TOOLS).render(MESSAGES, (tool("weather"), tool("mail"))).text
 
 
 def test_none_are_mentioned_where_there_are_none() -> None:
-    assert rendering(LISTS_TOOLS).render(MESSAGES) == SAID
-    assert rendering(NAMES_WHAT_IS_GIVEN).render(MESSAGES) == f"nothing: {SAID}"
-    assert rendering(NAMES_WHAT_IS_GIVEN).render(MESSAGES, [tool("mail")]) == f"given: {SAID}"
+    assert rendering(LISTS_TOOLS).render(MESSAGES).text == SAID
+    assert rendering(NAMES_WHAT_IS_GIVEN).render(MESSAGES).text == f"nothing: {SAID}"
+    assert rendering(NAMES_WHAT_IS_GIVEN).render(MESSAGES, [tool("mail")]).text == f"given: {SAID}"
 
 
 @pytest.mark.parametrize("name", sorted(set(TEMPLATES) - {"clocked"}))
 def test_templates_that_know_none_say_the_same_with_and_without(name: str) -> None:
     tokenizer = rendering(TEMPLATES[name])
-    assert tokenizer.render(MESSAGES, [tool("mail")]) == tokenizer.render(MESSAGES)
+    assert tokenizer.render(MESSAGES, [tool("mail")]).text == tokenizer.render(MESSAGES).text
 
 
 def test_a_template_that_refuses_them_says_so() -> None:
     refusing = rendering("{% if tools %}{{ raise_exception('no tools here') }}{% endif %}" + CHATML)
-    assert refusing.render(MESSAGES) == SAID
+    assert refusing.render(MESSAGES).text == SAID
     with pytest.raises(InvalidRequest, match="no tools here") as refused:
         refusing.render(MESSAGES, [tool("mail")])
     assert (refused.value.code, refused.value.param) == ("chat_template", "input")

@@ -13,6 +13,7 @@ from tests.support.tokenizer import SPECIAL_TOKENS, TOKENIZER_SIZE, chat_tokeniz
 
 from warmturn_server.chat import TextTokenizer, Transcriber, TurnId
 from warmturn_server.chat.model import ChatMessage
+from warmturn_server.chat.transcript.control_names import Written
 from warmturn_server.chat.transcript.records import Record, RecordPart, assemble
 from warmturn_server.chat.transcript.transcript import Transcript
 from warmturn_server.engine.detokenizer import Detokenizer
@@ -97,7 +98,7 @@ def test_a_conversation_that_goes_on_keeps_every_id_that_was_shown(turns: list[t
         kept = len([end for end in before.ends if end <= shown]) if is_cut else len(before)
         assert transcript.token_ids[:kept] == before.token_ids[:kept]
         assert transcript.kept_tokens == kept
-        assert decoded(CHATML, transcript) == CHATML.render(dialogue.messages[:-1])
+        assert decoded(CHATML, transcript) == CHATML.render(dialogue.messages[:-1]).text
 
 
 def test_generated_text_that_tokenises_otherwise_keeps_its_ids() -> None:
@@ -117,7 +118,7 @@ def test_a_half_character_that_nobody_saw_is_not_in_the_next_prompt(said: str, e
     first = dialogue.turn("smile", spell(said, 1) + half + [IM_END] * ended)
     assert dialogue.messages[-1]["content"] == said
     again = dialogue.turn("go on", [])
-    assert decoded(CHATML, again) == CHATML.render(dialogue.messages[:-1])
+    assert decoded(CHATML, again) == CHATML.render(dialogue.messages[:-1]).text
     assert again.kept_tokens == len(first.token_ids) + len(spell(said, 1))
 
 
@@ -125,7 +126,7 @@ def test_a_token_of_a_whole_and_half_a_character_gives_the_whole_one() -> None:
     dialogue = Dialogue()
     dialogue.turn("go on", [*spell("here", 1), SPACE_AND_A_HALF_CHARACTER])
     assert dialogue.messages[-1]["content"] == "here "
-    assert decoded(CHATML, dialogue.turn("and?", [])) == CHATML.render(dialogue.messages[:-1])
+    assert decoded(CHATML, dialogue.turn("and?", [])) == CHATML.render(dialogue.messages[:-1]).text
 
 
 def test_what_stands_behind_a_stop_string_is_not_in_the_next_prompt() -> None:
@@ -134,7 +135,7 @@ def test_what_stands_behind_a_stop_string_is_not_in_the_next_prompt() -> None:
     first = dialogue.turn("where?", output_ids)
     dialogue.messages[-1]["content"] = "here"
     again = dialogue.turn("who?", [])
-    assert decoded(CHATML, again) == CHATML.render(dialogue.messages[:-1])
+    assert decoded(CHATML, again) == CHATML.render(dialogue.messages[:-1]).text
     shown = dialogue.parts[0].ends[len(first.token_ids) - 1] + len("here")
     assert again.kept_tokens == len([end for end in dialogue.parts[0].ends if end <= shown])
 
@@ -142,11 +143,15 @@ def test_what_stands_behind_a_stop_string_is_not_in_the_next_prompt() -> None:
 @given(histories, st.integers(0, 9), texts)
 def test_canonical_ids_do_not_depend_on_what_was_generated(said: list[tuple[str, str]], seed: int, more: str) -> None:
     transcriber = Transcriber(CHATML)
-    prompt = transcriber.transcribe(render(said) + "<|im_start|>assistant\n", Record())
+    prompt = transcriber.transcribe(Written(render(said) + "<|im_start|>assistant\n"), Record())
     record = assemble([transcriber.part(TurnId("1"), None, prompt, spell("the cat is there", seed), "")])
     text = record.text + f"<|im_end|>\n<|im_start|>user\n{more}<|im_end|>\n"
-    transcript = transcriber.canonical(text, record)
-    assert transcript.token_ids == transcriber.transcribe(text, Record()).token_ids == CHATML.encode(text).token_ids
+    transcript = transcriber.canonical(Written(text), record)
+    assert (
+        transcript.token_ids
+        == transcriber.transcribe(Written(text), Record()).token_ids
+        == CHATML.encode(text).token_ids
+    )
     child = transcriber.part(TurnId("2"), TurnId("1"), transcript, [IM_END], "")
     whole = assemble([transcriber.part(TurnId("1"), None, prompt, spell("the cat is there", seed), ""), child])
     assert (whole.token_ids, whole.text) == ((*transcript.token_ids, IM_END), text + "<|im_end|>")
@@ -187,16 +192,16 @@ def test_a_date_that_has_not_changed_costs_nothing() -> None:
 def test_the_end_token_may_go_for_nothing_was_computed_for_it() -> None:
     """Templates of some models do not write the token that the model ends with."""
     transcriber = Transcriber(CHATML)
-    prompt = transcriber.transcribe("User: who?\nBot: ", Record())
+    prompt = transcriber.transcribe(Written("User: who?\nBot: "), Record())
     output_ids = [*CHATML.encode("her").token_ids, IM_END]
     record = assemble([transcriber.part(TurnId("1"), None, prompt, output_ids, "")])
-    again = transcriber.transcribe("User: who?\nBot: her\nUser: how?\nBot: ", record)
+    again = transcriber.transcribe(Written("User: who?\nBot: her\nUser: how?\nBot: "), record)
     assert again.kept_tokens == len(record) - 1
     assert again.rewritten_at is None
 
 
 def test_a_word_that_goes_on_at_the_cut_is_tokenised_as_a_whole() -> None:
-    transcript = Transcriber(CHATML).transcribe("x another", record_of("x an"))
+    transcript = Transcriber(CHATML).transcribe(Written("x another"), record_of("x an"))
     assert transcript.token_ids == CHATML.encode("x another").token_ids
     assert transcript.token_ids != CHATML.encode("x an").token_ids + CHATML.encode("other").token_ids
 
@@ -204,26 +209,26 @@ def test_a_word_that_goes_on_at_the_cut_is_tokenised_as_a_whole() -> None:
 def test_no_space_is_put_before_a_text_that_goes_on() -> None:
     tokenizer = TOKENIZERS["puts_a_space_first"]
     said, more = "Bot: the cats.", "\nUser: end"
-    transcript = Transcriber(tokenizer).transcribe(said + more, record_of(said, tokenizer))
+    transcript = Transcriber(tokenizer).transcribe(Written(said + more), record_of(said, tokenizer))
     assert transcript.token_ids == tokenizer.encode(said + more).token_ids
     assert transcript.kept_tokens == len(tokenizer.encode(said).token_ids)
 
 
 def test_an_edit_in_text_without_spaces_keeps_what_stands_before_it() -> None:
     said = "日本語東京" * 5
-    transcript = Transcriber(CHATML).transcribe(said + "語", record_of(said + "日本"))
+    transcript = Transcriber(CHATML).transcribe(Written(said + "語"), record_of(said + "日本"))
     assert transcript.kept_tokens >= len(CHATML.encode(said).token_ids) - 2
 
 
 def test_the_same_prompt_again_is_kept_whole() -> None:
     record = record_of("<|im_start|>user\nwho?<|im_end|>\n")
-    transcript = Transcriber(CHATML).transcribe(record.text, record)
+    transcript = Transcriber(CHATML).transcribe(Written(record.text), record)
     assert (transcript.token_ids, transcript.fresh.token_ids) == (record.token_ids, ())
 
 
 def record_of(text: str, tokenizer: TextTokenizer = CHATML) -> Record:
     transcriber = Transcriber(tokenizer)
-    return assemble([transcriber.part(TurnId("1"), None, transcriber.transcribe(text, Record()), [], "")])
+    return assemble([transcriber.part(TurnId("1"), None, transcriber.transcribe(Written(text), Record()), [], "")])
 
 
 @pytest.mark.parametrize("name", ["chatml", "composes", "puts_a_space_first"])
@@ -234,11 +239,11 @@ def test_after_any_edit_the_ids_say_exactly_the_new_text(
     tokenizer = TOKENIZERS[name]
     before = render(said) + "<|im_start|>assistant\n"
     transcriber = Transcriber(tokenizer)
-    prompt = transcriber.transcribe(before, Record())
+    prompt = transcriber.transcribe(Written(before), Record())
     output_ids = spell(said[0][1] if said else "here", seed, tokenizer)
     record = assemble([transcriber.part(TurnId("1"), None, prompt, output_ids, "")])
     after = record.text[: len(render(said[:common])) + cut] + render(edited) + "!"
-    transcript = transcriber.transcribe(after, record)
+    transcript = transcriber.transcribe(Written(after), record)
     kept = transcript.kept_tokens
     assert transcript.token_ids[:kept] == record.token_ids[:kept]
     assert record.text[: record.text_length(kept)] + transcript.fresh_text == after
@@ -250,7 +255,7 @@ def test_after_any_edit_the_ids_say_exactly_the_new_text(
 def test_an_edited_message_keeps_everything_before_it(said: list[tuple[str, str]], changed: str) -> None:
     text = render(said)
     record = record_of(text + "<|im_start|>user\nhello there<|im_end|>\n")
-    transcript = Transcriber(CHATML).transcribe(text + f"<|im_start|>user\n{changed}<|im_end|>\n", record)
+    transcript = Transcriber(CHATML).transcribe(Written(text + f"<|im_start|>user\n{changed}<|im_end|>\n"), record)
     assert transcript.kept_tokens >= len(CHATML.encode(text).token_ids)
 
 
@@ -264,7 +269,7 @@ def test_a_tokenizer_that_changes_text_loses_reuse_and_nothing_else(turns: list[
     dialogue = Dialogue(tokenizer)
     for user, said in turns:
         transcript = dialogue.turn(user, spell(said, 1, tokenizer))
-        rendered = tokenizer.render(dialogue.messages[:-1])
+        rendered = tokenizer.render(dialogue.messages[:-1]).text
         assert transcript.token_ids == tokenizer.encode(rendered).token_ids
         assert (
             transcript.token_ids[: transcript.kept_tokens]

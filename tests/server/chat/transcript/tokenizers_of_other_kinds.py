@@ -72,3 +72,26 @@ def composes() -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     _bytes_and_merges(tokenizer, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     return _chat(tokenizer)
+
+
+def has_names_as_pieces() -> PreTrainedTokenizerFast:
+    """As sentencepiece's: the names of control tokens are in the vocabulary, likelier than any other piece."""
+    alphabet = ["▁", "\n", *(chr(code) for code in range(33, 127)), *"éïö日本語"]
+    pieces = [("<unk>", 0.0), *((token.content, 0.0) for token in _SPECIAL), *((piece, -5.0) for piece in alphabet)]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.decoder = decoders.Replace("▁", " ")
+    tokenizer.add_special_tokens(_SPECIAL)
+    return _chat(tokenizer)
+
+
+def strips_behind() -> PreTrainedTokenizerFast:
+    """As Phi-3's: its control tokens take the spaces behind them along."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    _bytes_and_merges(tokenizer, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.add_special_tokens(
+        [AddedToken(token.content, special=True, normalized=False, rstrip=True) for token in _SPECIAL]
+    )
+    return _chat(tokenizer)
