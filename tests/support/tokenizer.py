@@ -40,11 +40,14 @@ def tiny_tokenizer() -> Tokenizer:
 
 
 def as_shown(token_ids: Sequence[int]) -> list[int]:
-    """Without the half character that a reply was cut off in: nobody saw it, so no prompt goes on from it."""
-    shown, tokenizer = list(token_ids), tiny_tokenizer()
+    """Without the half character that a reply was cut off in, or ended in by itself: nobody saw it, so no prompt goes
+    on from it, nor from what ended the reply after it.
+    """
+    tokenizer, ended = tiny_tokenizer(), token_ids[-1] < len(SPECIAL_TOKENS)
+    shown = list(token_ids[:-1] if ended else token_ids)
     while tokenizer.decode(shown, skip_special_tokens=False).endswith("\ufffd"):
         shown.pop()
-    return shown
+    return list(token_ids) if ended and len(shown) == len(token_ids) - 1 else shown
 
 
 def chat_tokenizer(template: str) -> PreTrainedTokenizerFast:
