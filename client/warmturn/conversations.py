@@ -81,6 +81,14 @@ class Conversations:
         body = {name: value for name, value in given.items() if value is not None}
         return parse_warming(self._transport.post(f"{_path(conversation_id)}/warm", body, timeout))
 
+    def pin(self, conversation_id: str, *, ttl: str) -> Conversation:
+        """Have its saved state stay at least so long (`30m`, `12h`, `7d`), whatever else wants the room."""
+        return parse_conversation(self._transport.post(f"{_path(conversation_id)}/pin", {"ttl": ttl}))
+
+    def unpin(self, conversation_id: str) -> Conversation:
+        """Its state may leave as any other."""
+        return parse_conversation(self._transport.delete(f"{_path(conversation_id)}/pin"))
+
     def _pages(self, path: str, order: str) -> Iterator[dict[str, Any]]:
         params: dict[str, str | int] = {"limit": _PAGE, "order": order}
         while True:

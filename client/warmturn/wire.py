@@ -99,6 +99,8 @@ class Miss:
     tier: str | None = None
     block: str | None = None
     rewrite: Rewrite | None = None
+    promise: str | None = None
+    """Why the state went although it was promised to stay; None where it was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +188,25 @@ class LoggedTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """Of a conversation's state `tokens` are to stay until then (seconds since 1970), in so many bytes.
+
+    `kept` is False while some of them are away.
+    """
+
+    until: int
+    tokens: int
+    bytes: int
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     id: str
     created_at: int
     updated_at: int
     metadata: dict[str, str] = field(default_factory=dict)
+    pin: Pin | None = None
 
     @property
     def title(self) -> str:
@@ -255,9 +271,13 @@ def parse_turn(data: Json) -> Turn:
 
 def parse_conversation(data: Json) -> Conversation:
     def read() -> Conversation:
-        created_at = data["created_at"]
+        created_at, pin = data["created_at"], data.get("pin")
         return Conversation(
-            data["id"], created_at, data.get("updated_at", created_at), dict(data.get("metadata") or {})
+            data["id"],
+            created_at,
+            data.get("updated_at", created_at),
+            dict(data.get("metadata") or {}),
+            Pin(pin["until"], pin["tokens"], pin["bytes"], pin.get("kept", True)) if pin else None,
         )
 
     return _required(read, "a conversation")

@@ -29,19 +29,24 @@ from .engine.model.sense import refuse_nonsense
 from .engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
 from .engine_api import ControlMode, SamplingParams
 from .kvcache import (
+    LEDGER_NAME,
     BlockCodec,
     Envelope,
     FingerprintDigest,
     GuardedTier,
+    Ledger,
+    Limits,
     PassingBlocks,
     Prefetcher,
     PrefixCache,
+    Promises,
     RestorePolicy,
     Saver,
+    promised_keys,
 )
 from .kvcache.sealer import NoSealer, SealedCodec
 from .kvcache.tiers.block_files import remove_oldest
-from .kvcache.tiers.disk import open_disk_tier
+from .kvcache.tiers.disk import DiskTier, open_disk_tier
 from .kvcache.tiers.ram import RamTier
 from .kvcache.tiers.redis.open import compressions_of, open_redis_tier
 from .metrics import Metrics
@@ -103,7 +108,11 @@ def _access(settings: Settings) -> Access:
 def _room(settings: Settings) -> Room:
     """Until the tier of state on disk is there, its oldest files give way."""
     state = settings.data_dir / STATE_NAME
-    room = Room(settings.data_dir, settings.log_reserve, partial(remove_oldest, state))
+    room = Room(
+        settings.data_dir,
+        settings.log_reserve,
+        lambda num_bytes: remove_oldest(state, num_bytes, promised_keys(state / LEDGER_NAME)),
+    )
     room.make(0)
     return room
 
@@ -205,13 +214,16 @@ def _prefix_cache(
     sealed = SealedCodec(codec, NoSealer())
     wait_seconds = settings.redis_wait_ms / 1000
     tiers: list[GuardedTier] = []
-    drop_foreign = None
+    drop_foreign = promises = None
     if settings.ram_cache:
         tiers.append(GuardedTier(RamTier(settings.ram_cache), metrics.tiers))
     if settings.disk_cache:
-        disk = open_disk_tier(settings.data_dir, digest, settings.disk_cache, room)
-        tiers.append(GuardedTier(disk, metrics.tiers))
+        pinned = promised_keys(settings.data_dir / STATE_NAME / LEDGER_NAME)
+        disk = open_disk_tier(settings.data_dir, digest, settings.disk_cache, room, pinned)
+        guarded = GuardedTier(disk, metrics.tiers)
+        tiers.append(guarded)
         drop_foreign = disk.drop_foreign if disk.has_foreign_blocks else None
+        promises = _promises(settings, disk, guarded, metrics)
     if link is not None:
         redis = open_redis_tier(
             link,
@@ -226,4 +238,16 @@ def _prefix_cache(
     policy = RestorePolicy(runner.layout, [tier.name for tier in tiers], wait_seconds)
     ledger = settings.data_dir / STATE_NAME / "passing" if settings.disk_cache else None
     passing = PassingBlocks(settings.unstored_ttl, ledger)
-    return PrefixCache(sealed, settings.block_size, tiers, policy, drop_foreign=drop_foreign, passing=passing)
+    return PrefixCache(
+        sealed, settings.block_size, tiers, policy, drop_foreign=drop_foreign, passing=passing, promises=promises
+    )
+
+
+def _promises(settings: Settings, disk: DiskTier, guarded: GuardedTier, metrics: Metrics) -> Promises:
+    """No more is promised than the tier holds."""
+    ledger = Ledger(settings.data_dir / STATE_NAME / LEDGER_NAME)
+    budget_bytes = min(settings.promise_budget, settings.disk_cache)
+    limits = Limits(budget_bytes, settings.promise_longest, lambda: guarded.writable)
+    promises = Promises(disk, ledger, limits, metrics.promises)
+    disk.lost = promises.lost
+    return promises

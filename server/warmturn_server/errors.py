@@ -55,6 +55,23 @@ class Overloaded(WarmturnError):
     code = "overloaded"
 
 
+class PromiseRefused(WarmturnError):
+    """State cannot be kept for as long as was asked. Nothing is promised, and nothing of the request was begun.
+
+    `is_full`: it could be later, when other promises ran out or the disk has room.
+    """
+
+    status = 400
+    type = "invalid_request_error"
+    code = "promise_refused"
+    param = "prompt_cache_options.ttl"
+
+    def __init__(self, message: str, *, is_full: bool = False, retry_after_seconds: int | None = None) -> None:
+        super().__init__(message, code="promises_full" if is_full else None)
+        self.status = 429 if is_full else self.status
+        self.retry_after_seconds = retry_after_seconds
+
+
 class EngineFailed(WarmturnError):
     """The model's forward pass failed; the sequences of that step are lost, the conversation is not."""
 

@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     kv_memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(2 * 2**30)
     ram_cache: Annotated[ByteSize, Field(ge=0)] = ByteSize(1 * 2**30)
     disk_cache: Annotated[ByteSize, Field(ge=0)] = ByteSize(8 * 2**30)
+    promise_budget: Annotated[ByteSize, Field(ge=0)] = ByteSize(1 * 2**30)
+    promise_longest: Annotated[int, Field(ge=1)] = 86_400
     log_reserve: Annotated[ByteSize, Field(ge=2**20)] = ByteSize(64 * 2**20)
     block_size: Annotated[int, Field(ge=1, le=1024)] = 32
     reasoning: str = "auto"

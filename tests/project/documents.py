@@ -17,6 +17,7 @@ LONG_DOCUMENTS: Final = tuple(
         "server/README.md",
         "server/MODELS.md",
         "server/API.md",
+        "server/CACHE_CONTROLS.md",
         "server/OPERATIONS.md",
         "server/CHANGELOG.md",
         "server/deploy/README.md",

@@ -12,6 +12,7 @@ from warmturn.cli.conversations import export, fork, ls, rm, show
 from warmturn.cli.deferred import DeferredCommand
 from warmturn.cli.doctor import doctor
 from warmturn.cli.models import models, pull
+from warmturn.cli.pins import pin
 from warmturn.cli.serve import serve
 from warmturn.cli.stats import stats
 from warmturn.cli.upkeep import backup, verify
@@ -34,6 +35,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     rm: "warmturn rm conv_6f2a9c 'Blue whale'",
     fork: "warmturn fork last",
     export: "warmturn export last -o whale.md",
+    pin: "warmturn pin last --ttl 12h",
     stats: "warmturn stats --json",
     watch: "warmturn watch --interval 5",
     doctor: "warmturn doctor --model smollm2",

@@ -25,6 +25,8 @@ def miss_lines(number: int, turn: LoggedTurn) -> Iterator[str]:
         cost = "" if miss.cost_ms is None else f", about {milliseconds(miss.cost_ms)}"
         restore = "" if miss.restore_ms is None else f" instead of {milliseconds(miss.restore_ms)} of restoring"
         yield f"  {miss.lost_tokens:,} tokens computed again{cost}{restore}"
+    if miss.promise is not None:
+        yield f"  it was promised to stay, and went all the same: {miss.promise.replace('_', ' ')}"
     if miss.rewrite is not None:
         yield from _rewrite_lines(miss.rewrite)
 

@@ -59,6 +59,12 @@ def serve(
     kv_memory: Annotated[str | None, _option("--kv-memory", "Bytes of resident state, e.g. 2GiB.")] = None,
     ram_cache: Annotated[str | None, _option("--ram-cache", "Bytes of state in main memory; 0 for none.")] = None,
     disk_cache: Annotated[str | None, _option("--disk-cache", "Bytes of state on disk; 0 for none.")] = None,
+    promise_budget: Annotated[
+        str | None, _option("--promise-budget", "Bytes of state on disk that may be promised to stay; default 1GiB.")
+    ] = None,
+    promise_longest: Annotated[
+        int | None, _option("--promise-longest", "Seconds that state is promised for at most; default 86400.")
+    ] = None,
     log_reserve: Annotated[
         str | None, _option("--log-reserve", "Bytes of free disk that state leaves to conversations; default 64MiB.")
     ] = None,

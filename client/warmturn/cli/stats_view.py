@@ -22,6 +22,8 @@ def stats_lines(figures: Figures) -> Iterator[str]:
         yield f"audits   {_by_name({result: figure_at(figures, 'audits', result) for result in AUDIT_RESULTS})}"
     if misses := figure_at(figures, "misses"):
         yield f"misses   {_by_name(misses)}"
+    if figure_at(figures, "promises", "promises"):
+        yield f"promised {_promised(figures)}"
     yield ""
     yield from _table("mode", ("turns", "TTFT p50", "p95", "per token"), _modes(figures))
     yield ""
@@ -32,6 +34,15 @@ def _turns(figures: Figures) -> str:
     done = known_count(figure_at(figures, "totals", "turns"))
     running, waiting = (known_count(figure_at(figures, name)) for name in ("running", "waiting"))
     return f"{done} done, {running} running, {waiting} waiting"
+
+
+def _promised(figures: Figures) -> str:
+    given, pins, held, most = (
+        figure_at(figures, "promises", name) for name in ("promises", "pins", "bytes", "budget_bytes")
+    )
+    broken = sum((figure_at(figures, "promises", "broken") or {}).values())
+    told = f"{known_count(given)} times, {known_count(pins)} of them pins: {known_size(held)} of {known_size(most)}"
+    return f"{told}, {known_count(broken)} broken"
 
 
 def _saved(figures: Figures) -> Iterator[str]:

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 from starlette.responses import Response
 
-from ..chat import ChatService, Conversation, ConversationId, ItemId, Principal, Turn, TurnRequest
+from ..chat import ChatService, Conversation, ConversationId, Item, ItemId, Principal, Text, Turn, TurnRequest
 from ..errors import InvalidRequest
 from .caller import Caller, Service, Tenant
 from .field_types import LongText, Metadata, ShortText
-from .fields.bodies import CONVERSATION, FORK, ITEMS, METADATA, WARM
+from .fields.bodies import CONVERSATION, FORK, ITEMS, METADATA, PIN, WARM
 from .json import Json, JsonReply
 from .messages import InputMessage, Messages, as_items, item_object
 from .openapi import answers
@@ -73,13 +73,28 @@ class WarmConversation(ThinkingFields):
     instructions: LongText | None = None
 
 
-def conversation_object(conversation: Conversation) -> Json:
+class PinConversation(Body):
+    """`ttl`: how long the state is to stay at least, as `45s`, `30m`, `12h` or `7d`."""
+
+    fields_of: ClassVar = PIN
+
+    ttl: Annotated[str, Field(pattern="^[1-9][0-9]{0,5}[smhd]$")]
+
+    @property
+    def seconds(self) -> int:
+        return int(self.ttl[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[self.ttl[-1]]
+
+
+def conversation_object(conversation: Conversation, service: ChatService) -> Json:
+    """`pin`: of its state, if there is one on this server."""
+    pin = service.pins.of(conversation.id)
     return {
         "id": conversation.id,
         "object": "conversation",
         "created_at": conversation.created_at,
         "updated_at": conversation.updated_at,
         "metadata": dict(conversation.metadata),
+        "pin": pin and {"until": int(pin.until), "tokens": pin.num_tokens, "bytes": pin.num_bytes, "kept": pin.is_kept},
     }
 
 
@@ -98,28 +113,28 @@ def turn_object(turn: Turn) -> Json:
 @router.post("", responses=answers(ConversationShape, links=_GO_ON))
 async def create(service: Service, tenant: Tenant, body: CreateConversation | None = None) -> Response:
     body = body or CreateConversation()
-    items = as_items(body.items or ())
-    return _reply(await service.conversations.create(tenant, items, body.metadata or {}))
+    items = _unpromised(as_items(body.items or ()))
+    return _reply(await service.conversations.create(tenant, items, body.metadata or {}), service)
 
 
 @router.get("", responses=answers(ConversationPage))
 async def listing(page: PageQuery, service: Service, tenant: Tenant) -> Response:
     """By time of creation."""
     found = await service.conversations.page(tenant, page)
-    shown = [conversation_object(conversation) for conversation in found[: page.limit]]
+    shown = [conversation_object(conversation, service) for conversation in found[: page.limit]]
     return JsonReply(page_object(shown, has_more=len(found) > page.limit))
 
 
 @router.get("/{conversation_id}", responses=answers(ConversationShape, 404))
 async def get(conversation_id: str, service: Service, tenant: Tenant) -> Response:
-    return _reply(await service.conversations.get(tenant, ConversationId(conversation_id)))
+    return _reply(await service.conversations.get(tenant, ConversationId(conversation_id)), service)
 
 
 @router.post("/{conversation_id}", responses=answers(ConversationShape, 404))
 async def update(conversation_id: str, body: UpdateConversation, service: Service, tenant: Tenant) -> Response:
     """The metadata given replaces what was there."""
     changed = service.conversations.set_metadata(tenant, ConversationId(conversation_id), body.metadata or {})
-    return _reply(await changed)
+    return _reply(await changed, service)
 
 
 @router.delete("/{conversation_id}", responses=answers(Deleted, 404, 409))
@@ -135,7 +150,19 @@ async def fork(
     body = body or ForkConversation()
     item_id = ItemId(body.item_id) if body.item_id is not None else None
     made = service.conversations.fork(tenant, ConversationId(conversation_id), item_id, body.metadata)
-    return _reply(await made)
+    return _reply(await made, service)
+
+
+@router.post("/{conversation_id}/pin", responses=answers(ConversationShape, 404, 409, 429))
+async def pin(conversation_id: str, body: PinConversation, service: Service, tenant: Tenant) -> Response:
+    """Answers when its state is where it will stay for that long; what of it is saved nowhere is computed again."""
+    return _reply(await service.pins.pin(tenant, ConversationId(conversation_id), body.seconds), service)
+
+
+@router.delete("/{conversation_id}/pin", responses=answers(ConversationShape, 404))
+async def unpin(conversation_id: str, service: Service, tenant: Tenant) -> Response:
+    """Its state may leave as any other. One that is not pinned stays so."""
+    return _reply(await service.pins.release(tenant, ConversationId(conversation_id)), service)
 
 
 @router.post("/{conversation_id}/warm", responses=answers(Warmed, 404))
@@ -187,7 +214,7 @@ def _warmed(
 
 @router.post("/{conversation_id}/items", responses=answers(ItemPage, 404, 409))
 async def add_items(conversation_id: str, body: CreateItems, service: Service, tenant: Tenant) -> Response:
-    items = as_items(body.items)
+    items = _unpromised(as_items(body.items))
     await service.conversations.add_items(tenant, ConversationId(conversation_id), items)
     return JsonReply(page_object([item_object(item) for item in items], has_more=False))
 
@@ -213,8 +240,21 @@ async def item(conversation_id: str, item_id: str, service: Service, tenant: Ten
 @router.delete("/{conversation_id}/items/{item_id}", responses=answers(ConversationShape, 404, 409))
 async def delete_item(conversation_id: str, item_id: str, service: Service, tenant: Tenant) -> Response:
     """Answers with the conversation, as OpenAI does."""
-    return _reply(await service.conversations.delete_item(tenant, ConversationId(conversation_id), ItemId(item_id)))
+    deleted = service.conversations.delete_item(tenant, ConversationId(conversation_id), ItemId(item_id))
+    return _reply(await deleted, service)
 
 
-def _reply(conversation: Conversation) -> Response:
-    return JsonReply(conversation_object(conversation))
+def _reply(conversation: Conversation, service: ChatService) -> Response:
+    return JsonReply(conversation_object(conversation, service))
+
+
+def _unpromised(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Nothing is computed of items that are only added, so no lifetime can be promised of their state."""
+    parts = (part for item in items for part in item.content if isinstance(part, Text))
+    if any(part.mark and part.mark.ttl_seconds for part in parts):
+        raise InvalidRequest(
+            "items: a ttl can be promised with a turn only: mark what the turn brings, or pin the conversation.",
+            code="unsupported_value",
+            param="items",
+        )
+    return items

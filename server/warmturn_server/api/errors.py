@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ..errors import Conflict, Overloaded, WarmturnError
+from ..errors import Conflict, Overloaded, PromiseRefused, WarmturnError
 from .fields import FieldRefused
 from .json import Json, JsonReply
 
@@ -86,8 +86,9 @@ async def _foreseen(_: Request, error: Exception) -> Response:
 
 
 def _retry_headers(error: WarmturnError) -> dict[str, str]:
-    """OpenAI's own clients repeat a 409 by themselves; a busy conversation stays busy for longer than they wait."""
-    if isinstance(error, Conflict):
+    """OpenAI's own clients repeat 409 and 429 by themselves; a busy conversation stays busy, and a budget full, for
+    longer than they wait."""
+    if isinstance(error, Conflict | PromiseRefused):
         known = error.retry_after_seconds is not None
         return {"x-should-retry": "false", **({"Retry-After": str(error.retry_after_seconds)} if known else {})}
     return {"Retry-After": "1"} if error.status == 503 else {}

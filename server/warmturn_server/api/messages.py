@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, WithJsonSchema, model_validator
 
 from ..chat import Item, ItemId, Part, Reasoning, Role, Text, new_item_id
-from .cache_marks import CacheMark
+from .cache_marks import CacheControl, CacheMark, mark_of
 from .field_types import MAX_ITEMS, LongText, ShortText
 from .fields import Decided
 from .fields.bodies import MESSAGE, PART
@@ -29,7 +30,7 @@ class InputPart(Decided):
     text: LongText | None = None
     refusal: LongText | None = None
     prompt_cache_breakpoint: CacheMark | None = None
-    cache_control: CacheMark | None = None
+    cache_control: CacheControl | None = None
 
     @model_validator(mode="after")
     def _is_text(self) -> Self:
@@ -45,7 +46,9 @@ class InputPart(Decided):
 
     @property
     def part(self) -> Part:
-        return Reasoning(self.said) if self.type == _REASONING else Text(self.said)
+        if self.type == _REASONING:
+            return Reasoning(self.said)
+        return Text(self.said, mark_of(self.prompt_cache_breakpoint, self.cache_control))
 
 
 Content = LongText | Annotated[list[InputPart], MAX_ITEMS]
@@ -66,6 +69,7 @@ class InputMessage(Decided):
     refusal: LongText | None = None
     reasoning_content: LongText | None = None
     reasoning: LongText | None = None
+    cache_control: CacheControl | None = None
 
     @model_validator(mode="after")
     def _is_a_message(self) -> Self:
@@ -91,7 +95,10 @@ class InputMessage(Decided):
     @property
     def parts(self) -> tuple[Part, ...]:
         content = self.content if self.content is not None else self.refusal or ()
-        return (Text(content),) if isinstance(content, str) else tuple(part.part for part in content)
+        parts = [Text(content)] if isinstance(content, str) else [part.part for part in content]
+        if self.cache_control and parts and isinstance(parts[-1], Text):
+            parts[-1] = replace(parts[-1], mark=mark_of(self.cache_control))
+        return tuple(parts)
 
     def as_item(self, thought: tuple[Part, ...] = ()) -> Item:
         role: Role = self.role  # type: ignore[assignment]  # the validator has seen to it

@@ -40,12 +40,22 @@ class MessageItem(_Shape):
     content: list[Part]
 
 
+class Pin(_Shape):
+    """`kept` is false while state is away that was to stay."""
+
+    until: int
+    tokens: int
+    bytes: int
+    kept: bool
+
+
 class ConversationShape(_Shape):
     id: str
     object: Literal["conversation"]
     created_at: int
     updated_at: int
     metadata: dict[str, str]
+    pin: Pin | None
 
 
 class TurnShape(_Shape):

@@ -9,7 +9,6 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from ..chat import PromptEnd, Tokens
 from ..engine_api import ReuseMode, SamplingParams
-from .cache_marks import CacheOptions
 from .field_types import AnyObject, Bias, Name, ShortText, Stop, TokenId, TokenIdText, Word
 from .fields import Decided, FieldRefused
 from .fields.bodies import INCLUDABLE, REASONING
@@ -98,7 +97,6 @@ class SamplingFields(ThinkingFields, FormFields):
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
     include: Includes | None = None
-    prompt_cache_options: CacheOptions | None = None
 
     @property
     def keep_stopped(self) -> bool:

@@ -7,6 +7,7 @@ from .ahead import AheadOf
 from .bare import BarePrompt, BareReplies
 from .conversations import Conversations, Prefetch
 from .model import (
+    CacheWishes,
     Conversation,
     ConversationId,
     Item,
@@ -22,7 +23,7 @@ from .model import (
     TurnRequest,
     new_item_id,
 )
-from .parts import Part, PartDelta, Reasoning, Text, ToolCall, ToolResult
+from .parts import Mark, Part, PartDelta, Reasoning, Text, ToolCall, ToolResult
 from .principal import Limits, Principal
 from .reply_delta import ReplyDelta
 from .reply_parser import NewReplyParser, ReplyParser, TextOnly
@@ -55,6 +56,7 @@ __all__ = [
     "Append",
     "BarePrompt",
     "BareReplies",
+    "CacheWishes",
     "ChatService",
     "Conversation",
     "ConversationId",
@@ -66,6 +68,7 @@ __all__ = [
     "ItemId",
     "Limits",
     "LogStatus",
+    "Mark",
     "NewReplyParser",
     "Page",
     "Part",

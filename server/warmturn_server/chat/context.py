@@ -136,7 +136,7 @@ class ContextReader:
         if not items:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
         _check_opening(request)
-        render = self._render(request)
+        render = self.render_of(request)
         own, base = self._own_record(request.tenant, history)
         write = partial(self._write, request, render, base if own else None)
         prompt = self._fitting(request, items, render, write) if request.truncates else write(items)
@@ -155,7 +155,12 @@ class ContextReader:
             outline=_outline(request, prompt, render) if request.lookback else None,
         )
 
-    def _render(self, request: TurnRequest) -> Render:
+    def record_of(self, tenant: str, turn_id: TurnId) -> Record:
+        """Of an earlier turn; empty where nothing of it is left, or another tokenizer made it."""
+        return self._records.of_turn(tenant, turn_id).record
+
+    def render_of(self, request: TurnRequest) -> Render:
+        """How the template writes messages for this request."""
         options = request.template_options
         return partial(self._tokenizer.render, tools=request.tools, prompt_end=request.prompt_end, options=options)
 
@@ -199,7 +204,7 @@ class ContextReader:
         mark = unused_character(item.text for item in items)
         open_ended = replace(items[-1], content=(Text(items[-1].text + mark),))
         messages = as_messages(request.instructions, [*items[:-1], open_ended])
-        whole = self._render(request)(messages)
+        whole = self.render_of(request)(messages)
         end = whole.text.rfind(mark)
         if end < 0:
             return Beginning()

@@ -86,6 +86,7 @@ class Conversations:
             forgotten = await asyncio.to_thread(self._store.delete_conversation, tenant, conversation_id)
         self._misses.forget_conversation(tenant, conversation_id)
         self._engine.abandon(tenant, conversation_id)
+        await asyncio.to_thread(self._engine.release_of, conversation_id)
         await self.forget(tenant, forgotten)
 
     async def items(self, tenant: str, conversation_id: ConversationId) -> list[Item]:

@@ -180,6 +180,21 @@ PromptEnd = Literal["new_reply", "last_message", "bare"]
 
 
 @dataclass(frozen=True, slots=True)
+class CacheWishes:
+    """What a caller asks of the saved state of a turn's prompt.
+
+    `ttl_seconds`: it is to stay at least so long. `only_marked`: nothing behind the last mark is to be saved.
+    `prewarm`: the prompt is computed and saved, and no reply is made. `compared_with`: say why state was not reused
+    that this response had left.
+    """
+
+    ttl_seconds: int | None = None
+    only_marked: bool = False
+    prewarm: bool = False
+    compared_with: TurnId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TurnRequest:
     """New `input`, on top of a conversation, of an earlier response, or of nothing.
 
@@ -205,6 +220,7 @@ class TurnRequest:
     keep_stopped: bool = False
     lookback: bool = False
     echo: Mapping[str, object] = field(default_factory=dict)
+    cache: CacheWishes = CacheWishes()
 
     @property
     def tenant(self) -> str:

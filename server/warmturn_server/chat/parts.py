@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """The end of a prefix that will come again; `ttl_seconds`: it is to stay at least so long, None if as the request
+    says."""
+
+    ttl_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
+    """`mark`: its end is marked, in the request that brings it and not in the log."""
+
     text: str
+    mark: Mark | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from .reply_delta import ReplyDelta
 from .reply_parser import ReplyParser
 from .transcript.tokenizer import TextTokenizer
 
-Commit = Callable[[Turn, tuple[int, ...]], None]
+Commit = Callable[[Turn, tuple[int, ...]], Turn]
+"""Gives the turn back as it is kept."""
 
 
 class Stop(Enum):
@@ -191,7 +192,7 @@ class RunningTurn:
         turn = self._turn(finish, reason)
         if reason != "cancelled":
             self._committing = True
-            await asyncio.to_thread(self._commit, turn, tuple(self.output_token_ids))
+            return await asyncio.to_thread(self._commit, turn, tuple(self.output_token_ids))
         return turn
 
     def _reason(self, reason: FinishReason) -> EndReason:
@@ -229,7 +230,7 @@ class RunningTurn:
             conversation_id=self.request.conversation_id,
             created_at=self.created_at,
             input=self.request.input[:-1] if self.opening else self.request.input,
-            output=(answer,),
+            output=() if self.request.cache.prewarm else (answer,),
             reply=reply,
             stored=self.request.stored,
             tenant=self.request.tenant,

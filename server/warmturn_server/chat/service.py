@@ -10,11 +10,13 @@ from dataclasses import replace
 from functools import partial
 from threading import Thread
 
-from ..engine_api import GenerationRequest, SamplingParams
+from ..engine_api import GenerationRequest, ReuseMode, SamplingParams
 from ..engine_api.engine import TurnEngine
 from ..errors import Conflict, InvalidRequest, NotFound, WarmturnError
 from .ahead import Ahead, AheadOf
 from .bare import BarePrompt, BareReplies
+from .caching.caching import Caching, Wished
+from .caching.pins import Pins
 from .context import ContextReader, TurnContext
 from .conversations import Conversations
 from .lookback.replay import LookingBack
@@ -66,6 +68,8 @@ class ChatService:
         self._locks = locks or LocalLocks()
         self._invalidations = invalidations or NoPeers()
         self.conversations = Conversations(store, engine, self._locks, self._reader, self.misses, self._invalidations)
+        self._caching = Caching(store, engine, self._reader, keeps_unstored=self._unstored.remembers)
+        self.pins = Pins(store, engine, self._locks, self._reader)
         self.ahead = Ahead(self._reader, engine, transcriber, ahead, thinks=style is not None)
         self._looking_back = LookingBack(store, engine, transcriber.tokenizer)
         self.running = RunningTurns()
@@ -101,23 +105,40 @@ class ChatService:
             raise
 
     async def _start(self, request: TurnRequest, arrived: float, lease: Lease | None) -> RunningTurn:
-        context, sampling = await asyncio.to_thread(self._read, request)
+        context, sampling, wished = await asyncio.to_thread(self._read, request)
+        try:
+            return self._begun(request, context, sampling, wished, arrived, lease)
+        except BaseException:
+            self._caching.ended(wished)
+            raise
+
+    def _begun(
+        self,
+        request: TurnRequest,
+        context: TurnContext,
+        sampling: SamplingParams,
+        wished: Wished,
+        arrived: float,
+        lease: Lease | None,
+    ) -> RunningTurn:
         self.running.refuse_when_leaving()
         self.running.refuse_one_too_many(request.principal)
         generation = self.engine.submit(
             GenerationRequest(
                 token_ids=context.transcript.token_ids,
                 sampling=sampling,
-                reuse=request.reuse,
+                reuse=ReuseMode.PROMPT if wished.uses_no_state else request.reuse,
                 tenant=request.tenant,
                 known_tokens=context.known_tokens,
                 rewrite=context.rewrite,
                 continues=context.continues,
-                lookback=context.outline.request() if context.outline else None,
+                lookback=context.outline.request() if context.outline and not request.cache.prewarm else None,
                 waited_seconds=time.perf_counter() - arrived,
                 follows=context.follows,
                 near_copies=context.prompt.near_copies,
-                lasting=request.stored or context.conversation is not None,
+                lasting=(request.stored or context.conversation is not None) and not request.cache.prewarm,
+                prewarm=request.cache.prewarm,
+                keeping=wished.keeping,
             )
         )
         turn = RunningTurn(
@@ -127,18 +148,21 @@ class ChatService:
             self.tokenizer,
             generation,
             self._new_parser(context.prompt_end),
-            commit=partial(self._commit, context, lease),
-            on_end=partial(self._ended, lease),
+            commit=partial(self._commit, context, lease, wished),
+            on_end=partial(self._ended, lease, wished),
         )
         self.running.add(turn)
         return turn
 
-    def _read(self, request: TurnRequest) -> tuple[TurnContext, SamplingParams]:
+    def _read(self, request: TurnRequest) -> tuple[TurnContext, SamplingParams, Wished]:
         """What could not be kept at the end is not begun."""
         context = self._reader.read(request)
+        if request.cache.prewarm:
+            return context, SamplingParams(max_tokens=1), self._caching.begin(request, context)
         if request.stored or context.conversation:
             self._store.refuse_if_full(_KEPT_BYTES_A_CHARACTER * len(context.transcript.fresh_text))
-        return context, self._with_form(request, context)
+        sampling = self._with_form(request, context)
+        return context, sampling, self._caching.begin(request, context)
 
     async def complete(self, prompts: Sequence[BarePrompt], principal: Principal) -> BareReplies:
         """Everything that can be refused is refused here."""
@@ -171,7 +195,16 @@ class ChatService:
             await self.running.await_stopped(tenant, conversation_id)
             return await self._locks.acquire(tenant, conversation_id)
 
-    def _commit(self, context: TurnContext, lease: Lease | None, turn: Turn, output_ids: tuple[int, ...]) -> None:
+    def _commit(
+        self, context: TurnContext, lease: Lease | None, wished: Wished, turn: Turn, output_ids: tuple[int, ...]
+    ) -> Turn:
+        """The turn as it is in the log now; what only computed a prompt is not."""
+        turn = self._caching.settled(turn, wished)
+        if turn.output:
+            self._keep(context, lease, turn, output_ids)
+        return turn
+
+    def _keep(self, context: TurnContext, lease: Lease | None, turn: Turn, output_ids: tuple[int, ...]) -> None:
         transcript, tenant = context.transcript, turn.tenant
         record = self._transcriber.part(turn.id, context.base_id, transcript, output_ids, tenant)
         inherited = len(transcript.kept_text) if record.base_id else 0
@@ -201,8 +234,9 @@ class ChatService:
         """State of a turn that is not in the log after all: nothing that is deleted would take it along."""
         Thread(target=self.engine.forget, args=(tenant, token_ids, keep_tokens), daemon=True).start()
 
-    def _ended(self, lease: Lease | None, turn: RunningTurn) -> None:
+    def _ended(self, lease: Lease | None, wished: Wished, turn: RunningTurn) -> None:
         self.running.ended(turn)
+        self._caching.ended(wished)
         if lease:
             self._locks.release(lease)
         self.ahead.reply_given(turn)

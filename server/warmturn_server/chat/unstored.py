@@ -68,6 +68,11 @@ class UnstoredTurns:
             return [self._kept[turn_id].record.unpacked() for turn_id in self._owning(chain)[:limit]]
 
     @property
+    def remembers(self) -> bool:
+        """Whether anything is remembered at all."""
+        return self._ttl_seconds > 0
+
+    @property
     def num_turns(self) -> int:
         with self._lock:
             self._drop_expired()

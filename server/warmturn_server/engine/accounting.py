@@ -81,6 +81,8 @@ class Accounts:
         if sequence.request.recomputes_reply:
             return
         self._observer.turn_finished(report, sequence.num_output_tokens, reason)
+        if sequence.request.prewarm:  # the turn itself is still to come
+            return
         if (tier := held_in(sequence.request, report)) is not None:
             self._observer.conversation_continued(tier)
         if (saved_seconds := self._savings.pair(sequence.request, report)) is not None:
@@ -107,7 +109,7 @@ class Accounts:
             queue_ms=_ms(line.admitted - line.arrived),
             restore_ms=restore_ms,
             prefill_ms=prefill_ms,
-            ttft_ms=None if line.first_token is None else _ms(line.first_token - line.arrived),
+            ttft_ms=_ttft_ms(sequence),
             decode_ms_per_token=_decode_ms_per_token(sequence),
             recompute_ms=full.ms,
             recompute_ms_ci95=full.bounds,
@@ -182,6 +184,13 @@ def _num_prefilled(sequence: Sequence) -> int:
     if sequence.timeline.first_token is not None:
         return sequence.num_prompt_tokens - reused
     return max(sequence.buffer.length - reused, 0) if sequence.buffer else 0
+
+
+def _ttft_ms(sequence: Sequence) -> float | None:
+    line = sequence.timeline
+    if line.first_token is None or sequence.request.prewarm:
+        return None
+    return _ms(line.first_token - line.arrived)
 
 
 def _decode_ms_per_token(sequence: Sequence) -> float | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..engine_api.grammar import Grammar
+from ..engine_api.promise import Promised, PromiseRequest
 from ..engine_api.report import Generated, Located, TokenDelta, TokenLogprobs
 from ..engine_api.request import AheadRequest, GenerationRequest, SamplingParams, TokenIds
 from ..errors import InvalidRequest, Overloaded
@@ -41,6 +42,7 @@ from .scheduler import Scheduler
 from .sequence import Sequence, Sink, Vocabulary
 
 _FORGETTING_SECONDS = 30.0
+_SETTLING_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -183,6 +185,34 @@ class Engine:
         """What was prepared to follow on this will not be asked for."""
         self._inbox.put(partial(self._ahead.abandon, tenant, follows))
 
+    def promise(self, request: PromiseRequest) -> None:
+        """State of these tokens is to stay, once it is computed and saved. Raises `PromiseRefused`."""
+        self._memory.cache.promise(request)
+
+    def settle(self, name: str, *, if_saved: bool = False) -> Promised | None:
+        """Wait until what was computed is saved on this machine; None if what was promised is not all there then."""
+        promises, saved = self._memory.cache.promises, threading.Event()
+        if if_saved:
+            return promises.settle(name) if promises.is_here_already(name) else None
+        self._inbox.put(partial(self._memory.saver.after_saving, saved.set))
+        if not saved.wait(_SETTLING_SECONDS):
+            _log.warning("state that was promised was not saved within %.0f s", _SETTLING_SECONDS)
+        return promises.settle(name)
+
+    def withdraw(self, name: str) -> None:
+        """Nobody was told of this promise. Harmless once it is settled."""
+        self._memory.cache.promises.withdraw(name)
+
+    def release(self, name: str) -> None:
+        self._memory.cache.promises.release(name)
+
+    def release_of(self, owner: str) -> None:
+        """All promises of a conversation that is deleted."""
+        self._memory.cache.promises.release_of(owner)
+
+    def promised(self, name: str) -> Promised | None:
+        return self._memory.cache.promises.told(name)
+
     def evict_idle(self) -> None:
         """Drop every idle buffer; what was saved of them stays in the tiers."""
         done = threading.Event()
@@ -200,6 +230,10 @@ class Engine:
     @property
     def max_tokens(self) -> int:
         return self._admission.max_tokens
+
+    @property
+    def block_size(self) -> int:
+        return self._memory.cache.block_size
 
     @property
     def tier_names(self) -> tuple[str, ...]:
@@ -247,6 +281,7 @@ class Engine:
             "running": self.num_running,
             "waiting": self.num_waiting,
             "tiers": tiers,
+            "promises": self._memory.cache.promises.snapshot(),
             "prefill_ms_per_1000_tokens": _ms(self.cost_model.seconds(1000)),
             "estimate_error": self.cost_model.relative_error,
         }

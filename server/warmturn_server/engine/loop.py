@@ -133,7 +133,11 @@ class EngineLoop:
             self._accounts.computed(shares, forward_seconds, self._executor.kind)
             ending = [share for share in shares if share.is_last]
             for sequence, chosen in chosen_tokens(ending, self._show(shares, logits)):
-                self._tell_all(sequence, chosen)
+                if sequence.request.prewarm:
+                    sequence.prewarmed(now())
+                    self._finish(sequence, "stop", TokenDelta())
+                else:
+                    self._tell_all(sequence, chosen)
         except Exception as error:
             _log.exception("a step failed; its sequences are given up")
             for share in shares:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..engine_api.request import ReuseMode, TokenIds
-from ..kvcache import BlockKey, Prefetcher, PrefixCache, Saver
+from ..kvcache import BlockKey, KVBuffer, Prefetcher, PrefixCache, Saver
 from .kv_pool import IdleBuffer, KVPool
 from .sequence import Sequence
 
@@ -31,14 +31,25 @@ class Memory:
         buffer, request = sequence.kv, sequence.request
         if request.reuse is not ReuseMode.STATE or buffer.length == 0 or request.recomputes_reply:
             return
+        if request.keeping.most == 0:
+            return
         lasting = request.lasting and not sequence.cancelled
         if not (lasting or self.cache.passing.ttl_seconds):
             return
+        if request.keeping.most is not None and request.keeping.most < buffer.length:
+            buffer = self._beginning(buffer, request.keeping.most)
         computed, snapshot = sequence.token_ids[: buffer.length], buffer.snapshot()
-        self.saver.save(request.tenant, computed, snapshot, lasting=lasting)
-        if sequence.num_shown < len(computed):  # a block that ends where the next turn parts from this one
-            self.saver.save(request.tenant, computed[: sequence.num_shown], snapshot, lasting=lasting)
+        shown = [sequence.num_shown] if sequence.num_shown < len(computed) else []  # where the next turn parts from it
+        for end in (len(computed), *shown, *(end for end in request.keeping.ends if end < len(computed))):
+            promised = request.keeping.promised
+            self.saver.save(request.tenant, computed[:end], snapshot, lasting=lasting, promised=promised)
         self.pool.keep(IdleBuffer(request.tenant, np.asarray(computed, dtype=np.int64), buffer))
+
+    def _beginning(self, buffer: KVBuffer, num_tokens: int) -> KVBuffer:
+        """A copy: somebody may still look at the rest, which must not be written over."""
+        beginning = self.pool.buffer()
+        beginning.copy_prefix(buffer, num_tokens)
+        return beginning
 
     def forget(self, tenant: str, token_ids: TokenIds, keep_tokens: int, done: Callable[[], None]) -> None:
         """Drop what is saved of these tokens beyond `keep_tokens`; `done` is called when every tier is rid of it."""

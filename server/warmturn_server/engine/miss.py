@@ -56,6 +56,7 @@ def explain(
         block_miss.tier,
         block_miss.key.hex()[:_BLOCK_DIGITS] if block_miss.key else None,
         rewrite,
+        block_miss.promise,
     )
 
 

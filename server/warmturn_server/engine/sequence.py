@@ -193,6 +193,11 @@ class Sequence:
         """What was worth keeping is kept: it has no state any more, however long somebody knows it."""
         self.buffer = None
 
+    def prewarmed(self, now: float) -> None:
+        """Its prompt is computed, and that is all that was asked for."""
+        self.kv.length = self.num_prompt_tokens
+        self.timeline.first_token = self.timeline.last_token = now
+
     def accept(
         self, token_id: int, logprobs: TokenLogprobs | None, now: float
     ) -> tuple[TokenDelta, FinishReason | None]:

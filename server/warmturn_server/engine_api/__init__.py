@@ -3,6 +3,7 @@
 from .engine import Generating, TurnEngine
 from .grammar import Grammar, GrammarKind, Thought
 from .lookback import MAX_LOOKS, AtDepth, LayerLooks, Look, Lookback, LookbackRequest, Seen
+from .promise import BrokenBecause, Promised, PromiseRequest, Stretch
 from .report import (
     ControlMode,
     ControlReport,
@@ -19,7 +20,16 @@ from .report import (
     TokenLogprobs,
     TurnReport,
 )
-from .request import AheadCause, AheadRequest, GenerationRequest, Reading, ReuseMode, Rewrite, SamplingParams
+from .request import (
+    AheadCause,
+    AheadRequest,
+    GenerationRequest,
+    Keeping,
+    Reading,
+    ReuseMode,
+    Rewrite,
+    SamplingParams,
+)
 from .token_stream import TokenStream
 
 __all__ = [
@@ -27,6 +37,7 @@ __all__ = [
     "AheadCause",
     "AheadRequest",
     "AtDepth",
+    "BrokenBecause",
     "ControlMode",
     "ControlReport",
     "Drafts",
@@ -37,6 +48,7 @@ __all__ = [
     "GenerationRequest",
     "Grammar",
     "GrammarKind",
+    "Keeping",
     "LayerLooks",
     "Located",
     "Look",
@@ -45,12 +57,15 @@ __all__ = [
     "Miss",
     "MissReason",
     "PrefetchStatus",
+    "PromiseRequest",
+    "Promised",
     "Reading",
     "RecomputeSource",
     "ReuseMode",
     "Rewrite",
     "SamplingParams",
     "Seen",
+    "Stretch",
     "Thought",
     "TokenDelta",
     "TokenLogprobs",

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from .grammar import Grammar
 from .lookback import Lookback
+from .promise import Promised, PromiseRequest
 from .report import Located, TokenDelta
 from .request import AheadRequest, GenerationRequest
 
@@ -57,6 +58,38 @@ class TurnEngine(Protocol):
 
     def abandon(self, tenant: str, follows: str) -> None:
         """What was prepared to follow on this will not be asked for."""
+        ...
+
+    @property
+    def block_size(self) -> int:
+        """In how many tokens at a time state is saved."""
+        ...
+
+    def promise(self, request: PromiseRequest) -> None:
+        """State of these tokens is to stay, once it is computed and saved. Raises `PromiseRefused`."""
+        ...
+
+    def settle(self, name: str, *, if_saved: bool = False) -> Promised | None:
+        """Waits until what was computed is saved; None if not all of what was promised is, and then it is no promise.
+
+        With `if_saved` it waits for nothing, and what is not saved yet is to be computed first: None too.
+        """
+        ...
+
+    def withdraw(self, name: str) -> None:
+        """Nobody was told of this promise. Harmless once it is settled."""
+        ...
+
+    def release(self, name: str) -> None:
+        """A promise is not wanted any more."""
+        ...
+
+    def release_of(self, owner: str) -> None:
+        """Nor are those of a conversation that is deleted."""
+        ...
+
+    def promised(self, name: str) -> Promised | None:
+        """What is promised under a name now."""
         ...
 
     def stats(self) -> dict[str, object]: ...

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Literal
 
 from .lookback import Lookback
+from .promise import BrokenBecause
 from .request import ReuseMode, Rewrite
 
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -35,7 +36,8 @@ class Miss:
 
     `lost_tokens` had state and were computed again, which made the prefill about `cost_ms` longer; where restoring them
     was expected to take longer, `restore_ms` says how long. `block` begins as the name of the block's file does.
-    `rewrite` is set where a template changed history, even if reuse stopped before that.
+    `rewrite` is set where a template changed history, even if reuse stopped before that. `promise`: why the block went
+    although a lifetime was promised; None where that was not so.
     """
 
     at_token: int
@@ -46,6 +48,7 @@ class Miss:
     tier: str | None = None
     block: str | None = None
     rewrite: Rewrite | None = None
+    promise: BrokenBecause | None = None
 
 
 class ControlMode(StrEnum):

@@ -118,6 +118,20 @@ class AheadRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """How a turn's state is kept, where that was asked for.
+
+    `ends`: lengths of the prompt that a later turn can go on from exactly, not just the end of a block before them.
+    `most`: nothing behind so many tokens is kept; None for all of it. `promised`: it has to come to where promises are
+    kept.
+    """
+
+    ends: tuple[int, ...] = ()
+    most: int | None = None
+    promised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One turn's prompt, as token ids.
 
@@ -145,6 +159,9 @@ class GenerationRequest:
     """How many alternatives to tell of each token of the prompt; it takes a turn that reuses nothing."""
     lasting: bool = True
     """Whether the turn will be in the log: the state of one that is not may only stay for a while."""
+    prewarm: bool = False
+    """Whether only its prompt is computed and saved: nothing is chosen."""
+    keeping: Keeping = Keeping()
 
     @property
     def recomputes_reply(self) -> bool:

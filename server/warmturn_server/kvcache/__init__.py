@@ -11,6 +11,9 @@ from .miss import BlockMiss
 from .passing import PassingBlocks
 from .prefetcher import Prefetcher
 from .prefix_cache import PrefixCache
+from .promises.ledger import LEDGER_NAME, Ledger, promised_keys
+from .promises.limits import Limits
+from .promises.promises import PromiseObserver, Promises
 from .restore_policy import Deadline, PrefillSeconds, RestorePolicy, RestoreVerdict
 from .saver import Saver
 from .sealer import BlockSealer, NoSealer, SealedCodec
@@ -26,6 +29,7 @@ from .tiers.remote import RemoteTier
 from .tiers.tier import Block, Tier, TierFull, TierUnavailable
 
 __all__ = [
+    "LEDGER_NAME",
     "Bandwidth",
     "Block",
     "BlockCodec",
@@ -47,6 +51,8 @@ __all__ = [
     "KVLayout",
     "KVSnapshot",
     "LayerShape",
+    "Ledger",
+    "Limits",
     "NoSealer",
     "PassingBlocks",
     "Plain",
@@ -54,6 +60,8 @@ __all__ = [
     "PrefillSeconds",
     "PrefixCache",
     "PrefixMatch",
+    "PromiseObserver",
+    "Promises",
     "RamTier",
     "RedisTier",
     "RemoteTier",
@@ -69,6 +77,7 @@ __all__ = [
     "TierFull",
     "TierUnavailable",
     "Zstd",
+    "promised_keys",
     "reusable_tokens",
     "round_up",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..engine_api.promise import BrokenBecause
 from ..engine_api.report import MissReason
 from .keys import BlockKey
 
@@ -15,3 +16,5 @@ class BlockMiss:
     reason: MissReason
     key: BlockKey | None = None
     tier: str | None = None
+    promise: BrokenBecause | None = None
+    """Why the block went although it was promised to stay; None where it was not."""

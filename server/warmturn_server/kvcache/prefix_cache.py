@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from ..engine_api.promise import PromiseRequest
 from ..engine_api.report import MissReason
 from .buffer import beside_the_model
 from .keys import BlockKey, BlockSpan, blocks_of, chain_root, chain_seed, every_block
 from .match import Holders, PrefixMatch, Restored, find_prefix
 from .miss import BlockMiss
 from .passing import PassingBlocks
+from .promises.ledger import Promise
+from .promises.nowhere import no_promises
+from .promises.promises import Promises
 from .quarantine import Quarantine
 from .reader import BlockReader
 from .restore_policy import NO_DEADLINE, Deadline, RestorePolicy
@@ -38,9 +43,10 @@ class PrefixCache:
         *,
         drop_foreign: Callable[[], None] | None = None,
         passing: PassingBlocks | None = None,
+        promises: Promises | None = None,
     ) -> None:
-        """`passing`: which blocks may only stay for a while. `drop_foreign` removes what is here of other models; None
-        where there is nothing.
+        """`passing`: which blocks may only stay for a while; `promises`: which are to stay for one. `drop_foreign`
+        removes what is here of other models; None where there is nothing.
         """
         self.fingerprint = codec.fingerprint
         self.layout = codec.layout
@@ -48,6 +54,7 @@ class PrefixCache:
         self.tiers = TierStack(tiers)
         self.policy = policy
         self.passing = passing or PassingBlocks(ttl_seconds=math.inf)
+        self.promises = promises or no_promises()
         self.reader = BlockReader(codec, block_size, self.tiers)
         self._codec = codec
         self._drop_foreign = drop_foreign
@@ -66,9 +73,12 @@ class PrefixCache:
     def why_missing(self, key: BlockKey | None) -> BlockMiss:
         """The most that is known about a block that no tier has; of several tiers the slowest is named."""
         if key in self._quarantine:
-            return BlockMiss(MissReason.CORRUPT, key)
+            return self._promised(BlockMiss(MissReason.CORRUPT, key))
         never_had = BlockMiss(MissReason.FINGERPRINT if self._drop_foreign else MissReason.NOT_FOUND, key)
-        return self.tiers.why_lost(key) or never_had
+        return self._promised(self.tiers.why_lost(key) or never_had)
+
+    def _promised(self, missed: BlockMiss) -> BlockMiss:
+        return dataclasses.replace(missed, promise=self.promises.why_broken(missed.key))
 
     def restore(
         self, match: PrefixMatch, token_ids: Sequence[int], state: SequenceState, deadline: Deadline = NO_DEADLINE
@@ -163,10 +173,30 @@ class PrefixCache:
         self.forget_blocks([span.key for span in spans if span.stop > keep_tokens], tiers)
 
     def forget_blocks(self, keys: Collection[BlockKey], tiers: Collection[GuardedTier] | None = None) -> None:
-        """Remove blocks of something that is deleted, and all state of other models, which may have been of it too."""
+        """Remove blocks of something that is deleted, and all state of other models, which may have been of it too.
+
+        That they stay is promised to nobody any more.
+        """
+        self.promises.forget(keys)
         self.tiers.remove(keys, list(self.tiers) if tiers is None else tiers)
         if self._drop_foreign:
             self._drop_foreign()
+
+    def promise(self, asked: PromiseRequest) -> None:
+        """Keep the blocks that these stretches of a prompt are saved as. Raises `PromiseRefused`."""
+        promise = Promise(asked.name, asked.owner, max(stretch.num_tokens for stretch in asked.stretches))
+        seed, moment = chain_seed(asked.tenant, self.fingerprint), time.time()
+        for stretch in asked.stretches:
+            for span in blocks_of(seed, asked.token_ids[: stretch.num_tokens], self.block_size):
+                promise.until[span.key] = max(promise.until.get(span.key, 0.0), moment + stretch.seconds)
+                promise.sizes[span.key] = self._codec.num_bytes(span.num_tokens)
+        self.promises.make(promise)
+
+    def due(self, keys: Collection[BlockKey] | None = None) -> list[BlockKey]:
+        """Blocks whose while is over, of `keys` if given. What is promised stays for longer."""
+        due = self.passing.due() if keys is None else self.passing.still_due(keys)
+        promised = self.promises.kept(due)
+        return [key for key in due if key not in promised]
 
     def keys_of(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> list[BlockKey]:
         """Of the blocks that a turn which saw these tokens leaves behind, beyond `keep_tokens`.
@@ -190,9 +220,11 @@ class PrefixCache:
 
     def quarantine(self, tenant: str, token_ids: Sequence[int]) -> int:
         """Trust nothing of this chain any more; the number of its blocks. Returns at once: `forget` removes them."""
-        root = chain_root(chain_seed(tenant, self.fingerprint), token_ids, self.block_size)
+        seed = chain_seed(tenant, self.fingerprint)
+        root = chain_root(seed, token_ids, self.block_size)
         if root is not None:
             self._quarantine.distrust(root)
+        self.promises.lost([span.key for span in every_block(seed, token_ids, self.block_size)], "corrupt")
         return math.ceil(len(token_ids) / self.block_size)
 
     def close(self) -> None:
@@ -224,7 +256,7 @@ class PrefixCache:
                     return self.why_missing(span.key)
                 if isinstance(payload, BlockMiss):
                     self.tiers.discard(tier, span.key)
-                    return payload
+                    return self._promised(payload)
                 state.write(span.start, span.num_tokens, payload)
                 state.length = span.stop
         except DeadlineExceeded:

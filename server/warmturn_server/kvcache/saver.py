@@ -53,11 +53,22 @@ class Saver:
         self._ended = threading.Event()
         threading.Thread(target=self._remove_passing, name="warmturn-passing", daemon=True).start()
 
-    def save(self, tenant: str, token_ids: Sequence[int], snapshot: StateSnapshot, *, lasting: bool = True) -> None:
-        """Queue a sequence's state; returns at once. What is not `lasting` may stay for a while only."""
+    def save(
+        self,
+        tenant: str,
+        token_ids: Sequence[int],
+        snapshot: StateSnapshot,
+        *,
+        lasting: bool = True,
+        promised: bool = False,
+    ) -> None:
+        """Queue a sequence's state; returns at once. What is not `lasting` may stay for a while only.
+
+        What is `promised` is not dropped on this machine, however much waits.
+        """
         moment = self._cache.moment
         for lane in self._lanes:
-            if lane.full:
+            if lane.full and not (promised and lane is self._lanes[-1]):
                 self._observer.save_dropped()
             else:
                 lane.put(partial(self._save, tenant, token_ids, snapshot, lane.tiers, moment, lasting))
@@ -72,6 +83,10 @@ class Saver:
     def forget_blocks(self, keys: Collection[BlockKey], done: Callable[[], None]) -> None:
         """The same for blocks that somebody else named."""
         self._everywhere(lambda tiers: self._cache.forget_blocks(keys, tiers), done)
+
+    def after_saving(self, done: Callable[[], None]) -> None:
+        """`done` is called when all that is queued so far is saved on this machine."""
+        self._lanes[-1].put(done)
 
     def flush(self) -> None:
         """Wait until everything queued so far is written."""
@@ -108,11 +123,15 @@ class Saver:
         passing = self._cache.passing
         interval = min(max(passing.ttl_seconds / 10, _SHORTEST_INTERVAL_SECONDS), _LONGEST_INTERVAL_SECONDS)
         while not self._ended.wait(interval):
-            if keys := passing.due():
-                self._everywhere(partial(self._remove_due, keys), partial(passing.removed, keys))
+            if keys := self._cache.due():
+                self._everywhere(partial(self._remove_due, keys), partial(self._removed, keys))
 
     def _remove_due(self, keys: Sequence[BlockKey], tiers: Sequence[GuardedTier]) -> None:
-        self._cache.tiers.remove(self._cache.passing.still_due(keys), tiers)
+        self._cache.tiers.remove(self._cache.due(keys), tiers)
+
+    def _removed(self, keys: Sequence[BlockKey]) -> None:
+        """Those that came to be of use again meanwhile were not."""
+        self._cache.passing.removed(self._cache.due(keys))
 
     def _keep_on(self) -> bool:
         return not self._abandoned.is_set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..engine_api import AheadCause, FinishReason, Located, ReuseMode, TurnReport
+from ..engine_api import AheadCause, BrokenBecause, FinishReason, Located, ReuseMode, TurnReport
 from .prometheus import Exposed
 from .stats import Stats
 
@@ -111,6 +111,20 @@ class PrefetchCounts:
 
     def prefetch_dropped(self) -> None:
         self._exposed.prefetches.labels("skipped").inc()
+
+
+class PromiseCounts:
+    def __init__(self, exposed: Exposed) -> None:
+        self._exposed = exposed
+
+    def promise_made(self) -> None:
+        self._exposed.promises.inc()
+
+    def promise_refused(self) -> None:
+        self._exposed.promises_refused.inc()
+
+    def promise_broken(self, reason: BrokenBecause) -> None:
+        self._exposed.promises_broken.labels(reason).inc()
 
 
 class TierCounts:

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from ..engine import Engine
-from ..engine_api import FinishReason, MissReason, ReuseMode
+from ..engine_api import BrokenBecause, FinishReason, MissReason, ReuseMode
 from ..errors import EngineFailed, NoNextToken, NothingAllowed
 from .ahead import AheadCounts
 from .savings import GainsAndLosses
@@ -112,6 +112,16 @@ class Exposed:
             ["tier"],
             registry=registry,
         )
+        self.promises = Counter("warmturn_promises", "Promises to keep state that were given", registry=registry)
+        self.promises_refused = Counter(
+            "warmturn_promises_refused", "Requests for one that were refused", registry=registry
+        )
+        self.promises_broken = Counter(
+            "warmturn_promises_broken",
+            "Promises of whose state something went before its time",
+            ["reason"],
+            registry=registry,
+        )
         self.requests = Counter("warmturn_http_requests", "HTTP requests", ["route", "status"], registry=registry)
         self._begin_at_zero()
 
@@ -128,6 +138,8 @@ class Exposed:
             self.continued.labels(held)
         for status in ("warm", "started", "nothing_saved", "skipped"):
             self.prefetches.labels(status)
+        for reason in get_args(BrokenBecause):
+            self.promises_broken.labels(reason)
         for miss in MissReason:
             self.misses.labels(miss.value)
 
@@ -158,6 +170,12 @@ class EngineGauges:
                 if value is not None:
                     family.add_metric([name], value)
             up.add_metric([name], float(tier.get("available", True)))
+        promises = stats["promises"]
+        assert isinstance(promises, dict)
+        promised = GaugeMetricFamily("warmturn_promised_bytes", "Bytes of state that are to stay", promises["bytes"])
+        promisable = GaugeMetricFamily(
+            "warmturn_promised_budget_bytes", "Bytes of state that may be promised", promises["budget_bytes"]
+        )
         error = stats["estimate_error"]
         accuracy = GaugeMetricFamily(
             "warmturn_recompute_estimate_error_ratio",
@@ -168,7 +186,7 @@ class EngineGauges:
         waiting = GaugeMetricFamily("warmturn_requests_waiting", "Sequences in the queue", self._engine.num_waiting)
         model = GaugeMetricFamily("warmturn_model_info", "The model that is served", labels=_MODEL_LABELS)
         model.add_metric([str(stats[name]) for name in _MODEL_LABELS], 1.0)
-        return [used, budget, up, accuracy, running, waiting, model]
+        return [used, budget, up, promised, promisable, accuracy, running, waiting, model]
 
 
 def total(metric: Counter | Gauge) -> float:

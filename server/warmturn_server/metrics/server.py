@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disabl
 
 from ..engine import Engine
 from .controls import ControlMetrics
-from .observers import PrefetchCounts, SaveCounts, TierCounts, TurnCounts
+from .observers import PrefetchCounts, PromiseCounts, SaveCounts, TierCounts, TurnCounts
 from .prometheus import EngineGauges, Exposed
 from .stats import Stats
 from .vllm import VllmNames
@@ -31,6 +31,7 @@ class Metrics:
         self.saves = SaveCounts(self._exposed)
         self.prefetches = PrefetchCounts(self._exposed)
         self.tiers = TierCounts(self._exposed)
+        self.promises = PromiseCounts(self._exposed)
         self.controls = ControlMetrics(self.registry, self.turns.saving_measured)
 
     def watch(self, engine: Engine) -> None:

@@ -97,18 +97,16 @@ MARKED: Final = [{"role": "user", "content": [{**PART, "cache_control": {"type":
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"prompt_cache_options": {"ttl": "30m"}}, "prompt_cache_options.ttl"),
-        ({"prompt_cache_options": {"mode": "explicit"}}, "prompt_cache_options.mode"),
-        ({"prompt_cache_options": {"prewarm": True}}, "prompt_cache_options.prewarm"),
-        ({"prompt_cache_options": {"comparison_response_id": "resp_1"}}, "prompt_cache_options.comparison_response_id"),
+        ({"prompt_cache_options": {"ttl": "7d"}}, "prompt_cache_options.ttl"),
+        ({"prompt_cache_options": {"mode": "automatic"}}, "prompt_cache_options.mode"),
         ({"prompt_cache_options": {"other": 1}}, "prompt_cache_options.other"),
         ({"prompt_cache_retention": "24h"}, "prompt_cache_retention"),
         (
-            {"input": [{"role": "user", "content": [{**PART, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]}]},
+            {"input": [{"role": "user", "content": [{**PART, "cache_control": {"type": "ephemeral", "ttl": "12h"}}]}]},
             "input[0].content[0].cache_control.ttl",
         ),
         (
-            {"input": [{"role": "user", "content": [{**PART, "prompt_cache_breakpoint": {"ttl": "30m"}}]}]},
+            {"input": [{"role": "user", "content": [{**PART, "prompt_cache_breakpoint": {"ttl": "5m"}}]}]},
             "input[0].content[0].prompt_cache_breakpoint.ttl",
         ),
     ],

@@ -16,6 +16,8 @@ from warmturn_server.engine_api import (
     GenerationRequest,
     Grammar,
     Located,
+    Promised,
+    PromiseRequest,
     ReuseMode,
     TokenDelta,
     TurnReport,
@@ -83,6 +85,7 @@ class FakeEngine:
     model_name = "fake"
     context_length = 4096
     max_tokens = 4096
+    block_size = 8
 
     def __init__(self, tokenizer: TextTokenizer, style: Style | None = None) -> None:
         self._tokenizer = tokenizer
@@ -95,6 +98,7 @@ class FakeEngine:
         self.abandoned: list[tuple[str, str]] = []
         self.prefetched: list[tuple[int, ...]] = []
         self.located: Future[Located] | None = Future()
+        self.promises: dict[str, PromiseRequest] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.failure: Exception | None = None
@@ -139,6 +143,26 @@ class FakeEngine:
 
     def abandon(self, tenant: str, follows: str) -> None:
         self.abandoned.append((tenant, follows))
+
+    def promise(self, request: PromiseRequest) -> None:
+        self.promises[request.name] = request
+
+    def settle(self, name: str, *, if_saved: bool = False) -> Promised | None:
+        del name, if_saved
+        return None
+
+    def withdraw(self, name: str) -> None:
+        self.promises.pop(name, None)
+
+    def release(self, name: str) -> None:
+        self.promises.pop(name, None)
+
+    def release_of(self, owner: str) -> None:
+        self.promises = {name: asked for name, asked in self.promises.items() if asked.owner != owner}
+
+    def promised(self, name: str) -> Promised | None:
+        del name
+        return None
 
     def stats(self) -> dict[str, object]:
         return {}

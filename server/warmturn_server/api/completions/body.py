@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from ...chat import Reply, RunningTurn
+from ...chat import CacheWishes, Reply, RunningTurn
 from ...engine_api import Grammar
+from ..cache_marks import CompletionCacheOptions
 from ..field_types import Count, Metadata, ShortText
 from ..fields import Decided, FieldRefused
 from ..fields.bodies import COMPLETIONS, STREAM_OPTIONS
@@ -40,6 +41,7 @@ class CreateCompletion(SamplingFields):
     metadata: Metadata | None = None
     user: ShortText | None = None
     response_format: ResponseFormat | None = None
+    prompt_cache_options: CompletionCacheOptions | None = None
 
     def forms(self) -> Iterator[Grammar]:
         if self.response_format:
@@ -63,6 +65,10 @@ class CreateCompletion(SamplingFields):
     @property
     def wants_logprobs(self) -> bool:
         return bool(self.logprobs) or LOGPROBS in (self.include or ())
+
+    @property
+    def cache(self) -> CacheWishes:
+        return self.prompt_cache_options.wishes if self.prompt_cache_options else CacheWishes()
 
     @property
     def wants_usage(self) -> bool:

@@ -25,7 +25,7 @@ from .body import CreateCompletion, chunk_object, completion_object, extension, 
 router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
 
 
-@router.post("", responses=or_stream(answers(Completion, 404)))
+@router.post("", responses=or_stream(answers(Completion, 404, 429)))
 async def create(
     body: CreateCompletion, request: Request, service: Service, caller: Caller, defaults: Defaults
 ) -> Response:
@@ -52,6 +52,7 @@ def _turn_request(
         truncates=body.truncation == "auto",
         lookback=body.wants_lookback,
         template_options=template_options(body, service),
+        cache=body.cache,
     )
 
 

@@ -10,8 +10,9 @@ from .decisions import Fields, Refused
 _NO_TOOLS: Final = "must be 'auto' or 'none': this server calls no tools"
 _TEXT_ONLY: Final = "this server answers in text only"
 _NO_MODERATION: Final = "this server does not moderate"
-_NO_LIFETIME: Final = (
-    "no lifetime is promised, nor an end of it: saved state stays as long as the server's budgets allow"
+_NO_END: Final = (
+    "no end of state's life is promised: it stays as long as the server's budgets allow, or until it is deleted; for a "
+    "least lifetime there is prompt_cache_options.ttl"
 )
 _OTHER_API: Final = "this is a field of {}; its name here is {}"
 
@@ -28,7 +29,7 @@ _HARMLESS: Final = {
 _REFUSED: Final = {
     "tool_choice": Refused(_NO_TOOLS, ("auto", "none")),
     "moderation": Refused(_NO_MODERATION),
-    "prompt_cache_retention": Refused(_NO_LIFETIME),
+    "prompt_cache_retention": Refused(_NO_END),
     "n": Refused("must be 1: ask several times instead", (1,)),
 }
 
@@ -115,6 +116,7 @@ _OF_MESSAGES: Final[dict[str, tuple[object, ...]]] = {
     "tokens": ("canonical",),
     "on_disconnect": ("discard",),
     "truncation": ("disabled",),
+    "prompt_cache_options": (),
     **dict.fromkeys(("continue_final_message", "add_generation_prompt", "reasoning", "reasoning_effort"), ()),
     **dict.fromkeys(("chat_template_kwargs", "messages", "response_format", "tools", "tool_choice", "functions"), ()),
 }
@@ -133,7 +135,7 @@ PROMPTS: Final = Fields(
         **{name: Refused(_NO_MESSAGES, values) for name, values in _OF_MESSAGES.items()},
         "n": _REFUSED["n"],
         "suffix": Refused("the model goes on at a prompt's end only"),
-        "prompt_cache_retention": Refused(_NO_LIFETIME),
+        "prompt_cache_retention": Refused(_NO_END),
         "store": Refused("must be false: completions are not kept; use /v1/responses", (False,)),
         "max_completion_tokens": Refused("its name here is max_tokens"),
         "max_output_tokens": Refused("its name here is max_tokens"),
@@ -182,7 +184,7 @@ STREAM_OPTIONS: Final = Fields(
 )
 
 MESSAGE: Final = Fields(
-    honoured={"type", "role", "content", "refusal", "reasoning_content", "reasoning"},
+    honoured={"type", "role", "content", "refusal", "reasoning_content", "reasoning", "cache_control"},
     harmless={
         "id": "an item that is given gets an id of its own",
         "status": "what was said counts, however it ended",
@@ -206,13 +208,14 @@ PART: Final = Fields(
     },
 )
 
-CACHE_MARK: Final = Fields(honoured={"mode", "type"}, refused={"ttl": Refused(_NO_LIFETIME)})
-CACHE_OPTIONS: Final = Fields(
-    honoured={"mode"},
+CACHE_MARK: Final = Fields(honoured={"mode", "ttl"})
+CACHE_CONTROL: Final = Fields(honoured={"type", "ttl"})
+CACHE_OPTIONS: Final = Fields(honoured={"mode", "ttl", "prewarm", "comparison_response_id"})
+COMPLETION_CACHE_OPTIONS: Final = Fields(
+    honoured={"mode", "ttl"},
     refused={
-        "ttl": Refused(_NO_LIFETIME),
-        "prewarm": Refused("must be false: ask for /v1/conversations/{conversation_id}/warm", (False,)),
-        "comparison_response_id": Refused("the reply's `warmturn.miss` says where reuse stopped, and why"),
+        "prewarm": Refused("must be false: ask for it at /v1/responses", (False,)),
+        "comparison_response_id": Refused("completions are not kept, so none is compared with: use /v1/responses"),
     },
 )
 
@@ -227,6 +230,7 @@ METADATA: Final = Fields(
     honoured={"metadata"}, refused={"items": Refused("add them at /v1/conversations/{conversation_id}/items")}
 )
 ITEMS: Final = Fields(honoured={"items"})
+PIN: Final = Fields(honoured={"ttl"})
 WARM: Final = Fields(honoured={"input", "instructions", "reasoning", "reasoning_effort", "chat_template_kwargs"})
 FORK: Final = Fields(honoured={"item_id", "metadata"})
 

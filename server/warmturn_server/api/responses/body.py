@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ...chat import Item, Reasoning, Reply, RunningTurn, Turn
+from ...chat import CacheWishes, Item, Reasoning, Reply, RunningTurn, Turn
 from ...engine_api import Grammar, SamplingParams
+from ..cache_marks import CacheOptions
 from ..field_types import AnyList, Count, LongText, Metadata, ShortText
-from ..fields import Decided
+from ..fields import Decided, FieldRefused
 from ..fields.bodies import INPUT_TOKENS, RESPONSES, TEXT
 from ..json import Json
 from ..messages import Messages, message_object, reasoning_object
@@ -65,6 +66,17 @@ class CreateResponse(SamplingFields):
     user: ShortText | None = None
     safety_identifier: ShortText | None = None
     prompt_cache_key: ShortText | None = None
+    prompt_cache_options: CacheOptions | None = None
+
+    @model_validator(mode="after")
+    def _keeps_no_prewarmed(self) -> Self:
+        if self.cache.prewarm and self.store:
+            raise FieldRefused("store", "must be false with prewarm: there is no reply that could be kept")
+        return self
+
+    @property
+    def cache(self) -> CacheWishes:
+        return self.prompt_cache_options.wishes if self.prompt_cache_options else CacheWishes()
 
     def forms(self) -> Iterator[Grammar]:
         if self.text and self.text.format:
@@ -102,6 +114,9 @@ class CreateResponse(SamplingFields):
             "user": self.user,
             "safety_identifier": self.safety_identifier,
             "prompt_cache_key": self.prompt_cache_key,
+            "prompt_cache_options": self.prompt_cache_options.echo() if self.prompt_cache_options else None,
+            "prompt_cache_retention": None,
+            "prompt_cache_diagnostics": None,
         }
 
 

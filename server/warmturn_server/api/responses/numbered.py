@@ -37,6 +37,8 @@ class Numbered:
         return [*begun, self._event("response.output_text.delta", **place, delta=text, logprobs=logprobs)]
 
     def ending(self, response: Json, logprobs: list[Json]) -> list[bytes]:
+        if not response["output"]:  # only the prompt was computed
+            return [self._event("response.completed", response=response)]
         begun = self._message_begun(response["output"][0])
         (item,) = (item for item in response["output"] if item["type"] == "message")
         (part,) = item["content"]

@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1/responses", tags=["responses"])
 _AFTERWARDS = {f"responses_{name}": "response_id" for name in ("get", "input_items", "cancel", "delete")}
 
 
-@router.post("", responses=or_stream(answers(ResponseShape, 404, 409, links=_AFTERWARDS)))
+@router.post("", responses=or_stream(answers(ResponseShape, 404, 409, 429, links=_AFTERWARDS)))
 async def create(
     body: CreateResponse, request: Request, service: Service, caller: Caller, defaults: Defaults
 ) -> Response:
@@ -69,11 +69,12 @@ def _turn_request(
         tokens=body.tokens,
         prompt_end=body.prompt_end,
         truncates=body.truncation == "auto",
-        stored=body.store is not False,
+        stored=body.store is not False and not body.cache.prewarm,
         keep_stopped=body.keep_stopped,
         lookback=body.wants_lookback,
         echo=body.echo(sampling, body.effort if options else None),
         template_options=options,
+        cache=body.cache,
     )
 
 

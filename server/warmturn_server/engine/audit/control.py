@@ -102,9 +102,18 @@ class Controls:
 
     def draw(self, request: GenerationRequest) -> Control | None:
         """One draw for each turn that may reuse state, whatever comes of it, so that a seed repeats."""
-        if request.recomputes_reply or request.reuse is not ReuseMode.STATE or self._random.random() >= self._rate:
+        if (
+            request.recomputes_reply
+            or not self.concern(request)
+            or request.reuse is not ReuseMode.STATE
+            or self._random.random() >= self._rate
+        ):
             return None
         return Control(secrets.token_hex(8), self._mode, self.watch(len(request.token_ids)))
+
+    def concern(self, request: GenerationRequest) -> bool:
+        """Neither what is no turn, nor turns whose state has to be saved at once, are drawn or counted."""
+        return not (request.prewarm or request.keeping.promised)
 
     def watch(self, num_prompt_tokens: int) -> WatchedLogits:
         """The last new tokens of the prompt and the first of the reply; all of them look at all that was reused."""

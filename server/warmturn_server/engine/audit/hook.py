@@ -41,7 +41,8 @@ class AuditHook:
 
     def finished(self, sequence: Sequence, reason: FinishReason, account: Account) -> Account:
         control = self._drawn.pop(sequence, None)
-        self._controls.reused(account.report)
+        if self._controls.concern(sequence.request):
+            self._controls.reused(account.report)
         if control is None or reason == "cancelled":
             return account
         settled = self._controls.settle(control, sequence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ..keys import BlockKey
@@ -52,9 +52,10 @@ def write_whole(path: Path, block: Block) -> None:
         raise
 
 
-def remove_oldest(root: Path, num_bytes: int) -> None:
-    """Before a tier is there that knows them: files of blocks go, oldest first, until that much is freed."""
-    for path, found in files_below(root):
+def remove_oldest(root: Path, num_bytes: int, pinned: Collection[BlockKey] = ()) -> None:
+    """Before a tier is there that knows them: files of blocks go, oldest first and pinned ones last, until that much is
+    freed."""
+    for path, found in sorted(files_below(root), key=lambda file: key_of(file[0]) in pinned):
         if num_bytes <= 0:
             return
         if key_of(path) is not None:
