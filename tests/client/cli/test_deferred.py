@@ -23,6 +23,7 @@ ALL = [
     "rm",
     "fork",
     "export",
+    "pin",
     "stats",
     "watch",
     "doctor",

@@ -14,6 +14,7 @@ IN_OTHER_WORDS: Final[dict[tuple[str, Any], str]] = {
     ("threads", None): "default one per core",
     ("max_context", None): "default the model's",
     ("log", "sqlite"): "in the data folder (default)",
+    ("promise_budget", 2**30): "default 1GiB",
     ("log_reserve", 64 * 2**20): "default 64MiB",
     ("redis_ttl", 24 * 60 * 60): "stays in Redis; a day",
     ("kv_codec", "none"): "none (default)",
