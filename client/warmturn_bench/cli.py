@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,8 +14,12 @@ import typer
 from warmturn.cli.console import answer_json, note, styled_console
 from warmturn.cli.options import ApiKey, AsJson
 from warmturn.cli.signals import ending_on_signals
+from warmturn.errors import SettingsError
 from warmturn.own_server import OwnServer
 from warmturn.settings import config_file, load_settings
+from warmturn_bench.compare.difference import compare as compare_documents
+from warmturn_bench.compare.document import read_document
+from warmturn_bench.compare.view import show as show_comparison
 from warmturn_bench.options import LoadOptions, Options, ServerOptions, WorkloadOptions
 from warmturn_bench.report import folder
 from warmturn_bench.result import BenchResult
@@ -35,6 +40,7 @@ def _option(flag: str, help_text: str, **more: Any) -> Any:
 
 
 def bench(
+    context: typer.Context,
     scenario: Annotated[ScenarioName | None, _option("--scenario", "Kind of conversations; default chat.")] = None,
     trace: Annotated[
         Path | None,
@@ -80,6 +86,10 @@ def bench(
         bool, typer.Option("--ignore-eos", help="Answers of exactly the drawn length, to compare servers with others.")
     ] = False,
     as_json: AsJson = False,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        _option("--compare", "Compare two results (`--json`, or folders of reports) of the same load; runs nothing."),
+    ] = None,
     report: Annotated[
         Path | None, _option("--report", "Write a page with plots (index.html) into this folder.")
     ] = None,
@@ -89,6 +99,10 @@ def bench(
 
     Without --url on a server of its own. Exits 1 when turns failed or a promise broke; Ctrl-C gives what there is.
     """
+    if compare is not None:
+        _refuse_other_options(context, ("compare", "as_json"))
+        _compare(*compare, as_json=as_json)
+        return
     options = Options(
         WorkloadOptions(scenario, trace, conversations, turns, duration, seed),
         LoadOptions(clients, rate),
@@ -129,6 +143,22 @@ def _tell(result: BenchResult, *, as_json: bool) -> None:
         show(styled_console(stderr=False), result)
     if result.partial:
         note("warmturn: interrupted; these figures are of a part of the run")
+
+
+def _compare(first: Path, second: Path, *, as_json: bool) -> None:
+    found = compare_documents(read_document(first), read_document(second))
+    if as_json:
+        answer_json(found.as_dict())
+    else:
+        show_comparison(styled_console(stderr=False), found)
+
+
+def _refuse_other_options(context: typer.Context, allowed: Sequence[str]) -> None:
+    """What is given and would have no effect is refused."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name not in allowed and source is not None and source.name == "COMMANDLINE":
+            raise SettingsError(f"--compare reads two results and runs nothing: leave {option.opts[0]} out")
 
 
 def _command() -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from warmturn.wire import ReuseMode
 from warmturn_bench.sample import Sample
-from warmturn_bench.stats import ModeFigures, rounded
+from warmturn_bench.stats import ModeFigures, Saved, bounds, rounded
+from warmturn_bench.verdict import verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,14 @@ class BenchResult:
             return None
         return _ratio(self.modes["state"].output_tokens_per_second, self.modes["prompt"].output_tokens_per_second)
 
+    @property
+    def verdict(self) -> str:
+        return verdict(self.modes)
+
+    @property
+    def _saved(self) -> Saved:
+        return self.modes["state"].saved if "state" in self.modes else Saved()
+
     def as_dict(self) -> dict[str, Any]:
         there = self.circumstances
         return {
@@ -88,8 +97,11 @@ class BenchResult:
             "modes": {mode: figures.as_dict() for mode, figures in self.modes.items()},
             "speedup": {
                 "ttft_p50": rounded(self.speedup_ttft),
+                "ttft_mean": rounded(self._saved.times_sooner),
+                "ttft_mean_ci95": bounds(self._saved.times_interval),
                 "output_tokens_per_second": rounded(self.speedup_throughput),
             },
+            "verdict": self.verdict,
             "same_answers": self.same_answers
             and {"compared": self.same_answers.compared, "same": self.same_answers.same, "promised": self.exact},
             "broken_promises": list(self.broken_promises()),

@@ -105,8 +105,9 @@ class Bench:
         self._note_cut_short(first, context)
         if self._options.workload.wants_small_memory:
             await self._shrink_memory(first)
-        num_turns = plan.num_turns if self._options.workload.duration is None else None
-        self._view.expect(None if num_turns is None else num_turns * len(self._modes))
+        duration = self._options.workload.duration
+        num_turns = plan.num_turns if duration is None else None
+        self._view.expect(None if num_turns is None else num_turns * len(self._modes), duration)
         return plan
 
     async def _connect(self) -> int:

@@ -3,24 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
-from random import Random
 from typing import Any
 
 from warmturn.wire import ReuseMode
+from warmturn_bench.by_conversation import ConversationFigures, conversation_figures
+from warmturn_bench.resampling import Interval, drawn_again, percentile
 from warmturn_bench.sample import Sample
 
 PERCENTS = (50, 90, 95, 99)
-
-
-def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Nearest rank: the smallest observed value that at least so many percent do not exceed. None of nothing.
-
-    Nothing is interpolated, so the 99th of ten values is their largest.
-    """
-    if not values:
-        return None
-    return sorted(values)[max(ceil(percent / 100 * len(values)), 1) - 1]
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float | None]:
@@ -31,29 +21,19 @@ def rounded(value: float | None, *, digits: int = 3) -> float | None:
     return None if value is None else round(value, digits)
 
 
-LEAST_CONVERSATIONS = 5
-"""Below this a bootstrap has too few different samples to say anything."""
-_RESAMPLES, _DRAWS = 2000, 400_000
-"""At most so many resamples, and so many draws in all: thousands of conversations must not take minutes."""
 _POINTS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    low: float
-    high: float
-
-    @property
-    def spans_zero(self) -> bool:
-        return self.low <= 0 <= self.high
-
-
-@dataclass(frozen=True, slots=True)
 class Pair:
-    """A turn that was answered both ways. `second` is when the one on saved state ended."""
+    """A turn that was answered both ways: its wait for first text on saved state, and how much shorter that was.
+
+    `second` is when the one on saved state ended.
+    """
 
     conversation: int
     second: float
+    waited_seconds: float
     saved_seconds: float
     estimated_seconds: float | None
 
@@ -77,16 +57,19 @@ def pairs(samples: Sequence[Sample], baseline: ReuseMode = "prompt") -> list[Pai
         if other is not None and state.ttft_ms is not None and other.ttft_ms is not None:
             estimated = None if state.saved_ms is None else state.saved_ms / 1000
             saved = (other.ttft_ms - state.ttft_ms) / 1000
-            made.append(Pair(key[0], state.ended or 0.0, saved, estimated))
+            made.append(Pair(key[0], state.ended or 0.0, state.ttft_ms / 1000, saved, estimated))
     return sorted(made, key=lambda pair: pair.second)
 
 
 def interval(made: Sequence[Pair], seed: int) -> Interval | None:
-    """95% interval of the total, by drawing whole conversations with replacement: turns of one are not independent.
+    """95% interval of the total, by drawing whole conversations; None of fewer than five."""
+    return drawn_again([saved for _, saved in _totals(made)], sum, seed)
 
-    The percentile bootstrap of Efron and Tibshirani (1993), chapter 13. None of fewer than five conversations.
-    """
-    return _drawn_again(_totals(made), seed)
+
+def times_sooner(totals: Sequence[tuple[float, float]]) -> float:
+    """Waits without saved state by waits with it; above 1 just where seconds were saved. Of `(waited, saved)` each."""
+    waited, saved = (sum(part) for part in zip(*totals, strict=True))
+    return (waited + saved) / waited if waited else 1.0
 
 
 def makes_a_difference(made: Sequence[Pair], seed: int) -> bool | None:
@@ -94,17 +77,8 @@ def makes_a_difference(made: Sequence[Pair], seed: int) -> bool | None:
 
     Turns of one conversation are not independent: that is good enough to doubt, not to tell how much was saved.
     """
-    found = interval(made, seed) or _drawn_again([pair.saved_seconds for pair in made], seed)
+    found = interval(made, seed) or drawn_again([pair.saved_seconds for pair in made], sum, seed)
     return None if found is None else not found.spans_zero
-
-
-def _drawn_again(totals: Sequence[float], seed: int) -> Interval | None:
-    if len(totals) < LEAST_CONVERSATIONS:
-        return None
-    rng = Random(f"{seed} bootstrap")
-    resamples = min(_RESAMPLES, max(_DRAWS // len(totals), 100))
-    drawn = [sum(rng.choices(totals, k=len(totals))) for _ in range(resamples)]
-    return Interval(percentile(drawn, 2.5) or 0.0, percentile(drawn, 97.5) or 0.0)
 
 
 def saved_over_time(made: Sequence[Pair], seed: int) -> list[SavedBy]:
@@ -133,10 +107,12 @@ def _ends(count: int) -> list[int]:
     return sorted({max(round(count * point / _POINTS), 1) for point in range(1, _POINTS + 1)}) if count else []
 
 
-def _totals(made: Sequence[Pair]) -> list[float]:
-    totals: dict[int, float] = defaultdict(float)
+def _totals(made: Sequence[Pair]) -> list[tuple[float, float]]:
+    """Seconds waited on saved state, and saved, of each conversation."""
+    totals: dict[int, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
     for pair in made:
-        totals[pair.conversation] += pair.saved_seconds
+        waited, saved = totals[pair.conversation]
+        totals[pair.conversation] = (waited + pair.waited_seconds, saved + pair.saved_seconds)
     return list(totals.values())
 
 
@@ -151,12 +127,16 @@ class Saved:
     """`measured` over the `paired_turns` only, `estimated` over all turns by the server's own cost model.
 
     `is_clear`: whether what was measured can be told from no difference at all; None where too little was.
+    `times_sooner`: the waits without saved state by those with it.
     """
 
     measured: float | None = None
     estimated: float | None = None
     interval: Interval | None = None
     paired_turns: int = 0
+    paired_conversations: int = 0
+    times_sooner: float | None = None
+    times_interval: Interval | None = None
     estimated_interval: Interval | None = None
     is_clear: bool | None = None
 
@@ -180,6 +160,7 @@ class ModeFigures:
     cached_by_tier: dict[str, int] | None
     misses: dict[str, int] | None
     good_turns: int
+    conversations: tuple[ConversationFigures, ...]
     saved: Saved
 
     @property
@@ -212,8 +193,8 @@ class ModeFigures:
             "saved_seconds": {
                 "measured": rounded(saved.measured),
                 "estimated": rounded(saved.estimated),
-                "ci95": _bounds(saved.interval),
-                "estimated_ci95": _bounds(saved.estimated_interval),
+                "ci95": bounds(saved.interval),
+                "estimated_ci95": bounds(saved.estimated_interval),
                 "paired_turns": saved.paired_turns,
             },
             "cached_tokens": self.cached_tokens,
@@ -227,10 +208,11 @@ class ModeFigures:
                 "turns_per_second": rounded(self.good_turns / self.seconds) if self.seconds else None,
             },
             "seconds_under_load": rounded(self.seconds),
+            "conversations": [each.as_dict() for each in self.conversations],
         }
 
 
-def _bounds(interval: Interval | None) -> list[float | None] | None:
+def bounds(interval: Interval | None) -> list[float | None] | None:
     return [rounded(interval.low), rounded(interval.high)] if interval else None
 
 
@@ -258,6 +240,7 @@ def mode_figures(
         cached_by_tier=_by_tier(good),
         misses=_misses(good),
         good_turns=sum(time <= goodput_ttft_ms for time in ttft),
+        conversations=conversation_figures(good),
         saved=_saved(samples, good, seed) if mode == "state" else Saved(),
     )
 
@@ -285,11 +268,15 @@ def _misses(samples: Sequence[Sample]) -> dict[str, int] | None:
 
 def _saved(samples: Sequence[Sample], state: Sequence[Sample], seed: int) -> Saved:
     made = pairs(samples)
+    totals = _totals(made)
     return Saved(
         measured=sum(pair.saved_seconds for pair in made) if made else None,
         estimated=total([sample.saved_ms for sample in state], 1 / 1000),
-        interval=interval(made, seed) if made else None,
+        interval=interval(made, seed),
         paired_turns=len(made),
+        paired_conversations=len(totals),
+        times_sooner=times_sooner(totals) if made else None,
+        times_interval=drawn_again(totals, times_sooner, seed),
         estimated_interval=_estimated_interval(state),
         is_clear=makes_a_difference(made, seed),
     )

@@ -8,8 +8,9 @@ from rich.table import Table
 
 from warmturn.format import PALETTE, known_count, milliseconds, times
 from warmturn.savings import NO_CLEAR_DIFFERENCE
+from warmturn_bench.resampling import Interval, percentile
 from warmturn_bench.result import BenchResult
-from warmturn_bench.stats import PERCENTS, Interval, ModeFigures, Saved, percentile
+from warmturn_bench.stats import PERCENTS, ModeFigures, Saved
 
 _UNKNOWN = "?"
 Row = tuple[str, Callable[[ModeFigures], str]]
@@ -23,6 +24,7 @@ def show(console: Console, result: BenchResult) -> None:
     console.print(_table(result))
     for sentence in findings(result):
         console.print(f"  {sentence}", markup=False, soft_wrap=True)
+    console.print(f"Verdict: {result.verdict}", style="bold", markup=False, soft_wrap=True)
     for promise in result.broken_promises():
         console.print(f"BROKEN: {promise}", style="bold red", markup=False, soft_wrap=True)
 

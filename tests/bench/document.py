@@ -3,8 +3,10 @@
 from typing import Any
 
 PERCENTILES = {"p50", "p90", "p95", "p99"}
-DOCUMENT = {"scenario", "url", "model", "modes", "speedup", "same_answers", "broken_promises", "partial", "run"}
-SPEEDUP = {"ttft_p50", "output_tokens_per_second"}
+DOCUMENT = {
+    *("scenario", "url", "model", "modes", "speedup", "verdict", "same_answers", "broken_promises", "partial", "run")
+}
+SPEEDUP = {"ttft_p50", "ttft_mean", "ttft_mean_ci95", "output_tokens_per_second"}
 COMPARED = {"compared", "same", "promised"}
 RUN = {
     *("command", "load", "seed", "conversations", "warm_up_turns_not_counted", "goodput_ttft_ms", "answers_end"),
@@ -15,8 +17,9 @@ MODE = {
     *TIMES,
     *("turns", "errors", "errors_by_kind", "turns_not_asked", "seconds_under_load"),
     *("output_tokens_per_second", "prompt_tokens", "output_tokens"),
-    *("cached_tokens", "cached_tokens_by_tier", "saved_seconds", "misses", "goodput"),
+    *("cached_tokens", "cached_tokens_by_tier", "saved_seconds", "misses", "goodput", "conversations"),
 }
+CONVERSATION = {"number", "turns", "ttft_ms", "e2e_ms"}
 SAVED = {"measured", "estimated", "ci95", "estimated_ci95", "paired_turns"}
 GOODPUT = {"turns", "share", "turns_per_second"}
 
@@ -42,3 +45,5 @@ def check_mode(figures: dict[str, Any]) -> None:
     assert set(saved) == SAVED
     assert saved["ci95"] is None or saved["ci95"][0] <= saved["ci95"][1]
     assert set(figures["goodput"]) == GOODPUT
+    assert all(set(one) == CONVERSATION for one in figures["conversations"])
+    assert sum(one["turns"] for one in figures["conversations"]) == figures["turns"]

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests.bench.making import recording, sample
 
 from warmturn_bench.load import poisson_arrivals
+from warmturn_bench.resampling import percentile
 from warmturn_bench.sample import Asked, Reply, Sample
-from warmturn_bench.stats import Pair, interval, pairs, percentile, percentiles, saved_over_time
+from warmturn_bench.stats import Pair, interval, pairs, percentiles, saved_over_time
 from warmturn_bench.workload.scenario import SCENARIOS, Lengths
 
 
@@ -86,7 +87,7 @@ def test_a_loss_counts_as_negative() -> None:
 def _pairs(conversations: int, rng: Random) -> list[Pair]:
     """All turns of a conversation save alike: turns are anything but independent."""
     return [
-        Pair(number, float(turn), saved, None)
+        Pair(number, float(turn), 1.0, saved, None)
         for number in range(conversations)
         for saved in [rng.gauss(1.0, 0.5)]
         for turn in range(10)

@@ -40,7 +40,7 @@ def test_a_server_that_says_nothing_about_tokens(command: Command) -> None:
     saved = state["saved_seconds"]
     assert saved.pop("paired_turns") == 0
     assert set(saved.values()) == {None}
-    assert document["speedup"] == {"ttft_p50": None, "output_tokens_per_second": None}
+    assert set(document["speedup"].values()) == {None}
 
 
 def test_tokens_that_a_server_reports_are_counted(command: Command) -> None:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from html import escape
 
+from warmturn_bench.resampling import LEAST_CONVERSATIONS
 from warmturn_bench.result import BenchResult
-from warmturn_bench.stats import LEAST_CONVERSATIONS
 from warmturn_bench.summary import findings
 
 
 def method(result: BenchResult) -> str:
     paragraphs = "".join(f"<p>{escape(said)}</p>" for said in _sentences(result))
-    found = "".join(f"<li>{escape(one)}</li>" for one in findings(result))
+    found = "".join(f"<li>{escape(one)}</li>" for one in (result.verdict, *findings(result)))
     return f"<h2>In words</h2><ul>{found}</ul><h2>How this was measured</h2>{paragraphs}"
 
 

@@ -12,10 +12,11 @@ from warmturn_bench.report.charts.sources import sources_over_run, used_sources
 from warmturn_bench.report.charts.tier_bytes import tier_bytes
 from warmturn_bench.report.charts.ttft_by_turn import ttft_by_turn
 from warmturn_bench.report.method import circumstances, method
-from warmturn_bench.report.tables import figures_table, headline, tiles
+from warmturn_bench.report.tables import figures_table, tiles
 from warmturn_bench.result import BenchResult
 from warmturn_bench.sample import Recording
 from warmturn_bench.stats import pairs, saved_over_time
+from warmturn_bench.verdict import headline
 
 _MODES = {
     "state": "goes on from the saved state of the conversation, so that only what is new is computed",
@@ -74,7 +75,7 @@ def main_picture(result: BenchResult, recording: Recording, area: Area) -> str:
 
 def page(result: BenchResult, recording: Recording) -> str:
     """One file without scripts, and without a request to anywhere."""
-    title = escape(headline(result))
+    title = escape(headline(result.modes))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -1,32 +1,15 @@
-"""The run in one sentence, in four figures, and in all of them side by side."""
+"""The run in four figures, and in all of them side by side."""
 
 from collections.abc import Iterator
 from html import escape
 
-from warmturn.format import milliseconds, times
+from warmturn.format import milliseconds
+from warmturn_bench.resampling import percentile
 from warmturn_bench.result import BenchResult
-from warmturn_bench.stats import ModeFigures, percentile
+from warmturn_bench.stats import ModeFigures
 from warmturn_bench.summary import rows
 
-_CLEARLY = 1.05
-"""A difference below this is called none."""
 Tile = tuple[str, str]
-
-
-def headline(result: BenchResult) -> str:
-    """Says a loss as plainly as a gain."""
-    speedup = result.speedup_ttft
-    if speedup is None:
-        first = next(iter(result.modes.values()), None)
-        median = first.ttft_p50 if first else None
-        return "No turn was answered" if median is None else f"First text after {milliseconds(median)}"
-    if result.modes["state"].saved.is_clear is False:
-        return "No clear difference in when answers begin"
-    if speedup >= _CLEARLY:
-        return f"With saved state, answers begin {times(speedup)} sooner"
-    if speedup <= 1 / _CLEARLY:
-        return f"With saved state, answers begin {times(1 / speedup)} later"
-    return "Saved state made no difference to when answers begin"
 
 
 def tiles(result: BenchResult) -> str:

@@ -7,7 +7,7 @@ from warmturn.wire import ReuseMode
 from warmturn_bench.report.axes import Area, Axis, as_percent, frame, in_milliseconds, marked, picture
 from warmturn_bench.report.scale import Linear, Logarithmic, shares
 from warmturn_bench.report.svg import element, step_path
-from warmturn_bench.stats import percentile
+from warmturn_bench.resampling import percentile
 
 
 def distribution(area: Area, ttft_ms: Mapping[ReuseMode, Sequence[float]], target_ms: float) -> str:

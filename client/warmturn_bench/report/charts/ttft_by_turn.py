@@ -8,8 +8,8 @@ from warmturn.format import milliseconds
 from warmturn_bench.report.axes import Area, Axis, LineEnd, as_count, frame, in_milliseconds, names_at_ends, picture
 from warmturn_bench.report.scale import Linear, counting, spanning
 from warmturn_bench.report.svg import band_path, element, line_path, tooltip
+from warmturn_bench.resampling import percentile
 from warmturn_bench.sample import Sample
-from warmturn_bench.stats import percentile
 
 _FEWEST = 3
 """Conversations that a point should rest on, where there are that many at all."""

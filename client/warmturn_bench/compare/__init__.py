@@ -1,0 +1,1 @@
+"""`warmturn bench --compare A B`: two runs of the same load beside each other."""
