@@ -53,7 +53,7 @@ def times(factor: float) -> str:
 
 def turn_line(report: TurnReport) -> str:
     """The one line under a turn, e.g. `TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved about 1.44 s (36x)`."""
-    parts = (_ttft(report), _tokens(report), _saved(report), _drafts(report), _miss(report))
+    parts = (_ttft(report), _tokens(report), _saved(report), _drafts(report), _miss(report), _control(report))
     return " · ".join(part for part in parts if part)
 
 
@@ -103,3 +103,8 @@ def _miss(report: TurnReport) -> str:
     if report.miss is None:
         return ""
     return f"reuse stopped at token {report.miss.at_token:,} ({report.miss.reason.replace('_', ' ')})"
+
+
+def _control(report: TurnReport) -> str:
+    """Nothing of a check that waits until the machine is idle: that cost this turn nothing."""
+    return "control turn, computed in full on purpose" if report.control and report.control.mode == "replace" else ""

@@ -55,7 +55,7 @@ def _print_each(watcher: Watcher, console: Console, interval: float, as_json: bo
 
 def _tell(watcher: Watcher, console: Console, as_json: bool) -> None:
     if as_json:
-        answer_json(json_line(watcher.samples[-1]), indent=None)
+        answer_json(json_line(watcher.samples[-1], watcher.a_minute_ago), indent=None)
     else:
         console.print(Screen(watcher))
 

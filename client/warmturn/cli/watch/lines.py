@@ -3,7 +3,9 @@
 import dataclasses
 from typing import Any, Final
 
-from warmturn.cli.watch.sample import Sample
+from warmturn.cli.watch.sample import Figures, Sample
+from warmturn.doubts import doubts
+from warmturn.format import milliseconds
 from warmturn.wire import REUSE_MODES, figure_at
 
 _WHOLE: Final = (
@@ -12,7 +14,7 @@ _WHOLE: Final = (
 )
 
 
-def json_line(sample: Sample) -> dict[str, Any]:
+def json_line(sample: Sample, a_minute_ago: Figures | None = None) -> dict[str, Any]:
     """Where the server did not answer only `time`, `up` and `error` are there."""
     head = {"time": round(sample.time, 3), "up": sample.figures is not None}
     if sample.figures is None:
@@ -23,4 +25,9 @@ def json_line(sample: Sample) -> dict[str, Any]:
         "rates": dataclasses.asdict(sample.rates),
         "ttft_ms": {mode: sample.recent(mode, "ttft_ms") for mode in REUSE_MODES},
         "hit_share": sample.hit_shares() or None,
+        "uncertain": [dataclasses.asdict(doubt) for doubt in doubts(sample.figures, a_minute_ago, written=_seconds)],
     }
+
+
+def _seconds(value: float) -> str:
+    return milliseconds(1000 * value)

@@ -13,6 +13,7 @@ from warmturn.cli.console import visible
 from warmturn.cli.watch.sample import Sample
 from warmturn.cli.watch.sparkline import sparkline
 from warmturn.cli.watch.watcher import Watcher
+from warmturn.doubts import Doubt, doubts
 from warmturn.format import PALETTE, byte_size, known_count, known_size, milliseconds
 from warmturn.savings import of_server
 from warmturn.wire import AUDIT_RESULTS, REUSE_MODES, TIERS, figure_at
@@ -23,6 +24,8 @@ _GAP = "  "
 _BAR = 24
 _SPEEDS = (("computed", "tokens_prefilled", "computed"), ("generated", "tokens_generated", "state"))
 _WIDE_ENOUGH_FOR_LINES = 44
+_MARKS = {False: "†", True: "*"}
+"""Of what is uncertain, by whether there are only ASCII characters."""
 
 
 class Screen:
@@ -62,7 +65,8 @@ def _lines(watcher: Watcher, width: int, *, ascii_only: bool) -> Iterator[Text]:
         past = line(getattr(each.rates, name) for each in watcher.samples)
         yield _with_past(label, f"{_rate(getattr(sample.rates, name)):>9}", past, style)
     yield Text()
-    yield Text(f"{'first text':<{_LABEL}}{'p50':>9}{'p95':>9}{'turns':>8}{_GAP}last minute", style="dim")
+    uncertain = doubts(sample.figures, watcher.a_minute_ago, written=_seconds)
+    yield _first_text(uncertain)
     for mode in REUSE_MODES:
         yield _ttft(sample, mode, line(each.recent(mode, "ttft_ms", "p50") for each in watcher.samples))
     yield Text()
@@ -70,9 +74,10 @@ def _lines(watcher: Watcher, width: int, *, ascii_only: bool) -> Iterator[Text]:
     yield Text()
     yield from _tiers(sample)
     yield Text()
-    yield from _saved(sample)
+    yield from _saved(sample, [doubt for doubt in uncertain if doubt.about == "saved"], _MARKS[ascii_only])
     yield from _audits(sample)
     yield _named("misses", (f"{value:,} {name.replace('_', ' ')}" for name, value in _counts(sample, "misses")))
+    yield from (_why(doubt, _MARKS[ascii_only]) for doubt in uncertain if doubt.about == "saved")
 
 
 def _head(watcher: Watcher, sample: Sample) -> Text:
@@ -90,6 +95,14 @@ def _work(watcher: Watcher, sample: Sample) -> Text:
     done = known_count(figure_at(sample.figures, "totals", "turns"))
     text = Text(f"{running} running, {waiting} waiting · {_rate(sample.rates.turns)} turns/s · {done} done")
     return text.append(f" · {watcher.note}" if watcher.note else "", style="yellow")
+
+
+def _first_text(uncertain: list[Doubt]) -> Text:
+    head = Text(f"{'first text':<{_LABEL}}{'p50':>9}{'p95':>9}{'turns':>8}{_GAP}last minute", style="dim")
+    for doubt in uncertain:
+        if doubt.about == "first text":
+            head.append(f", {doubt.words}", style="yellow")
+    return head
 
 
 def _ttft(sample: Sample, mode: str, past: str) -> Text:
@@ -131,11 +144,15 @@ def _tiers(sample: Sample) -> Iterator[Text]:
         )
 
 
-def _saved(sample: Sample) -> Iterator[Text]:
-    """What is surest, and what is next to it."""
+def _saved(sample: Sample, uncertain: list[Doubt], mark: str) -> Iterator[Text]:
+    """What is surest, and what is next to it; with a mark where it is uncertain, and the last lines say why."""
     known = [saved.sentence(_seconds) for saved in of_server(sample.figures)[:2]] or ["not known yet"]
     for number, sentence in enumerate(known):
-        yield _named("" if number else "saved", [sentence])
+        yield _named("" if number else "saved", [sentence]).append(f" {mark}" if uncertain else "", style="yellow")
+
+
+def _why(doubt: Doubt, mark: str) -> Text:
+    return Text.assemble((f"{mark:>{_LABEL - 1}} ", "yellow"), (doubt.words, "dim"))
 
 
 def _audits(sample: Sample) -> Iterator[Text]:

@@ -9,6 +9,7 @@ from warmturn.client import Client
 from warmturn.errors import ApiError, ServerUnreachable
 
 _KEPT = 240
+_RECENT_SECONDS = 60
 _SERVER_FAULT = 500
 
 
@@ -27,6 +28,15 @@ class Watcher:
     def answered(self) -> Sample | None:
         """The last sample with figures in it."""
         return next((sample for sample in reversed(self.samples) if sample.figures is not None), None)
+
+    @property
+    def a_minute_ago(self) -> Figures | None:
+        """What the same server said when the minute began of which it tells times now, or as near as was asked."""
+        now = self.answered
+        if now is None:
+            return None
+        same = (sample for sample in self.samples if sample.instance == now.instance)
+        return next((sample.figures for sample in same if sample.time >= now.time - _RECENT_SECONDS), None)
 
     def first(self) -> Sample:
         """Raises what is wrong, for a person to read."""

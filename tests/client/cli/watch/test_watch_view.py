@@ -217,3 +217,30 @@ def test_a_line_of_values() -> None:
     assert sparkline([0.0, 0.0], 2) == "▁▁"
     assert sparkline([1.0], 0) == ""
     assert sparkline([0.0, 10.0], 2, ascii_only=True) == "_#"
+
+
+UNKNOWN = {"estimated": {"value": 9.5, "ci95": [8.0, 11.0], "turns": 20, "unknown_turns": 5}}
+
+
+def test_what_is_uncertain_is_marked_and_the_last_lines_say_why() -> None:
+    lines = shown(watched(figures(saved_seconds=UNKNOWN)))
+    assert "saved     about 9.50 s (8.00 s to 11.00 s), estimated †" in [line.rstrip() for line in lines]
+    assert lines[-1].strip() == "† 5 of 25 turns left out of the estimate: what they saved cannot be said"
+    assert not any("†" in line for line in shown(watched(figures())))
+
+
+def test_control_turns_within_the_minute_are_said_beside_its_times() -> None:
+    """Those of before are not in the times of the last minute."""
+    server = FakeServer()
+    times = iter([0.0, 30.0, 59.0, 70.0, 131.0, 140.0])
+    watcher = Watcher(server.client, times.__next__)
+    said = []
+    for replaced in (7, 7, 9, 10, 10, 10):
+        server.answers(200, json=figures(controls={"turns": {"replace": replaced}}))
+        watcher.ask()
+        (head,) = [line for line in shown(watcher, 120) if "last minute" in line]
+        said.append(head.rpartition("last minute")[2].strip())
+    two, three = (f", {count} control turns among them, computed in full on purpose" for count in (2, 3))
+    assert said == ["", "", two, three, "", ""]
+    latest = json_line(watcher.samples[3], watcher.samples[1].figures)["uncertain"]
+    assert latest == [{"about": "first text", "words": three.removeprefix(", ")}]

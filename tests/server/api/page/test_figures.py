@@ -1,5 +1,6 @@
 """The live figures in the browser."""
 
+import dataclasses
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ from tests.server.api.page.browser import PATIENCE_MS, Visit
 from tests.server.api.page.conftest import StartVisit
 from tests.support.server import ServerProcess
 
+from warmturn.doubts import doubts
 from warmturn.format import milliseconds
 from warmturn.savings import of_server
 
@@ -141,9 +143,37 @@ CONTROLLED = {"value": 7.25, "ci95": [6.0, 8.5]}
         {"saved_seconds": {"estimated": ESTIMATED}, "controls": {"measured_turns": 5, "saved_seconds": CONTROLLED}},
         {"saved_seconds": {"estimated": ESTIMATED}, "controls": {"measured_turns": 4, "saved_seconds": CONTROLLED}},
         {"controls": {"measured_turns": 9, "saved_seconds": {"value": -2.0, "ci95": [-3.0, -1.0]}}},
+        {"saved_seconds": {"estimated": {**ESTIMATED, "unknown_turns": 1}}, "controls": {"turns": {"replace": 1}}},
+        {"controls": {"dropped": {"backlog": 2, "memory": 1}, "turns": {"replace": 1200, "shadow": 3}}},
+        {"controls": {"measured_turns": 1, "estimate_bias_seconds": {"value": -0.0123, "ci95": [-0.02, -0.01]}}},
+        {"controls": {"measured_turns": 9, "estimate_bias_seconds": {"value": 1.5, "ci95": [1.0, 2.0]}}},
+        {"controls": {"measured_turns": 9, "estimate_bias_seconds": {"value": 1.5, "ci95": [-1.0, 4.0]}}},
     ],
 )
 def test_what_was_saved_is_said_as_in_the_terminal(visit: StartVisit, stats: dict[str, Any]) -> None:
+    page = visit().open()
     script = "async (stats) => { const m = await import('/page/savings.js'); return m.ofServer(stats).map(m.amount); }"
-    shown = visit().open().evaluate(script, stats)
-    assert shown == [saved.amount(lambda seconds: milliseconds(1000 * seconds)) for saved in of_server(stats)]
+    assert page.evaluate(script, stats) == [saved.amount(in_words) for saved in of_server(stats)]
+    script = "async (stats) => (await import('/page/doubts.js')).doubts(stats)"
+    assert page.evaluate(script, stats) == [dataclasses.asdict(doubt) for doubt in doubts(stats, written=in_words)]
+
+
+def in_words(seconds: float) -> str:
+    return milliseconds(1000 * seconds)
+
+
+def test_what_is_uncertain_has_a_mark_and_its_reason(visit: StartVisit, shared_server: ServerProcess) -> None:
+    page = visit(shared_server.base_url).open()
+    stats = shared_server.client().get("/v1/stats").json()
+    estimated = {**ESTIMATED, "unknown_turns": 5}
+    stats |= {"saved_seconds": {"estimated": estimated}, "controls": {"turns": {"replace": 2}}}
+    page.route("**/v1/stats", lambda route: route.fulfill(json=stats))
+    page.get_by_role("link", name="Figures").click()
+    expect(page.locator("#doubts li")).to_have_text(
+        [
+            "first text: 2 control turns among them, computed in full on purpose",
+            "saved: 5 of 25 turns left out of the estimate: what they saved cannot be said",
+        ]
+    )
+    marked = page.locator("#headline div").filter(has=page.get_by_role("link", name="uncertain: why"))
+    expect(marked.locator("dt")).to_have_text(["saved", "first token"])

@@ -122,9 +122,9 @@ export const PANELS = [
 
 /** The few figures that matter most, in the order in which people ask for them. */
 export const HEADLINE = [
-  { name: "saved", value: (row) => bestKnown(row).value, says: (row) => bestKnown(row).says },
+  { name: "saved", about: "saved", value: (row) => bestKnown(row).value, says: (row) => bestKnown(row).says },
   { name: "reused", value: (row) => percent(share(row, "computed") === null ? null : 1 - share(row, "computed")), says: "of prompt tokens in all modes" },
-  { name: "first token", value: (row) => milliseconds(row.stats.by_reuse.state.ttft_ms.p50), says: "after, in the median, from saved state" },
+  { name: "first token", about: "first text", value: (row) => milliseconds(row.stats.by_reuse.state.ttft_ms.p50), says: "after, in the median, from saved state" },
   { name: "audits", value: (row) => count(row.stats.audits?.clean), says: (row) => `clean, ${count(row.stats.audits?.breach)} breached: saved state against recomputed` },
   { name: "turns", value: (row) => count(row.stats.totals.turns), says: (row) => `${row.stats.running} running, ${row.stats.waiting} waiting` },
 ];
