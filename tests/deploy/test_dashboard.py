@@ -74,13 +74,28 @@ def test_it_opens_on_savings(dashboard: Yaml) -> None:
 
 def test_counters_are_asked_for_what_they_grew_by(expressions: Expressions) -> None:
     """Their own value is that since some server's start, and falls when it restarts."""
-    grown = re.compile(r"(?:rate|increase)\s*\(\s*warmturn_\w+_total\b")
-    alone = {
-        title
-        for title, expr in expressions
-        if len(re.findall(r"\bwarmturn_\w+_total\b", expr)) > len(grown.findall(expr))
+    grown = re.compile(r"(?:rate|increase)\s*\(\s*(?:warmturn|haproxy)_\w+_total\b")
+    counted = re.compile(r"\b(?:warmturn|haproxy)_\w+_total\b")
+    assert [title for title, expr in expressions if len(counted.findall(expr)) > len(grown.findall(expr))] == []
+
+
+def test_figures_are_those_of_the_time_shown(dashboard: Yaml) -> None:
+    """Single values by the whole of it, lines by steps that Grafana fits to it; never by a length of our own."""
+    lengths = {
+        (panel["type"], length)
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", ())
+        for length in re.findall(r"\[([^]]+)\]", target["expr"])
     }
-    assert alone <= {"Audits"}, "how many there were at all is what audits are asked for"
+    assert lengths == {("stat", "$__range"), ("timeseries", "$__rate_interval")}
+    single = [target for panel in dashboard["panels"] if panel["type"] == "stat" for target in panel["targets"]]
+    assert all(target["instant"] and not target["range"] for target in single)
+
+
+def test_the_steps_know_how_often_is_scraped(prometheus_config: Yaml) -> None:
+    """Else a rate over few samples shows nothing at all, or jumps."""
+    source = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"][0]
+    assert source["jsonData"]["timeInterval"] == prometheus_config["global"]["scrape_interval"]
 
 
 def test_panels_have_their_own_place_id_and_explanation(dashboard: Yaml) -> None:
