@@ -18,7 +18,8 @@ from tests.project.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 PACKAGES: Final = ("client/warmturn", "client/warmturn_bench", "server/warmturn_server")
-UPLOT: Final = "server/warmturn_server/api/page/static/vendor/uplot/LICENSE"
+STATIC: Final = "server/warmturn_server/api/page/static"
+LICENCES: Final = {"LICENSE", *(f"{STATIC}/vendor/{name}/LICENSE" for name in ("markdown-it", "uplot"))}
 CANONICAL_APACHE_2: Final = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 TO_RUN_THE_TESTS: Final = {
     "LICENSE",
@@ -84,16 +85,29 @@ def test_of_the_bundled_model_the_wheel_holds_what_serving_needs(code: set[str])
 
 
 def test_the_wheel_carries_every_licence(wheel: zipfile.ZipFile, metadata: Message) -> None:
-    assert metadata["License-Expression"] == "Apache-2.0 AND MIT"
-    assert set(metadata.get_all("License-File") or ()) == {"LICENSE", UPLOT}
-    for licence in ("LICENSE", UPLOT):
+    assert metadata["License-Expression"] == "Apache-2.0 AND MIT AND BSD-2-Clause"
+    assert set(metadata.get_all("License-File") or ()) == LICENCES
+    for licence in LICENCES:
         carried = next(name for name in wheel.namelist() if name.endswith(f".dist-info/licenses/{licence}"))
         assert wheel.read(carried) == (ROOT / licence).read_bytes()
 
 
 def test_what_was_written_by_others_has_its_licence_beside_it(code: set[str]) -> None:
     vendored = {PurePosixPath(name).parent for name in code if "/vendor/" in name}
-    assert {f"{folder}/LICENSE" for folder in vendored} == {UPLOT.removeprefix("server/")}
+    assert {f"server/{folder}/LICENSE" for folder in vendored} == LICENCES - {"LICENSE"}
+
+
+def test_the_wheel_has_all_that_the_page_asks_for(code: set[str]) -> None:
+    """What its HTML names, and what its scripts import, one after the other."""
+    static = STATIC.removeprefix("server/")
+    named = set(re.findall(r'(?:src|href)="page/([^"]+)"', (ROOT / STATIC / "index.html").read_text()))
+    wanted = sorted(named)
+    for name in wanted:
+        if name.endswith(".js"):
+            imported = re.findall(r'from "\./([^"]+)"', (ROOT / STATIC / name).read_text())
+            wanted += [each for each in imported if each not in wanted]
+    assert {"app.js", "markdown.js", "vendor/markdown-it/markdown-it.umd.min.js"} <= set(wanted)
+    assert {f"{static}/{name}" for name in wanted} <= code
 
 
 def test_the_licence_is_the_whole_text_of_apache_2() -> None:

@@ -8,7 +8,8 @@ from tests.support.server import ServerProcess
 from warmturn_server.api.page.files import page_files
 
 FILES = ["", "favicon.ico", *(f"page/{name}" for name in sorted(page_files()))]
-UPLOT = {
+VENDORED = {
+    "vendor/markdown-it/markdown-it.umd.min.js": "391f2aa638e75e6c7859d0a5c5650ef0956722a45998f17e05b83bc655778e1e",
     "vendor/uplot/uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
     "vendor/uplot/uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
 }
@@ -48,6 +49,10 @@ def test_with_a_key_the_page_is_open_and_its_data_is_not(locked_server: ServerPr
             assert "turns" not in http.get(f"/{path}").text
 
 
-@pytest.mark.parametrize("name", UPLOT)
+def test_all_that_is_vendored_is_known() -> None:
+    assert {name for name in page_files() if name.startswith("vendor/")} == set(VENDORED)
+
+
+@pytest.mark.parametrize("name", VENDORED)
 def test_vendored_files_are_as_their_makers_published_them(name: str) -> None:
-    assert hashlib.sha256(page_files()[name].content).hexdigest() == UPLOT[name]
+    assert hashlib.sha256(page_files()[name].content).hexdigest() == VENDORED[name]

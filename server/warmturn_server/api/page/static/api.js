@@ -13,6 +13,8 @@ export class ApiError extends Error {
 
 export class Unreachable extends Error {}
 
+export const WENT_AWAY = "The server went away in the middle of the reply.";
+
 let askForKey = async () => null;
 let asking = null;
 
@@ -81,12 +83,16 @@ async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(broken);
     if (done) return;
     const messages = (buffer + value).split("\n\n");
     buffer = messages.pop();
     for (const message of messages) yield* data(message);
   }
+}
+
+function broken(error) {
+  throw error.name === "AbortError" ? error : new Unreachable(WENT_AWAY);
 }
 
 function* data(message) {

@@ -3,18 +3,21 @@
 import * as api from "./api.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
-import { Conversations, title } from "./conversations.js";
+import { Conversations } from "./conversations.js";
 import { byId } from "./dom.js";
 import { showEmpty } from "./empty.js";
 import { Figures } from "./figures.js";
 import { askForKey } from "./key.js";
 import { Samples } from "./samples.js";
+import { Title, firstWords, title } from "./titles.js";
+import { said } from "./turn.js";
 
 api.onKeyNeeded(askForKey);
 
 const composer = new Composer((text) => chat.say(text), () => chat.stop(), (text) => chat.typed(text));
 const conversations = new Conversations();
-const chat = new Chat(composer, spoken, fork);
+const chat = new Chat(composer, (words) => conversations.titleFor(words), spoken, fork);
+const heading = new Title(renamed, (message) => composer.complain(message));
 const samples = new Samples();
 const figures = new Figures(samples);
 
@@ -26,8 +29,16 @@ function spoken(conversation) {
   head(conversation);
 }
 
-async function fork(id, itemId) {
-  const copy = await api.post(`v1/conversations/${id}/fork`, { item_id: itemId });
+function renamed(conversation) {
+  conversations.rename(conversation);
+  if (chat.conversation?.id !== conversation.id) return;
+  chat.conversation = conversation;
+  head(conversation);
+}
+
+async function fork(conversation, itemId) {
+  const metadata = { ...conversation.metadata, title: conversations.titleFor(title(conversation)) };
+  const copy = await api.post(`v1/conversations/${conversation.id}/fork`, { item_id: itemId, metadata });
   conversations.add(copy);
   location.hash = address(copy.id);
 }
@@ -55,6 +66,7 @@ async function open(id) {
   try {
     const conversation = id && (await api.get(`v1/conversations/${id}`));
     const [items, turns] = id ? await Promise.all([all(`v1/conversations/${id}/items`), all(`v1/conversations/${id}/turns`)]) : [[], []];
+    if (conversation) conversation.words = firstWords(items.slice(0, 1).map((item) => said(item, " ")).join(" "));
     await chat.show(conversation, items, turns);
     composer.system = conversation?.metadata.system ?? "";
     head(conversation);
@@ -76,8 +88,7 @@ async function all(path) {
 }
 
 function head(conversation) {
-  byId("title").textContent = conversation ? title(conversation) : "New conversation";
-  byId("title").classList.toggle("visually-hidden", !conversation);
+  heading.show(conversation);
   byId("delete").hidden = !conversation;
   byId("delete").textContent = "Delete";
   document.title = conversation ? `${title(conversation)} · Warmturn` : "Warmturn";
@@ -105,6 +116,7 @@ function current(id, isCurrent) {
 byId("delete").addEventListener("click", removeCurrent);
 byId("delete").addEventListener("blur", () => (byId("delete").textContent = "Delete"));
 addEventListener("hashchange", route);
+byId("new").addEventListener("click", () => location.hash === "#/" && route());
 showEmpty(composer, samples);
 samples.start();
 route();

@@ -4,18 +4,21 @@ import * as api from "./api.js";
 import { byId } from "./dom.js";
 import { TurnView, said, thought } from "./turn.js";
 
-const TITLE_LENGTH = 60;
+const NOTICED_AFTER_TRIES = 10;
+const TRY_AGAIN_MS = 200;
 
 export class Chat {
-  /** `composer` says how turns are asked; `onChange(conversation)` hears of new and changed conversations. */
-  constructor(composer, onChange, onFork) {
+  /** `composer` says how turns are asked, `titleOf(words)` what a new conversation is called; `onChange(conversation)`
+   * hears of new and changed ones. */
+  constructor(composer, titleOf, onChange, onFork) {
     this.composer = composer;
+    this.titleOf = titleOf;
     this.onChange = onChange;
     this.list = byId("turns");
     this.actions = [
       { label: "Ask again", title: "Take this turn back and ask it once more, with the reuse chosen below", onlyLast: true, run: () => this.again() },
       { label: "Look back", title: "Show what this reply looked at in the earlier turns", needsResponse: true, run: (turn) => turn.look().catch((error) => composer.complain(error.message)) },
-      { label: "Branch", title: "Go on from here in a copy; this conversation stays as it is", run: (turn) => onFork(this.conversation.id, turn.itemId) },
+      { label: "Branch", title: "Go on from here in a copy; this conversation stays as it is", run: (turn) => onFork(this.conversation, turn.itemId) },
     ];
     this.#clear(null);
   }
@@ -87,7 +90,7 @@ export class Chat {
     try {
       await this.#converse(turn, running);
     } catch (error) {
-      this.#failed(turn, error, running);
+      await this.#failed(turn, error, running);
     } finally {
       if (this.running === running) {
         this.running = null;
@@ -108,13 +111,12 @@ export class Chat {
       else if (event.type === "response.completed" || event.type === "response.incomplete") this.#finish(turn, event.response);
       else if (event.type === "response.failed") throw new api.ApiError(500, event.response.error.message);
     }
-    if (!turn.itemId) throw new api.Unreachable("The connection broke in the middle of the reply.");
+    if (!turn.itemId) throw new api.Unreachable(api.WENT_AWAY);
     this.onChange(conversation);
   }
 
   async #create(said, signal) {
-    const title = said.split(/\s+/).filter(Boolean).join(" ").slice(0, TITLE_LENGTH);
-    const created = await api.post("v1/conversations", { metadata: { title, system: this.composer.system } });
+    const created = await api.post("v1/conversations", { metadata: { title: this.titleOf(said), system: this.composer.system } });
     if (signal.aborted) await api.remove(`v1/conversations/${created.id}`);
     signal.throwIfAborted();
     this.createdHere = true;
@@ -132,9 +134,9 @@ export class Chat {
     if (follow) scrollToEnd();
   }
 
-  #finish(turn, response) {
+  #finish(turn, response, cut) {
     const follow = isAtEnd();
-    turn.finish(response, { explained: this.#isNews(response.warmturn) });
+    turn.finish(response, { explained: this.#isNews(response.warmturn), cut });
     this.#settle();
     if (follow) scrollToEnd();
     byId("announcer").textContent = turn.announcement;
@@ -146,12 +148,16 @@ export class Chat {
     return !this.explained.has(kind) && Boolean(this.explained.add(kind));
   }
 
-  #failed(turn, error, { signal, responseId }) {
+  async #failed(turn, error, { signal, responseId }) {
+    const kept = responseId && error instanceof api.Unreachable ? await keptReply(responseId) : null;
     if (!this.turns.includes(turn)) return;
-    const broke = responseId && error instanceof api.Unreachable;
-    turn.stopped(signal.aborted ? "Stopped before it began." : broke ? `${error.message} Reload to see what was kept.` : error.message);
-    if (!signal.aborted) this.composer.complain(error.message);
-    if (!broke) this.composer.giveBack(turn.said);
+    if (kept) {
+      this.#finish(turn, kept, "The connection broke here.");
+      return this.onChange(this.conversation);
+    }
+    turn.stopped(signal.aborted ? "Stopped before it began." : error.message);
+    const isBack = this.composer.giveBack(turn.said);
+    if (!signal.aborted) this.composer.complain(isBack ? `${error.message.replace(/\.$/, "")}; your message is back in the box.` : error.message);
   }
 
   /** Items come as messages; a turn is what was asked and the reply after it. */
@@ -196,6 +202,19 @@ export class Chat {
     this.turns = [];
     this.list.replaceChildren();
   }
+}
+
+/** What a server that is still there kept of a reply whose connection broke; it may take a step to notice. */
+async function keptReply(responseId) {
+  for (let tries = 0; tries < NOTICED_AFTER_TRIES; tries += 1) {
+    try {
+      return await api.get(`v1/responses/${responseId}`);
+    } catch (error) {
+      if (error instanceof api.Unreachable) return null;
+      await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS));
+    }
+  }
+  return null;
 }
 
 const isAtEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 80;

@@ -70,9 +70,10 @@ export class Composer {
     this.input.focus();
   }
 
-  /** What was not kept is not lost: it can be sent again, unless something else is there already. */
+  /** What was not kept is not lost: it can be sent again, unless something else is there already. Whether it is. */
   giveBack(text) {
     if (!this.input.value) this.suggest(text);
+    return this.input.value === text;
   }
 
   #submit(event) {

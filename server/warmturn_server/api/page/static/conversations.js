@@ -2,6 +2,8 @@
 
 import * as api from "./api.js";
 import { byId, el } from "./dom.js";
+import { firstWords, numbered, title } from "./titles.js";
+import { said } from "./turn.js";
 
 const PAGE = 30;
 
@@ -9,6 +11,7 @@ export class Conversations {
   constructor() {
     this.list = byId("conversations");
     this.known = new Map();
+    this.shown = new Map();
     byId("more").addEventListener("click", () => this.load());
     byId("rail-toggle").addEventListener("click", () => this.toggle());
   }
@@ -25,6 +28,19 @@ export class Conversations {
     const page = await api.get(`v1/conversations?limit=${PAGE}${after}`);
     for (const conversation of page.data) this.#show(conversation, false);
     byId("more").hidden = !page.has_more;
+    await this.#nameUntitled();
+  }
+
+  /** What a new one is called: its first words, with a number if another one is called so. */
+  titleFor(words) {
+    return numbered(firstWords(words), [...this.shown.values()].map(title));
+  }
+
+  rename(conversation) {
+    const item = this.known.get(conversation.id);
+    if (!item) return;
+    this.shown.set(conversation.id, conversation);
+    item.firstElementChild.firstChild.replaceWith(title(conversation));
   }
 
   /** A new one comes first, a known one stays where it is. */
@@ -35,6 +51,7 @@ export class Conversations {
   remove(id) {
     this.known.get(id)?.remove();
     this.known.delete(id);
+    this.shown.delete(id);
   }
 
   mark(id) {
@@ -47,17 +64,25 @@ export class Conversations {
 
   #show(conversation, first) {
     if (this.known.has(conversation.id)) return;
-    const item = el("li", { "data-id": conversation.id }, el("a", { href: `#/c/${conversation.id}` }, title(conversation), el("small", {}, day(conversation.created_at))));
+    const item = el("li", { "data-id": conversation.id }, el("a", { href: `#/c/${conversation.id}` }, title(conversation), el("small", {}, when(conversation.created_at))));
     this.known.set(conversation.id, item);
+    this.shown.set(conversation.id, conversation);
     if (first) this.list.prepend(item);
     else this.list.append(item);
   }
+
+  /** Other clients give no titles: then the first words that were said stand for one. */
+  async #nameUntitled() {
+    for (const conversation of [...this.shown.values()].filter((each) => !each.metadata.title && each.words == null)) {
+      const page = await api.get(`v1/conversations/${conversation.id}/items?limit=1&order=asc`).catch(() => ({ data: [] }));
+      conversation.words = firstWords(page.data.map((item) => said(item, " ")).join(" "));
+      if (conversation.words) this.rename(conversation);
+    }
+  }
 }
 
-export const title = (conversation) => conversation.metadata.title || "Untitled";
-
-function day(seconds) {
+function when(seconds) {
   const date = new Date(1000 * seconds);
   const isToday = date.toDateString() === new Date().toDateString();
-  return date.toLocaleString(undefined, isToday ? { timeStyle: "short" } : { dateStyle: "medium" });
+  return date.toLocaleString(undefined, isToday ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
 }

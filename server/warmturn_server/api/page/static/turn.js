@@ -1,13 +1,16 @@
 /** One turn on the page: what was said, the reply as it comes, and what it cost. */
 
 import { explanation, turnLine, turnParts, usedTiers } from "./account.js";
+import { copyButton } from "./copy.js";
 import { byId, el } from "./dom.js";
 import { lookBack } from "./lookback.js";
+import { Markdown } from "./markdown.js";
 import { count, milliseconds } from "./words.js";
 
 const CUT = "This reply was cut at its token limit.";
 const STOPPED = "This reply was stopped here.";
 const SHORT = "This reply is not whole.";
+const THOUGHT = "Thought";
 
 export class TurnView {
   /** `actions` are buttons for a finished turn: `[{ label, title, run: (turn) => ... }]`. */
@@ -15,70 +18,77 @@ export class TurnView {
     this.said = said;
     this.report = null;
     this.actions = actions;
-    this.reply = el("p", { class: "reply" });
+    this.text = "";
+    this.reply = new Markdown();
     this.thought = el("p");
-    this.folded = el("details", { class: "thought", hidden: true }, el("summary", {}, "Thought"), this.thought);
+    this.thinking = el("summary");
+    this.folded = el("details", { class: "thought", hidden: true }, this.thinking, this.thought);
     this.note = el("div", { class: "note", role: "group", "aria-label": "What this turn cost" });
     this.asked = el("p", { class: "asked" }, el("span", { class: "visually-hidden" }, "You: "), said);
     this.tools = el("p", { class: "tools" });
-    this.element = el("li", { class: "turn" }, el("article", {}, said && this.asked, this.folded, this.reply, this.tools), this.note);
+    this.element = el("li", { class: "turn" }, el("article", {}, said && this.asked, this.folded, this.reply.element, this.tools), this.note);
     this.attempts = [];
     this.panel = null;
   }
 
-  get text() {
-    return this.reply.textContent;
-  }
-
   begin() {
     this.#closePanel();
-    this.reply.replaceChildren();
+    this.element.classList.remove("stopped");
+    this.element.setAttribute("aria-busy", "true");
+    this.#say("");
     this.think("");
     this.note.replaceChildren();
-    this.element.setAttribute("aria-busy", "true");
   }
 
   add(text) {
-    this.reply.append(text);
+    if (!this.text) this.thinking.textContent = THOUGHT;
+    this.#say(this.text + text, { grows: true });
   }
 
   /** What the model said to itself, folded away. */
   think(text, more = "") {
     this.thought.textContent = text + more;
+    this.thinking.textContent = this.isRunning && !this.text ? "Thinking …" : THOUGHT;
     this.folded.hidden = !this.thought.textContent;
+  }
+
+  get isRunning() {
+    return this.element.hasAttribute("aria-busy");
   }
 
   /** A reply from an earlier visit, with what the log says it cost; items put in by hand cost nothing. */
   recall(text, incomplete, logged) {
-    this.reply.textContent = text;
+    this.#say(text);
     if (logged) this.#account(logged.warmturn);
     this.responseId = logged?.id;
     if (incomplete) this.note.append(remark(SHORT));
   }
 
-  finish(response, { explained }) {
+  finish(response, { explained, cut = STOPPED }) {
     const report = response.warmturn;
     this.#end();
     const messages = response.output.filter((item) => item.type === "message");
     this.itemId = messages[0]?.id;
     this.responseId = response.id;
-    this.reply.textContent = messages.map((item) => said(item, "")).join("");
+    this.#say(messages.map((item) => said(item, "")).join(""));
     this.think(response.output.map(thought).join(""));
     this.attempts.push({ reuse: report.reuse, ttft_ms: report.ttft_ms });
     this.#account(report);
     if (this.attempts.length > 1) this.note.append(comparison(this.attempts));
     if (explained) this.note.append(el("p", { class: "explanation" }, explanation(report)));
-    if (response.status === "incomplete") this.note.append(remark(response.incomplete_details ? CUT : STOPPED));
+    if (response.status === "incomplete") this.note.append(remark(response.incomplete_details ? CUT : cut));
   }
 
   /** Only the last turn can be taken back; any reply can be branched from. */
   offer(isLast) {
     const offered = this.actions.filter((action) => this.itemId && (isLast || !action.onlyLast) && (this.responseId || !action.needsResponse));
-    this.tools.replaceChildren(...offered.map((action) => this.#button(action)));
+    const copying = this.text && !this.isRunning ? [copyButton("Copy", () => this.text)] : [];
+    this.tools.replaceChildren(...copying, ...offered.map((action) => this.#button(action)));
   }
 
   stopped(reason) {
     this.#end();
+    this.#say(this.text);
     this.element.classList.add("stopped");
     this.note.append(remark(reason));
   }
@@ -110,6 +120,11 @@ export class TurnView {
   #closePanel() {
     this.panel?.remove();
     this.panel = null;
+  }
+
+  #say(text, how) {
+    this.text = text;
+    this.reply.show(text, how);
   }
 
   #account(report) {
