@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from ...engine_api.request import ReuseMode, TokenIds
@@ -11,6 +12,9 @@ from ..sequence import Sequence
 from .acceptance import Acceptance
 from .lookup import Guess, Lookup
 from .worth import Worth
+
+_MOST_FORCED: Final = 63
+"""These are right for certain. With the token before them they are rows of which each costs a fraction of a step."""
 
 
 @dataclass(slots=True)
@@ -45,6 +49,8 @@ class Drafter:
         return [self._drafts(sequence, num_tokens, len(step)) if _may_draft(sequence) else () for sequence, _ in step]
 
     def _drafts(self, sequence: Sequence, num_tokens: int, num_sequences: int) -> TokenIds:
+        if forced := sequence.sampler.forced[: min(sequence.num_left - 1, _MOST_FORCED)]:
+            return forced
         following = self._following.get(sequence) or self._follow(sequence)
         guess = following.next_guess(sequence.token_ids, self._worth.most)
         most = min(len(guess.token_ids), sequence.num_left - 1)

@@ -9,11 +9,16 @@ from typing import Protocol
 
 import torch
 
-from ...engine_api.request import SamplingParams
+from ...engine_api.request import SamplingParams, TokenIds
 
 
 class LogitsProcessor(Protocol):
     """One sequence's own, made with it and told of every token that it gets."""
+
+    @property
+    def forced(self) -> TokenIds:
+        """The only tokens that can come next, one behind the other, as far as it knows of any."""
+        ...
 
     def mask(self, logits: torch.Tensor) -> torch.Tensor:
         """Other logits `[vocabulary]` in float32, minus infinity for what must not come; the given ones stay as is."""
@@ -31,6 +36,8 @@ class LogitsProcessor(Protocol):
 class NeverTokens:
     """Keeps some tokens from ever being chosen."""
 
+    forced: TokenIds = ()
+
     def __init__(self, token_ids: Iterable[int]) -> None:
         self._never = sorted(token_ids)
 
@@ -45,6 +52,8 @@ class NeverTokens:
 
 class NotYet:
     """Keeps some tokens from being chosen before there are `count` others."""
+
+    forced: TokenIds = ()
 
     def __init__(self, count: int, token_ids: Iterable[int]) -> None:
         self._left = count
@@ -62,6 +71,8 @@ class NotYet:
 
 class Biases:
     """Adds to the logits of some tokens what the request says."""
+
+    forced: TokenIds = ()
 
     def __init__(self, biases: Iterable[tuple[int, float]]) -> None:
         self._biases = dict(biases)
@@ -81,6 +92,8 @@ class Biases:
 
 class Penalties:
     """OpenAI's presence and frequency penalties over the output, and a repetition penalty over prompt and output."""
+
+    forced: TokenIds = ()
 
     def __init__(self, params: SamplingParams, prompt: Sequence[int]) -> None:
         self._params = params

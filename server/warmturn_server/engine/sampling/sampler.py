@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from ...engine_api.report import TokenLogprobs
-from ...engine_api.request import SamplingParams
+from ...engine_api.request import SamplingParams, TokenIds
 from ...errors import NothingAllowed
 from .processors import LogitsProcessor, processors_of
 from .vetoes import MOST_REFUSALS, Veto
@@ -38,6 +38,11 @@ class Sampler:
             self._generator.manual_seed(params.seed)
         else:
             self._generator.seed()
+
+    @property
+    def forced(self) -> TokenIds:
+        """The only tokens that can come next, one behind the other: of them it will choose each."""
+        return next((each.forced for each in self._processors if each.forced), ())
 
     def settles_for(self, best: int) -> bool:
         """Whether `best`, the arg max of the raw logits, is all there is to it."""

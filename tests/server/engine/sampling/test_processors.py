@@ -17,6 +17,8 @@ GREEDY = SamplingParams(temperature=0.0)
 class InTurn:
     """Allows the tokens of a list, one after the other: what a grammar does."""
 
+    forced: tuple[int, ...] = ()
+
     def __init__(self, *token_ids: int) -> None:
         self._left = list(token_ids)
 

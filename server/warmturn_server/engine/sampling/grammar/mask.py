@@ -10,6 +10,7 @@ import torch
 from llguidance import LLMatcher
 from numpy.typing import NDArray
 
+from ....engine_api.request import TokenIds
 from ....errors import NothingAllowed
 
 Allowed = NDArray[np.bool_]
@@ -20,6 +21,8 @@ class GrammarMask:
 
     The mask of the next token is made on another thread, which lets go of the interpreter's lock, from the moment that
     the token before it is known: the forward pass in between takes longer.
+
+    Where the grammar leaves a single text, its tokens are `forced` at once, cut as the tokenizer would cut them.
     """
 
     def __init__(self, matcher: LLMatcher, never: Allowed, beside: Executor, given_as: str) -> None:
@@ -28,6 +31,7 @@ class GrammarMask:
         self._never = never
         self._beside = beside
         self._given_as = given_as
+        self.forced = self._only_tokens()
         self._allowed: Future[Allowed] = beside.submit(self._compute)
 
     def mask(self, logits: torch.Tensor) -> torch.Tensor:
@@ -39,11 +43,16 @@ class GrammarMask:
         return bool(self._allowed.result()[best])
 
     def advance(self, token_id: int) -> None:
-        self._allowed = self._beside.submit(self._compute, token_id)
-
-    def _compute(self, token_id: int | None = None) -> Allowed:
-        if token_id is not None and not self._matcher.is_stopped():
+        if not self._matcher.is_stopped():
             self._matcher.consume_token(token_id)
+        self.forced = self.forced[1:] if self.forced[:1] == (token_id,) else ()
+        self.forced = self.forced or self._only_tokens()
+        self._allowed = self._beside.submit(self._compute)
+
+    def _only_tokens(self) -> TokenIds:
+        return () if self._matcher.is_stopped() else tuple(self._matcher.compute_ff_tokens())
+
+    def _compute(self) -> Allowed:
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         if self._matcher.is_error():
             raise NothingAllowed(f"The output's form cannot be followed: {self._matcher.get_error()}", self._given_as)

@@ -132,6 +132,21 @@ def test_the_end_is_allowed_where_the_form_is_whole(grammars: Grammars) -> None:
     assert IM_END not in allowed(mask)
 
 
+def test_forced_tokens_are_the_only_ones_allowed_one_behind_the_other(grammars: Grammars) -> None:
+    mask, forced = grammars.mask(Grammar("regex", "(the|a) cat (is called|was) Mio"), ""), 0
+    while (choices := allowed(mask)) != [IM_END]:
+        for token_id in mask.forced:
+            assert allowed(mask) == [token_id]
+            mask.advance(token_id)
+            forced += 1
+        if len(choices) > 1:
+            assert mask.forced == ()
+            mask.advance(max(choices))
+    assert forced >= 6
+    mask.advance(IM_END)
+    assert mask.forced == ()
+
+
 class NowAndThen(Executor):
     """Does what it is given when it is told to."""
 

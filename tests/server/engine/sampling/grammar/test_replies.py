@@ -26,6 +26,7 @@ SCHEMA: Final = {
     "additionalProperties": False,
 }
 FORM: Final = Grammar("json_schema", json.dumps(SCHEMA))
+ONLY: Final = Grammar("choice", '["the name of the cat is Mio, and another one is called Anna"]')
 PARAMS: Final = SamplingParams(max_tokens=80, seed=5, grammar=FORM)
 
 
@@ -100,6 +101,20 @@ def test_log_probabilities_are_the_models_own(engine: Engine) -> None:
 def test_a_stop_string_cuts_it_as_it_cuts_any_reply(engine: Engine) -> None:
     said = ask(engine, replace(PARAMS, grammar=Grammar("choice", '["one, two"]'), stop=(",",)))
     assert (said.text, said.finish_reason) == ("one", "stop")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("grammar", [ONLY, FORM], ids=["one text", "object"])
+def test_what_the_form_forces_takes_no_step_of_its_own(engine: Engine, grammar: Grammar, temperature: float) -> None:
+    params = replace(PARAMS, grammar=grammar, temperature=temperature)
+    plain, said = ask(engine, params, ReuseMode.NOTHING), ask(engine, params)
+    assert (said.token_ids, said.text, said.finish_reason) == (plain.token_ids, plain.text, plain.finish_reason)
+    drafts = said.report.drafts
+    assert plain.report.drafts is None and drafts is not None
+    if grammar is ONLY:
+        assert drafts.drafted == drafts.accepted >= len(said.token_ids) - 2
+    else:
+        assert drafts.accepted >= 5
 
 
 def test_after_a_restart_it_is_the_same(start_engine: StartEngine) -> None:
