@@ -11,8 +11,9 @@ from threading import Thread
 from typing import IO, Self
 
 from warmturn.errors import WarmturnError
+from warmturn.settings import models_folder
 
-_READY = re.compile(r"ready on (http://\S+:(\d+))")
+READY = re.compile(r"ready on (http://\S+:(\d+))")
 _STDERR_LINES = 12
 
 
@@ -45,6 +46,7 @@ class OwnServer:
 
     def start(self) -> None:
         """Returns when the server answers; a second start takes the same port and folder again."""
+        self._share_models()
         with self._stderr.open("w") as stderr:
             self._process = process = launch(self._command(), _environment(), stderr)
         assert process.stdout is not None
@@ -67,9 +69,16 @@ class OwnServer:
         serve = [sys.executable, "-m", "warmturn", "serve", "--model", self._model, *self.options]
         return [*serve, "--port", str(self._port), "--data-dir", str(self._data_dir)]
 
+    def _share_models(self) -> None:
+        """What was pulled for the servers of this machine is there for this one too."""
+        self._data_dir.mkdir(mode=0o700, exist_ok=True)
+        link = self._data_dir / "models"
+        if not link.is_symlink():
+            link.symlink_to(models_folder().absolute())
+
     def _await_ready(self, stdout: IO[str]) -> tuple[str, int]:
         for line in stdout:
-            if ready := _READY.search(line):
+            if ready := READY.search(line):
                 return ready[1], int(ready[2])
         self.kill()
         said = self._stderr.read_text(errors="replace").strip().splitlines()[-_STDERR_LINES:]

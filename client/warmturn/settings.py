@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_config_path, user_state_path
+from platformdirs import user_config_path, user_data_path, user_state_path
 
 from warmturn.client import DEFAULT_URL
 from warmturn.errors import SettingsError
@@ -35,6 +35,22 @@ def config_file() -> Path:
 def system_prompts_folder() -> Path:
     """Files of instructions that `--system-file NAME` finds by their name."""
     return user_config_path("warmturn") / "system"
+
+
+def background_folder() -> Path:
+    """Where is written down which servers run in the background. Raises `SettingsError`."""
+    folder = user_state_path("warmturn") / "servers"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(f"cannot keep track of servers in {folder}: {error.strerror}") from error
+    return folder
+
+
+def models_folder() -> Path:
+    """Where `warmturn pull` puts models: in the data folder of the servers of this machine."""
+    data_dir = os.environ.get("WARMTURN_DATA_DIR")
+    return (Path(data_dir) if data_dir else user_data_path("warmturn")) / "models"
 
 
 def history_file() -> Path:

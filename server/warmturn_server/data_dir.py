@@ -17,7 +17,7 @@ LOG_NAME: Final = "conversations.sqlite3"
 STATE_NAME: Final = "kv"
 MODELS_NAME: Final = "models"
 """What `warmturn pull` brought, a folder each."""
-_OURS: Final = (LOG_NAME, STATE_NAME, MODELS_NAME, "lock", "model_hashes", "room-to-delete")
+_OURS: Final = (LOG_NAME, STATE_NAME, MODELS_NAME, "lock", "model_hashes", "room-to-delete", "server.log")
 """How the names begin of what a server keeps in its data folder."""
 _SETTLED_NS = 2_000_000_000
 

@@ -35,7 +35,7 @@ def serve(settings: Settings) -> None:
     with _listen(settings.host, settings.port) as listener:
         if settings.api_key is None and not settings.insecure_no_key:
             _refuse_strangers(listener)
-        _tell("loading PyTorch")
+        _tell(f"loading PyTorch, then {settings.model}")
         from .build import build_app  # not before: it loads torch, and whoever mistypes a port should not wait for that
 
         app = build_app(settings, _tell)

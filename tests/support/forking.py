@@ -24,10 +24,11 @@ import typer  # noqa: F401
 import uvicorn.lifespan.on
 import uvicorn.loops.auto
 import uvicorn.protocols.http.auto  # noqa: F401
-from tests.support.launch import MAX_REQUEST_BYTES, NUMBER, ask, launch_own_server
+from tests.support.launch import MAX_REQUEST_BYTES, NUMBER, ask, launch_in_background, launch_own_server
 from transformers.models.llama import modeling_llama  # noqa: F401
 
 import warmturn.__main__
+import warmturn.cli.background.start
 import warmturn.own_server
 import warmturn_server.build
 import warmturn_server.serve  # noqa: F401
@@ -130,6 +131,7 @@ def become(request: Request, asking: socket.socket) -> None:
     else:
         ask(asking)
         warmturn.own_server.launch = launch_own_server  # type: ignore[assignment]
+        warmturn.cli.background.start.launch = launch_in_background
     warmturn.__main__.main()
 
 

@@ -71,13 +71,21 @@ def launch_own_server(command: Sequence[str], environment: Mapping[str, str], st
 
     On one thread, if nothing else is asked for: models are tiny in tests.
     """
-    arguments = [*command[command.index("warmturn") + 1 :]]
-    if "--threads" not in arguments:
-        arguments += ["--threads", "1"]
     reading, writing = os.pipe()
     with Path(os.devnull).open("rb") as nothing, os.fdopen(writing, "wb") as stdout:
-        process = _fork(arguments, environment, nothing, stdout, stderr)
+        process = _fork(_on_one_thread(command), environment, nothing, stdout, stderr)
     return OfFork(process, os.fdopen(reading))
+
+
+def launch_in_background(command: Sequence[str], environment: Mapping[str, str], stdin: IO[Any], log: IO[bytes]) -> int:
+    """As `warmturn.cli.background.start.launch`, for the same."""
+    return _fork(_on_one_thread(command), environment, stdin, log, log).pid
+
+
+def _on_one_thread(command: Sequence[str]) -> list[str]:
+    """What `warmturn` is asked for."""
+    arguments = [*command[command.index("warmturn") + 1 :]]
+    return arguments if "--threads" in arguments else [*arguments, "--threads", "1"]
 
 
 class OfFork:
@@ -89,7 +97,7 @@ class OfFork:
 
 
 def _fork(
-    arguments: Sequence[str], environment: Mapping[str, str], stdin: IO[bytes], stdout: IO[bytes], stderr: IO[Any]
+    arguments: Sequence[str], environment: Mapping[str, str], stdin: IO[Any], stdout: IO[bytes], stderr: IO[Any]
 ) -> "_Forked":
     message = json.dumps({"arguments": arguments, "environment": dict(environment)}).encode()
     reading, writing = os.pipe()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from warmturn.cli.ask import ask
+from warmturn.cli.background.commands import ps, stop
 from warmturn.cli.chat.command import chat
 from warmturn.cli.conversations import export, fork, ls, rm, show
 from warmturn.cli.deferred import DeferredCommand
@@ -30,6 +31,8 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     serve: "warmturn serve --model Qwen/Qwen3-0.6B --port 8000",
     chat: "warmturn chat -c --system-file brief -f notes.txt",
     ask: 'git diff | warmturn ask "What does this change?"',
+    ps: "warmturn ps --json",
+    stop: "warmturn stop 8000",
     ls: "warmturn ls -n 5",
     show: "warmturn show last --misses",
     rm: "warmturn rm conv_6f2a9c 'Blue whale'",

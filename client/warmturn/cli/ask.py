@@ -10,6 +10,7 @@ import typer
 
 from warmturn.cli.answer_view import answer_view
 from warmturn.cli.attachments import with_files
+from warmturn.cli.background.offer import Start, connect_or_start
 from warmturn.cli.console import answer_json, note
 from warmturn.cli.lookup import find_conversation
 from warmturn.cli.options import (
@@ -22,7 +23,6 @@ from warmturn.cli.options import (
     SystemFile,
     Temperature,
     Url,
-    connect,
 )
 from warmturn.cli.system_prompts import instructions
 from warmturn.format import turn_line
@@ -43,6 +43,7 @@ def ask(
     temperature: Temperature = None,
     max_tokens: MaxTokens = None,
     as_json: AsJson = False,
+    start: Start = None,
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
@@ -60,7 +61,7 @@ def ask(
         options["instructions"] = system
     if max_tokens is not None:
         options["max_output_tokens"] = max_tokens
-    with connect(url, api_key) as client:
+    with connect_or_start(url, api_key, start) as client:
         if conversation is None:
             options["store"] = False
         else:

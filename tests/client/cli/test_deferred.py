@@ -18,6 +18,8 @@ ALL = [
     "serve",
     "chat",
     "ask",
+    "ps",
+    "stop",
     "ls",
     "show",
     "rm",

@@ -49,7 +49,7 @@ def test_a_free_port_is_picked_and_told(tiny_models: TinyModels, tmp_path: Path)
         stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout) == (0, "")
     assert stderr.splitlines() == [
-        "Warmturn: loading PyTorch ...",
+        f"Warmturn: loading PyTorch, then {tiny_models()} ...",
         f"Warmturn: loading {tiny_models()} ...",
         f"Warmturn: comparing {ready[2]} with transformers' own computation ...",
         "Warmturn: measuring how fast this machine is ...",

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from warmturn.cli.attachments import with_files
+from warmturn.cli.background.offer import Start, connect_or_start
 from warmturn.cli.chat.completion import completer
 from warmturn.cli.chat.loop import converse
 from warmturn.cli.chat.prompt import Lines, PipedLines, TerminalLines
@@ -13,7 +14,7 @@ from warmturn.cli.chat.session import ChatSession
 from warmturn.cli.chat.turn_view import show_conversation
 from warmturn.cli.console import note
 from warmturn.cli.lookup import LAST, find_conversation
-from warmturn.cli.options import ApiKey, Files, MaxTokens, Reuse, System, SystemFile, Temperature, Url, connect
+from warmturn.cli.options import ApiKey, Files, MaxTokens, Reuse, System, SystemFile, Temperature, Url
 from warmturn.cli.system_prompts import instructions
 from warmturn.settings import history_file
 
@@ -29,6 +30,7 @@ def chat(
     reuse: Reuse = "state",
     temperature: Temperature = None,
     max_tokens: MaxTokens = None,
+    start: Start = None,
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
@@ -36,8 +38,9 @@ def chat(
 
     Answers go to stdout, the line about each turn to stderr; /help lists what else can be typed.
     """
-    with connect(url, api_key) as client:
-        session = ChatSession(client, reuse=reuse, attached=with_files(files or []))
+    attached, given = with_files(files or []), instructions(system, system_file)
+    with connect_or_start(url, api_key, start) as client:
+        session = ChatSession(client, reuse=reuse, attached=attached)
         session.set_option("temperature", temperature)
         session.set_option("max_tokens", max_tokens)
         lines: Lines = (
@@ -49,7 +52,7 @@ def chat(
                 show_conversation(session)
         elif lines.interactive:
             note(f"{', '.join(model.id for model in client.models())} at {client.base_url}; /help lists the commands")
-        if (given := instructions(system, system_file)) is not None:
+        if given is not None:
             session.set_system(given)
         try:
             converse(session, lines)
