@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from warmturn.cli.console import answer_json, styled_console
+from warmturn.cli.demo.next_steps import after_demo, after_demo_at
 from warmturn.cli.demo.result import DemoResult
 from warmturn.cli.demo.run import Demo
 from warmturn.cli.demo.script import GENERIC_SCRIPT, bundled_script, script_for
@@ -22,7 +23,12 @@ _BUNDLED = "bundled"
 
 def demo(
     model: Annotated[
-        str | None, typer.Option("--model", help="`bundled` (default), a folder, or a hub id.", show_default=False)
+        str | None,
+        typer.Option(
+            "--model",
+            help="`bundled` (default), what `warmturn models` lists, a folder, or a hub id.",
+            show_default=False,
+        ),
     ] = None,
     url: Annotated[
         str | None, typer.Option("--url", help="Run on this server instead of an own one.", show_default=False)
@@ -48,6 +54,8 @@ def demo(
     view.verdict(result)
     if as_json:
         answer_json(result.as_dict())
+    else:
+        view.next_steps(after_demo_at(url) if url else after_demo(None if model in (None, _BUNDLED) else model))
     if any(result.broken_promises()):
         raise typer.Exit(1)
 

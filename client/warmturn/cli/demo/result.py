@@ -7,7 +7,7 @@ from typing import Any
 from warmturn.wire import ReuseMode
 
 _ROUNDED = ("bfloat16", "float16")
-_UNSHOWN = ("wrongly_cached", "foregone_tokens")
+_UNSHOWN = ("wrongly_cached", "foregone_tokens", "left_out_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class DemoTurn:
     """Times are milliseconds from sending the request to the first text, taken at the client.
 
     `wrongly_cached`: tokens that other modes than `state` reused, where there were any. `foregone_tokens`: those that
-    the state turn could have reused, had the server not computed it from scratch as a control.
+    the state turn could have reused, had the server not computed it from scratch as a control. `left_out_tokens`: the
+    reply's last ones, which mode `nothing` was not asked for; `left_out_ms`: about what they would have taken.
     """
 
     turn: int
@@ -25,6 +26,8 @@ class DemoTurn:
     ttft_ms: dict[ReuseMode, float]
     same_tokens: bool
     text: str
+    left_out_tokens: int = 0
+    left_out_ms: float = 0.0
     wrongly_cached: Mapping[ReuseMode, int] = field(default_factory=dict)
     foregone_tokens: int = 0
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from warmturn.cli.demo.allowance import MOST_TOKENS, Allowance
 from warmturn.cli.demo.measure import Measured, measure
 from warmturn.cli.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.cli.demo.script import Line
@@ -17,6 +18,8 @@ _ORDERS: tuple[tuple[ReuseMode, ...], ...] = (
     ("prompt", "nothing", "state"),
 )
 """By turn, so that no mode always finds the processor's caches warm."""
+_NOTHING_SECONDS = 25.0
+"""For mode `nothing`, which takes minutes of a long conversation."""
 
 
 class Demo:
@@ -30,6 +33,7 @@ class Demo:
         self._conversation = client.conversations.create(metadata={"title": "warmturn demo"}).id
         self._last_response: str | None = None
         self._turns: list[DemoTurn] = []
+        self._allowance = Allowance(_NOTHING_SECONDS, len(script))
         self._restart: Restart | None = None
 
     def run(self, model: str, *, recall_promised: bool) -> DemoResult:
@@ -50,22 +54,46 @@ class Demo:
 
     def _turn(self, number: int, line: Line, order: Sequence[ReuseMode]) -> Measured:
         self._view.user(number, line.user)
-        measured = {mode: self._measured(line.user, mode) for mode in order}
+        asked = self._allowance.tokens()
+        measured = {mode: self._measured(line.user, mode, asked) for mode in order}
         self._last_response = measured["state"].turn.id
-        turn = _compared(number, measured)
+        turn = self._compared(number, measured, asked)
         self._turns.append(turn)
         self._view.turn(turn, measured["state"].turn.report, line.answered_by(turn.text) if line.asks else None)
         return measured["state"]
 
-    def _measured(self, text: str, mode: ReuseMode) -> Measured:
+    def _measured(self, text: str, mode: ReuseMode, asked_of_nothing: int) -> Measured:
         """The state turn is the one that the conversation keeps; the others answer the same history beside it."""
         if mode == "state":
             return measure(self._client, text, self._view.piece, conversation=self._conversation, reuse=mode)
         options: TurnOptions = {"store": False, "reuse": mode}
+        options["max_output_tokens"] = asked_of_nothing if mode == "nothing" else MOST_TOKENS
         if self._last_response is not None:
             options["previous_response_id"] = self._last_response
         with self._view.recomputing(mode):
             return measure(self._client, text, _unseen, **options)
+
+    def _compared(self, number: int, measured: dict[ReuseMode, Measured], asked_of_nothing: int) -> DemoTurn:
+        nothing = measured["nothing"]
+        self._allowance.spent(nothing.total_ms / 1000, len(nothing.output_ids))
+        state = measured["state"].turn
+        whole = measured["state"].output_ids
+        is_cut = nothing.turn.status == "incomplete" and asked_of_nothing < len(whole)
+        compared = whole[: len(nothing.output_ids)] if is_cut else whole  # a cut in mid-character takes all of it
+        left_out = len(whole) - len(compared)
+        return DemoTurn(
+            turn=number,
+            prompt_tokens=state.report.prompt_tokens,
+            cached_tokens=state.report.cached_tokens,
+            prefilled_tokens=state.report.prefilled_tokens,
+            ttft_ms={mode: round(measured[mode].ttft_ms, 2) for mode in ("state", "prompt", "nothing")},
+            same_tokens=measured["prompt"].output_ids == whole and nothing.output_ids == compared,
+            text=state.text,
+            left_out_tokens=left_out,
+            left_out_ms=1000 * self._allowance.left_out_seconds(left_out),
+            wrongly_cached={mode: tokens for mode in ("prompt", "nothing") if (tokens := _cached(measured[mode]))},
+            foregone_tokens=(state.report.control and state.report.control.foregone_tokens) or 0,
+        )
 
     def _kill_and_restart(self) -> None:
         assert self._server is not None
@@ -86,21 +114,6 @@ class Demo:
     def _recall(self) -> Recall:
         asked = [(line, turn.text) for line, turn in zip(self._script, self._turns, strict=True) if line.asks]
         return Recall(len(asked), sum(line.answered_by(text) for line, text in asked))
-
-
-def _compared(number: int, measured: dict[ReuseMode, Measured]) -> DemoTurn:
-    state = measured["state"].turn
-    return DemoTurn(
-        turn=number,
-        prompt_tokens=state.report.prompt_tokens,
-        cached_tokens=state.report.cached_tokens,
-        prefilled_tokens=state.report.prefilled_tokens,
-        ttft_ms={mode: round(measured[mode].ttft_ms, 2) for mode in ("state", "prompt", "nothing")},
-        same_tokens=len({one.output_ids for one in measured.values()}) == 1,
-        text=state.text,
-        wrongly_cached={mode: tokens for mode in ("prompt", "nothing") if (tokens := _cached(measured[mode]))},
-        foregone_tokens=(state.report.control and state.report.control.foregone_tokens) or 0,
-    )
 
 
 def _cached(measured: Measured) -> int:

@@ -1,6 +1,6 @@
 """What a person sees of the demo."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
 
@@ -9,7 +9,8 @@ from rich.table import Table
 
 from warmturn.cli.console import visible
 from warmturn.cli.demo.chart import Series, line_chart
-from warmturn.cli.demo.result import DemoResult, DemoTurn, Restart
+from warmturn.cli.demo.next_steps import Step
+from warmturn.cli.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.format import PALETTE, main_tier, milliseconds, times
 from warmturn.wire import REUSE_MODES, ReuseMode, TurnReport
 
@@ -28,7 +29,7 @@ class View:
         self._print(f"{turns} turns with {model}. Every turn is answered three times on the same history:")
         self._print("  state    going on from the saved state, as Warmturn does")
         self._print("  prompt   prefilling the whole conversation, as a stateless server does")
-        self._print("  nothing  computing the whole conversation again for every single token")
+        self._print("  nothing  computing the whole conversation again for every single token, while that is bearable")
         self._print("In float32 the three must say the same; what differs is the time to the first text (TTFT).")
 
     def user(self, number: int, text: str) -> None:
@@ -44,9 +45,10 @@ class View:
         tier = main_tier(report)
         first_text = ", ".join(f"{mode} {milliseconds(turn.ttft_ms[mode])}" for mode in ("state", "prompt", "nothing"))
         same = "same tokens" if turn.same_tokens else "DIFFERENT TOKENS"
+        cut = f" (nothing: all but the last {turn.left_out_tokens})" if turn.left_out_tokens else ""
         recalled = {None: "", True: " · remembered", False: " · NOT REMEMBERED"}[remembered]
         self._on_a_new_line()
-        self._print(f"     TTFT {first_text} · {reused}{f' ({tier})' if tier else ''} · {same}{recalled}", "dim")
+        self._print(f"     TTFT {first_text} · {reused}{f' ({tier})' if tier else ''} · {same}{cut}{recalled}", "dim")
 
     def killed(self) -> None:
         self._print("\n     kill -9: the server is gone, and with it everything it had in memory", "bold red")
@@ -68,14 +70,25 @@ class View:
         self._print("\nTime to first text by turn (median of each turn and two on either side)", "bold")
         for line in line_chart(_series(result)):
             self._console.print(line, soft_wrap=True)
-        self._print("")
-        for sentence in _findings(result):
-            self._print(f"  {sentence}")
+        self._print("\nPromised", "bold")
+        self._sentences(_promised(result))
         broken = list(result.broken_promises())
         for promise in broken:
             self._print(f"BROKEN: {promise}", "bold red")
         if not broken:
             self._print("All promises held.", "bold green")
+        self._print("\nReported, and different elsewhere", "bold")
+        self._sentences(_reported(result))
+
+    def next_steps(self, steps: Sequence[Step]) -> None:
+        self._print("\nWhat next", "bold")
+        width = max(len(step.command) for step in steps) + 2
+        for step in steps:
+            self._print(f"  {step.command:{width}}{step.what_for}")
+
+    def _sentences(self, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            self._print(f"  {sentence}")
 
     def _on_a_new_line(self) -> None:
         if self._mid_line:
@@ -109,8 +122,7 @@ def _table(turns: Sequence[DemoTurn]) -> Table:
     return table
 
 
-def _findings(result: DemoResult) -> Iterator[str]:
-    last = result.turns[-1]
+def _promised(result: DemoResult) -> Iterator[str]:
     same = sum(turn.same_tokens for turn in result.turns)
     yield f"Same answer: {same} of {len(result.turns)} turns gave the same tokens in all three modes."
     if same < len(result.turns) and not result.same_tokens_promised:
@@ -118,13 +130,36 @@ def _findings(result: DemoResult) -> Iterator[str]:
             f"That is not promised in {result.dtype}, only in float32: where two tokens are nearly as likely, "
             "rounding decides."
         )
+    yield from _left_out(result.turns)
     if result.restart is not None:
         yield _restart(result.restart)
-    yield f"Recall: {result.recall.correct} of {result.recall.asked} facts were remembered."
+    if result.recall_promised:
+        yield _recall(result.recall)
+
+
+def _left_out(turns: Sequence[DemoTurn]) -> Iterator[str]:
+    cut = [turn for turn in turns if turn.left_out_tokens]
+    if cut:
+        tokens, ms = sum(turn.left_out_tokens for turn in cut), sum(turn.left_out_ms for turn in cut)
+        yield (
+            f"Not computed: in mode nothing the last {tokens:,} tokens of {len(cut)} replies, which would have taken "
+            f"about {milliseconds(ms)} more; of those the first ones were compared."
+        )
+
+
+def _reported(result: DemoResult) -> Iterator[str]:
+    last = result.turns[-1]
     yield (
         f"Last turn, {last.prompt_tokens:,} tokens: first text after {milliseconds(last.ttft_ms['state'])} instead of "
         f"{milliseconds(last.ttft_ms['prompt'])} ({times(last.speedup)})."
     )
+    if not result.recall_promised:
+        yield _recall(result.recall)
+        yield "What a model makes of what it was told is its own, and the same with saved state as without."
+
+
+def _recall(recall: Recall) -> str:
+    return f"Recall: {recall.correct} of {recall.asked} facts were remembered."
 
 
 def _restart(restart: Restart) -> str:

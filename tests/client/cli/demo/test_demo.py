@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -24,8 +25,10 @@ from warmturn import Client, WarmturnError
 from warmturn.cli.app import app
 from warmturn.cli.demo import command as demo_command
 from warmturn.cli.demo import run
+from warmturn.cli.demo.allowance import Allowance
 from warmturn.cli.demo.chart import Series, line_chart
 from warmturn.cli.demo.measure import Measured
+from warmturn.cli.demo.next_steps import after_demo
 from warmturn.cli.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.cli.demo.run import Demo
 from warmturn.cli.demo.script import BUNDLED_MODEL, GENERIC_SCRIPT, Line, bundled_script, script_for
@@ -51,7 +54,8 @@ def shown(result: DemoResult) -> str:
 def test_the_document_has_exactly_the_promised_fields() -> None:
     document = json.loads(json.dumps(GOOD.as_dict()))
     assert set(document) == {"model", "turns", "restart", "recall", "speedup_last_turn", "ok"}
-    fields = {"turn", "prompt_tokens", "cached_tokens", "prefilled_tokens", "ttft_ms", "same_tokens", "text"}
+    tokens = {"prompt_tokens", "cached_tokens", "prefilled_tokens", "left_out_tokens"}
+    fields = {"turn", "ttft_ms", "same_tokens", "text", *tokens}
     assert all(set(turn) == fields for turn in document["turns"])
     assert all(set(turn["ttft_ms"]) == {"state", "prompt", "nothing"} for turn in document["turns"])
     assert document["restart"] == {"after_turn": 7, "cached_tokens": 340, "tier": "disk", "same_tokens": True}
@@ -103,10 +107,56 @@ def test_where_rounding_may_decide_different_tokens_are_said_and_not_broken(dtyp
     assert "not promised" not in shown(replace(GOOD, dtype=dtype))
 
 
-def test_what_another_model_remembers_is_shown_but_not_promised() -> None:
+def test_what_another_model_remembers_is_reported_and_not_promised() -> None:
     result = replace(GOOD, recall=Recall(5, 0), recall_promised=False)
     assert result.as_dict()["ok"] is True
-    assert "0 of 5 facts" in shown(result)
+    promised, _, reported = shown(result).partition("All promises held.")
+    assert "0 of 5 facts" in reported and "facts" not in promised
+    promised, _, reported = shown(GOOD).partition("All promises held.")
+    assert "5 of 5 facts" in promised and "facts" not in reported
+
+
+def test_what_was_not_computed_is_said() -> None:
+    text = shown(_with_turn(12, left_out_tokens=46, left_out_ms=65_000.0))
+    assert "in mode nothing the last 46 tokens of 1 replies, which would have taken about 65.00 s more" in text
+    assert "Not computed" not in shown(GOOD)
+
+
+def _seconds(allowance: Allowance, token_seconds: list[float], reply_tokens: int) -> Iterator[float]:
+    """What each turn takes whose tokens take so long, with replies of so many tokens."""
+    for seconds in token_seconds:
+        tokens = min(allowance.tokens(), reply_tokens)
+        allowance.spent(tokens * seconds, tokens)
+        yield tokens * seconds
+
+
+def test_the_slowest_mode_gets_so_much_time_and_early_replies_all_they_need() -> None:
+    growing = [0.05 * 1.25**turn for turn in range(14)]
+    taken = list(_seconds(Allowance(25.0, 14), growing, 48))
+    assert sum(48 * seconds for seconds in growing) > 100
+    assert sum(taken) < 25
+    assert taken[0] == 48 * growing[0]
+    assert all(seconds >= 2 * token for seconds, token in zip(taken, growing, strict=True))
+
+
+def test_a_fast_model_is_asked_for_everything() -> None:
+    assert list(_seconds(Allowance(25.0, 23), [0.01] * 23, 30)) == [pytest.approx(0.3)] * 23
+
+
+@pytest.mark.parametrize("model", [None, "smollm2"])
+def test_it_ends_with_what_to_type_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str | None) -> None:
+    monkeypatch.setattr(demo_command, "_on_own_server", lambda *_: GOOD)
+    asked = ["demo", *(("--model", model) if model else ())]
+    console = Console(file=StringIO(), width=100)
+    monkeypatch.setattr(demo_command, "styled_console", lambda **_: console)
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    _, _, next_steps = console.file.getvalue().partition("What next\n")  # type: ignore[attr-defined]
+    assert ("WARMTURN_MODEL=smollm2 warmturn chat" if model else "warmturn demo --model smollm2") in next_steps
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "activate").touch()
+    assert after_demo(model)[0].command == f"source {tmp_path / 'bin' / 'activate'}"
 
 
 def test_the_verdict_shows_every_turn_and_the_gain() -> None:
@@ -163,9 +213,14 @@ def test_the_generic_script_tells_before_it_asks() -> None:
 
 @pytest.mark.slow
 def test_the_demo_on_a_real_server_that_is_really_killed(tiny_models: TinyModels, tmp_path: Path) -> None:
-    done = Command(tmp_path)("demo", "--model", str(tiny_models()), "--json", timeout=280, TMPDIR=str(tmp_path))
+    """With a model that was pulled, by its name."""
+    (tmp_path / "data" / "models").mkdir(parents=True)
+    (tmp_path / "data" / "models" / "pulled").symlink_to(tiny_models())
+    places = {"TMPDIR": str(tmp_path), "WARMTURN_DATA_DIR": str(tmp_path / "data")}
+    done = Command(tmp_path)("demo", "--model", "pulled", "--json", timeout=280, **places)
     document = json.loads(done.stdout)
     assert done.code == 0, done.stderr
+    assert document["model"] == "pulled"
     assert document["ok"] is True
     turns = document["turns"]
     assert len(turns) == len(GENERIC_SCRIPT)
@@ -231,17 +286,49 @@ def test_a_model_beside_an_address_is_wrong_usage(tmp_path: Path) -> None:
     assert "--url" in done.stderr and "--model" in done.stderr
 
 
-def test_a_mode_that_reuses_what_it_must_not_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = Measured(parse_turn(response("hi", output_token_ids=[1], cached_tokens=9)), 1.0, 2.0)
-    monkeypatch.setattr(run, "measure", lambda *_, **__: measured)
+def _on_a_fake(line: Line) -> DemoResult:
+    """One turn, on a server that says nothing of its own."""
     replies = {"/v1/conversations": {"id": "conv_1", "created_at": 1}, "/v1/stats": {"dtype": "float32"}}
     answer = httpx.MockTransport(lambda asked: httpx.Response(200, json=replies.get(asked.url.path, response("hi"))))
     view = View(Console(file=StringIO()))
-    result = Demo(Client("http://test", transport=answer), [Line("hello")], None, view).run("m", recall_promised=False)
+    return Demo(Client("http://test", transport=answer), [line], None, view).run("m", recall_promised=False)
+
+
+def test_a_mode_that_reuses_what_it_must_not_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = Measured(parse_turn(response("hi", output_token_ids=[1], cached_tokens=9)), 1.0, 2.0)
+    monkeypatch.setattr(run, "measure", lambda *_, **__: measured)
+    result = _on_a_fake(Line("hello"))
     assert list(result.broken_promises()) == [
         "turn 1: mode prompt reused 9 tokens, where it was to compute all of them",
         "turn 1: mode nothing reused 9 tokens, where it was to compute all of them",
     ]
+
+
+@pytest.mark.parametrize(("said", "same"), [((1, 2), True), ((1, 3), False), ((1,), True)])
+def test_a_reply_that_is_cut_short_is_compared_as_far_as_it_goes(
+    monkeypatch: pytest.MonkeyPatch, said: tuple[int, ...], same: bool
+) -> None:
+    """One that is cut in the middle of a character has fewer tokens than were asked for."""
+
+    def measured(*_: object, reuse: str, **__: object) -> Measured:
+        ids, status = ((*said,), "incomplete") if reuse == "nothing" else ((1, 2, 4, 5), "completed")
+        return Measured(parse_turn(response("hi", output_token_ids=ids, cached_tokens=0, status=status)), 1.0, 2.0)
+
+    monkeypatch.setattr(run, "measure", measured)
+    monkeypatch.setattr(Allowance, "tokens", lambda _: 2)
+    (turn,) = _on_a_fake(Line("hello")).turns
+    assert (turn.same_tokens, turn.left_out_tokens) == (same, 4 - len(said))
+
+
+@pytest.mark.slow
+def test_with_no_time_for_the_slowest_mode_its_beginnings_are_compared(
+    shared_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_NOTHING_SECONDS", 0.0)
+    monkeypatch.setattr(demo_command, "script_for", lambda _: GENERIC_SCRIPT[:4])
+    document = json.loads(CliRunner().invoke(app, ["demo", "--url", shared_server.base_url, "--json"]).stdout)
+    assert document["ok"] is True
+    assert [turn["left_out_tokens"] > 0 for turn in document["turns"]] == [False, True, True, True]
 
 
 @pytest.mark.slow
