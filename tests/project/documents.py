@@ -8,6 +8,7 @@ from typing import Final
 from tests.project.conftest import ROOT
 
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_QUOTED: Final = re.compile(r'"([^"]+)"')
 _COMMENT: Final = re.compile(r"\s+# .*$")
 
 README: Final = ROOT / "README.md"
@@ -19,6 +20,7 @@ LONG_DOCUMENTS: Final = tuple(
         "server/API.md",
         "server/CACHE_CONTROLS.md",
         "server/OPERATIONS.md",
+        "server/COMPARISON.md",
         "server/CHANGELOG.md",
         "server/deploy/README.md",
         "server/warmturn_server/bundled/README.md",
@@ -49,6 +51,12 @@ def shell_lines(document: Path) -> list[str]:
     """What is shown to paste into a shell, a line each, without the remarks behind."""
     lines = "".join(blocks(document, "sh")).splitlines()
     return [_COMMENT.sub("", line) for line in lines if line]
+
+
+def shell_lines_with_answers(document: Path) -> list[tuple[str, list[str]]]:
+    """Each with what the remark behind it quotes: that has to be in what the line prints."""
+    lines = [line for line in "".join(blocks(document, "sh")).splitlines() if line]
+    return [(_COMMENT.sub("", line), _QUOTED.findall("".join(_COMMENT.findall(line)))) for line in lines]
 
 
 def prose(document: Path) -> str:
