@@ -26,9 +26,6 @@ _CONTAINERS: Final = "needs a container engine; tests/deploy runs the parts as p
 INSTALL: Final = "python3 -m venv .venv && . .venv/bin/activate && pip install -q -e '.[server,gguf]' && warmturn demo"
 NOT_RUN: Final = {
     INSTALL: "installs; tests/client/cli/demo runs the demo",
-    "python3 -m venv .venv && .venv/bin/pip install -q 'torch<2.14' --index-url https://download.pytorch.org/whl/cpu": (
-        "installs from an index that is not everywhere; tests/project/test_dependencies.py holds what is installed"
-    ),
     (ROOT / ".ci" / "test-command").read_text().strip(): "installs, and is what runs this",
     "warmturn bench": "takes minutes; tests/bench runs it with less load",
     "warmturn pull smollm2 && warmturn demo --model smollm2": (

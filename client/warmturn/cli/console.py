@@ -13,7 +13,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def styled_console(*, stderr: bool) -> Console:
     """NO_COLOR takes bold and dim away too: who sets it wants plain text."""
-    return Console(stderr=stderr, highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+    is_plain = bool(os.environ.get("NO_COLOR"))
+    return Console(stderr=stderr, highlight=False, emoji=False, color_system=None if is_plain else "auto")
 
 
 _notes = styled_console(stderr=True)
@@ -25,7 +26,8 @@ def visible(text: str) -> str:
 
 
 def note(text: str, style: str = "dim") -> None:
-    _notes.print(visible(text), style=style, markup=False, soft_wrap=True)
+    """A terminal breaks lines anywhere, we between words; files get lines as they are."""
+    _notes.print(visible(text), style=style, markup=False, soft_wrap=not _notes.is_terminal)
 
 
 def answer(text: str, end: str = "\n") -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from warmturn.cli.background.servers import Server, forget, is_running, looking, send, take_stock
+from warmturn.cli.background.start import has_answered
 from warmturn.cli.console import answer, answer_json, note, styled_console
 from warmturn.cli.options import AsJson
 from warmturn.client import Client
@@ -101,6 +102,8 @@ def _ended(server: Server, seconds: float) -> bool:
 
 
 def _state(server: Server) -> str:
+    if not has_answered(server):
+        return "starting"
     try:
         with Client(server.url, timeout=_READY_SECONDS) as client:
             return "ready" if client.ready() else "not ready"

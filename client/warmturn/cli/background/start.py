@@ -33,15 +33,16 @@ def start(url: str, address: tuple[str, int], api_key: str | None) -> Server:
     """
     host, port = address
     settings = load_server_settings({"host": host, "port": port}, "serve")
+    log_file = settings.data_dir.absolute() / _LOG_NAME
     with looking() as folder:
         running, _ = take_stock(folder)
         if starting := next((server for server in running if server.url == url), None):
             return starting
-        with locked_file(folder) as file, _open_log(settings.data_dir / _LOG_NAME) as log:
+        with locked_file(folder) as file, _open_log(log_file) as log:
             beginning = os.fstat(log.fileno()).st_size
             command = [sys.executable, "-m", "warmturn", "serve", "--host", host, "--port", str(port)]
             pid = launch(command, _environment(api_key), file, log)
-            server = Server(pid, url, str(settings.model), time.time(), log.name, beginning)
+            server = Server(pid, url, str(settings.model), time.time(), str(log_file), beginning)
             write_down(server, file, folder)
     return server
 
@@ -57,6 +58,11 @@ def wait_until_ready(server: Server) -> None:
             status.update(Text(f"{_step(said)} {time.monotonic() - began:.0f} s", style="dim"))
             time.sleep(_LOOK_SECONDS)
     note(f"a server runs at {server.url} (process {server.pid}, model {server.model}); `warmturn stop` ends it")
+
+
+def has_answered(server: Server) -> bool:
+    """Whether it has been ready since it was started."""
+    return bool(READY.search(_said(server)))
 
 
 def _environment(api_key: str | None) -> dict[str, str]:

@@ -96,7 +96,7 @@ class View:
         self._mid_line = False
 
     def _print(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style, markup=False, soft_wrap=True)
+        self._console.print(text, style=style, markup=False, soft_wrap=not self._console.is_terminal)
 
 
 def _smoothed(turns: Sequence[DemoTurn], mode: ReuseMode) -> list[float]:

@@ -322,6 +322,14 @@ def test_colours_only_where_wanted(shared_server: ServerProcess, tmp_path: Path)
         assert ("\x1b[2m" in terminal.raw) == coloured
 
 
+def test_no_word_is_broken_inside(tmp_path: Path) -> None:
+    probe = "from warmturn.cli.console import note; note('Mirelo :cat: ' * 20)"
+    with Terminal([sys.executable, "-c", probe], environment(tmp_path, COLUMNS="44")) as terminal:
+        assert terminal.wait() == 0
+    lines = terminal.screen.splitlines()
+    assert len(lines) > 5 and {word for line in lines for word in line.split()} == {"Mirelo", ":cat:"}
+
+
 def test_a_model_cannot_steer_the_terminal(tmp_path: Path) -> None:
     steering = "\x1b]0;owned\x07\x9b2Jplain\ttext"
     probe = f"from warmturn.cli.console import answer, note; answer({steering!r}); note({steering!r})"
