@@ -17,6 +17,10 @@ class Allowance:
         self._turns = turns
         self._token_seconds = 0.0
 
+    def expect(self, token_seconds: float) -> None:
+        """Of the first turn."""
+        self._token_seconds = token_seconds
+
     def tokens(self) -> int:
         """Of the next reply at most."""
         if self._token_seconds == 0:

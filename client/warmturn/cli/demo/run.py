@@ -1,5 +1,6 @@
 """The demo itself: every turn in every reuse mode, and a kill in the middle."""
 
+import time
 from collections.abc import Sequence
 
 from warmturn.cli.demo.allowance import MOST_TOKENS, Allowance
@@ -18,8 +19,9 @@ _ORDERS: tuple[tuple[ReuseMode, ...], ...] = (
     ("prompt", "nothing", "state"),
 )
 """By turn, so that no mode always finds the processor's caches warm."""
-_NOTHING_SECONDS = 25.0
+_NOTHING_SECONDS = 20.0
 """For mode `nothing`, which takes minutes of a long conversation."""
+_WARM_UP_TOKENS = 2
 
 
 class Demo:
@@ -40,6 +42,7 @@ class Demo:
         dtype = figure_at(self._client.stats(), "dtype")
         self._view.introduction(model, len(self._script))
         self._warm_up()
+        self._allowance.expect(self._warm_up() / _WARM_UP_TOKENS)
         killed_after = len(self._script) // 2 if self._server is not None else 0
         for number, line in enumerate(self._script, 1):
             measured = self._turn(number, line, _ORDERS[(number - killed_after) % len(_ORDERS)])
@@ -103,9 +106,13 @@ class Demo:
             self._server.start()
             self._warm_up()
 
-    def _warm_up(self) -> None:
-        """The first request of a process pays for much that has nothing to do with reuse: no mode shall be the one."""
-        self._client.respond("Hello.", store=False, reuse="nothing", max_output_tokens=2)
+    def _warm_up(self) -> float:
+        """The first request of a process pays for much that has nothing to do with reuse: no mode shall be the one.
+        Gives the seconds it took.
+        """
+        began = time.perf_counter()
+        self._client.respond("Hello.", store=False, reuse="nothing", max_output_tokens=_WARM_UP_TOKENS)
+        return time.perf_counter() - began
 
     def _note_restart(self, after_turn: int, measured: Measured) -> None:
         report = measured.turn.report

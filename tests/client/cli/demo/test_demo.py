@@ -124,18 +124,19 @@ def test_what_was_not_computed_is_said() -> None:
 
 def _seconds(allowance: Allowance, token_seconds: list[float], reply_tokens: int) -> Iterator[float]:
     """What each turn takes whose tokens take so long, with replies of so many tokens."""
+    allowance.expect(token_seconds[0])
     for seconds in token_seconds:
         tokens = min(allowance.tokens(), reply_tokens)
         allowance.spent(tokens * seconds, tokens)
         yield tokens * seconds
 
 
-def test_the_slowest_mode_gets_so_much_time_and_early_replies_all_they_need() -> None:
+def test_the_slowest_mode_gets_so_much_time_and_each_turn_some_of_it() -> None:
     growing = [0.05 * 1.25**turn for turn in range(14)]
     taken = list(_seconds(Allowance(25.0, 14), growing, 48))
     assert sum(48 * seconds for seconds in growing) > 100
-    assert sum(taken) < 25
-    assert taken[0] == 48 * growing[0]
+    assert sum(taken) < 26, "each gets a few tokens anyway"
+    assert max(taken) < 2 * min(taken)
     assert all(seconds >= 2 * token for seconds, token in zip(taken, growing, strict=True))
 
 
@@ -328,7 +329,7 @@ def test_with_no_time_for_the_slowest_mode_its_beginnings_are_compared(
     monkeypatch.setattr(demo_command, "script_for", lambda _: GENERIC_SCRIPT[:4])
     document = json.loads(CliRunner().invoke(app, ["demo", "--url", shared_server.base_url, "--json"]).stdout)
     assert document["ok"] is True
-    assert [turn["left_out_tokens"] > 0 for turn in document["turns"]] == [False, True, True, True]
+    assert all(turn["left_out_tokens"] > 0 for turn in document["turns"])
 
 
 @pytest.mark.slow
