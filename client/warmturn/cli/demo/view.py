@@ -143,8 +143,12 @@ def _left_out(turns: Sequence[DemoTurn]) -> Iterator[str]:
         tokens, ms = sum(turn.left_out_tokens for turn in cut), sum(turn.left_out_ms for turn in cut)
         yield (
             f"Not computed: in mode nothing the last {tokens:,} tokens of {len(cut)} replies, which would have taken "
-            f"about {milliseconds(ms)} more; of those the first ones were compared."
+            f"about {_long(ms / 1000)} more; of those the first ones were compared."
         )
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 def _reported(result: DemoResult) -> Iterator[str]:

@@ -118,7 +118,7 @@ def test_what_another_model_remembers_is_reported_and_not_promised() -> None:
 
 def test_what_was_not_computed_is_said() -> None:
     text = shown(_with_turn(12, left_out_tokens=46, left_out_ms=65_000.0))
-    assert "in mode nothing the last 46 tokens of 1 replies, which would have taken about 65.00 s more" in text
+    assert "in mode nothing the last 46 tokens of 1 replies, which would have taken about 65 s more" in text
     assert "Not computed" not in shown(GOOD)
 
 
