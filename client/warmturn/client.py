@@ -9,7 +9,7 @@ import httpx
 from warmturn.conversations import Conversations
 from warmturn.lookback import Lookback
 from warmturn.stream import TurnStream
-from warmturn.transport import Transport, path_segment
+from warmturn.transport import PATIENCE_SECONDS, Transport, path_segment
 from warmturn.wire import Message, Model, Turn, TurnOptions, parse_model, parse_turn
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -28,7 +28,8 @@ class Readiness:
 class Client:
     """A connection to one server. Every method raises `ServerUnreachable`, `ApiError` or `ProtocolError`.
 
-    `timeout` is in seconds and bounds each wait for bytes, not a whole turn. `transport` replaces the network in tests.
+    `timeout` is in seconds and bounds each wait for bytes, not a whole turn. `patience` too: so long a conversation is
+    waited for that another turn holds, if the server says when to ask again. `transport` replaces the network in tests.
     """
 
     def __init__(
@@ -37,9 +38,10 @@ class Client:
         api_key: str | None = None,
         timeout: float = 600.0,
         *,
+        patience: float = PATIENCE_SECONDS,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._transport = Transport(base_url, api_key, timeout, transport)
+        self._transport = Transport(base_url, api_key, timeout, transport, patience)
         self.base_url = self._transport.base_url
         self.conversations = Conversations(self._transport)
 

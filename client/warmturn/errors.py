@@ -17,7 +17,12 @@ class ServerUnreachable(WarmturnError):
 
 
 class ApiError(WarmturnError):
-    """The server refused or failed; the fields are those of OpenAI's error object."""
+    """The server refused or failed; the fields are those of OpenAI's error object.
+
+    `retry_after_seconds`: when the server wants to be asked again, where it says so.
+    """
+
+    retry_after_seconds: float | None = None
 
     def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)

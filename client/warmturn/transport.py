@@ -1,8 +1,9 @@
 """HTTP underneath the client: the one place where httpx's errors and the server's become this package's."""
 
+import re
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 from urllib.parse import quote
 from urllib.request import getproxies
@@ -10,15 +11,30 @@ from urllib.request import getproxies
 import httpx
 
 from warmturn.errors import ApiError, ProtocolError, ServerUnreachable, SettingsError, WarmturnError
+from warmturn.patience import when_free
 
 Params = Mapping[str, str | int]
+PATIENCE_SECONDS = 5.0
+SESSION_HEADER = "x-session-id"
+"""Tells those who stand before several servers which conversation a request is about."""
+
+_CONVERSATION = re.compile(r"/v1/conversations/([\w.:-]+)", re.ASCII)
+_SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 class Transport:
+    """`patience`: how many seconds a conversation is waited for that another turn holds."""
+
     def __init__(
-        self, base_url: str, api_key: str | None, timeout: float, transport: httpx.BaseTransport | None = None
+        self,
+        base_url: str,
+        api_key: str | None,
+        timeout: float,
+        transport: httpx.BaseTransport | None = None,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self.base_url = checked_url(base_url)
+        self._patience = patience
         headers = authorization(api_key)
         limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
         verify = trusted(self.base_url)
@@ -46,11 +62,8 @@ class Transport:
     @contextmanager
     def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:
         """The reply's bytes as they come; leaving the block closes the connection, which stops the server's work."""
-        with translated(self.base_url), self._http.stream("POST", path, json=body) as response:
-            if response.is_error:
-                response.read()
-                raise api_error(response)
-            yield self._bytes(response)
+        with translated(self.base_url), ExitStack() as stack:
+            yield self._bytes(when_free(lambda: self._begun(stack, path, body), self._patience))
 
     def close(self) -> None:
         self._http.close()
@@ -62,11 +75,24 @@ class Transport:
         self.close()
 
     def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        return when_free(lambda: self._asked(method, path, **request), self._patience)
+
+    def _asked(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         with translated(self.base_url):
-            response = self._http.request(method, path, **request)
+            response = self._http.request(method, path, headers=session(path, request.get("json")), **request)
         if response.is_error:
             raise api_error(response)
         return json_object(response)
+
+    def _begun(self, stack: ExitStack, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        with ExitStack() as opening:
+            request = self._http.stream("POST", path, json=body, headers=session(path, body))
+            response = opening.enter_context(request)
+            if response.is_error:
+                response.read()
+                raise api_error(response)
+            stack.enter_context(opening.pop_all())
+            return response
 
     def _bytes(self, response: httpx.Response) -> Iterator[bytes]:
         with translated(self.base_url):
@@ -127,6 +153,14 @@ def authorization(api_key: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {api_key}"}
 
 
+def session(path: str, body: Mapping[str, Any] | None) -> dict[str, str]:
+    """The header that names the conversation, if one is named."""
+    named = _CONVERSATION.match(path)
+    conversation = named[1] if named else (body or {}).get("conversation")
+    is_plain = isinstance(conversation, str) and _CONVERSATION.fullmatch(f"/v1/conversations/{conversation}")
+    return {SESSION_HEADER: conversation} if isinstance(conversation, str) and is_plain else {}
+
+
 def json_object(response: httpx.Response) -> dict[str, Any]:
     if response.status_code == httpx.codes.NO_CONTENT:
         return {}
@@ -140,6 +174,13 @@ def json_object(response: httpx.Response) -> dict[str, Any]:
 
 
 def api_error(response: httpx.Response) -> ApiError:
+    error = _error_object(response)
+    said = response.headers.get("retry-after", "")
+    error.retry_after_seconds = float(said) if _SECONDS.fullmatch(said) else None
+    return error
+
+
+def _error_object(response: httpx.Response) -> ApiError:
     try:
         error = response.json()["error"]
         return ApiError(response.status_code, error["message"], code=error.get("code"), param=error.get("param"))

@@ -45,7 +45,7 @@ class Conflict(WarmturnError):
     status = 409
     type = "invalid_request_error"
     retry_after_seconds: int | None = None
-    """When it will be free at the latest, as far as that is known."""
+    """When to ask again, where that is of any use."""
 
 
 class Overloaded(WarmturnError):

@@ -53,7 +53,7 @@ def test_a_killed_servers_conversation_goes_on_at_the_other(fleet: Fleet) -> Non
             assert event["type"] not in ENDINGS
         killed.kill()
         there = Talk(survivor, talk.id)
-        said += [say_when_free(there, text) for text in texts[1:]]
+        said += [there.say(text) for text in texts[1:]]  # nobody is told to come again
         uninterrupted = [quiet.say(text) for text in texts]
         assert [turn.token_ids for turn in said] == [turn.token_ids for turn in uninterrupted]
         assert there.texts()[0::2] == texts

@@ -1,7 +1,7 @@
 """A conversation over HTTP, with the token ids that the server really used."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -60,7 +60,7 @@ class Talk:
     def say(self, text: str, **options: object) -> Said:
         return Said.of(checked(self.client.post("/v1/responses", json=self.body(text, **options))))
 
-    def stream(self, text: str, **options: object) -> Iterator[Json]:
+    def stream(self, text: str, **options: object) -> Generator[Json]:
         """The events of a streamed turn, one by one."""
         body = self.body(text, stream=True, **options)
         with self.client.stream("POST", "/v1/responses", json=body) as response:

@@ -12,7 +12,7 @@ from threading import Thread
 
 from ..engine_api import GenerationRequest, ReuseMode, SamplingParams
 from ..engine_api.engine import TurnEngine
-from ..errors import Conflict, InvalidRequest, NotFound, WarmturnError
+from ..errors import Conflict, EngineFailed, InvalidRequest, NotFound, WarmturnError
 from .ahead import Ahead, AheadOf
 from .bare import BarePrompt, BareReplies
 from .caching.caching import Caching, Wished
@@ -90,6 +90,11 @@ class ChatService:
 
     async def log_status(self) -> LogStatus:
         return await asyncio.to_thread(self._store.status)
+
+    async def check(self, timeout_seconds: float) -> None:
+        """Raises EngineFailed if turns would not be computed: whoever supervises this server had better restart it."""
+        if not await asyncio.to_thread(self.engine.responds, timeout_seconds):
+            raise EngineFailed(f"The engine is gone, or did not respond within {timeout_seconds:g} s.")
 
     async def start(self, request: TurnRequest) -> RunningTurn:
         """Everything that can be refused is refused here, before any of the answer is sent."""

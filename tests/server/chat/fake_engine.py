@@ -164,5 +164,9 @@ class FakeEngine:
         del name
         return None
 
+    def responds(self, timeout_seconds: float) -> bool:
+        del timeout_seconds
+        return self.failure is None
+
     def stats(self) -> dict[str, object]:
         return {}

@@ -13,7 +13,7 @@ from tests.support.tokenizer import chat_tokenizer
 from tests.support.waiting import wait_until
 
 from warmturn_server.chat import ConversationId, Page, StoreFailed, TextTokenizer, TurnId, TurnRequest
-from warmturn_server.errors import Conflict, InvalidRequest, NotFound
+from warmturn_server.errors import Conflict, EngineFailed, InvalidRequest, NotFound
 
 
 async def test_a_conversation_goes_on_from_the_ids_that_were_generated(chat: Chat) -> None:
@@ -51,6 +51,13 @@ async def test_ids_of_another_tokenizer_are_not_used(chat: Chat, tmp_path: Path)
     assert again.kept == 0
     assert "who?" in again.prompt
     again.service.close()
+
+
+async def test_a_supervisor_is_told_when_the_engine_is_gone(chat: Chat) -> None:
+    await chat.service.check(1.0)
+    chat.engine.failure = RuntimeError("gone")
+    with pytest.raises(EngineFailed, match=r"within 1 s"):
+        await chat.service.check(1.0)
 
 
 async def test_responses_chain_and_instructions_do_not_carry_over(chat: Chat) -> None:

@@ -1,11 +1,9 @@
 """What `warmturn chat` does on the server: the current conversation and how its turns are asked."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
 
 from warmturn.cli.prefetch import prefetch
 from warmturn.client import Client
@@ -14,16 +12,12 @@ from warmturn.lookback import Lookback
 from warmturn.stream import TurnStream
 from warmturn.wire import DRAFT_OF, Conversation, Item, ReuseMode, Turn, TurnOptions
 
-_T = TypeVar("_T")
-
 _TITLE_LENGTH = 60
 _MAX_METADATA = 512
 """Characters that a server keeps of one value, as OpenAI's does."""
 _NAMES = {"max_tokens": "max_output_tokens"}
 """Of options that the API calls otherwise than the command line."""
-_BUSY = 409
 _TYPED_SECONDS = 2.0
-_PATIENCE_SECONDS = 5.0
 
 
 @dataclass
@@ -83,7 +77,7 @@ class ChatSession:
             again = self.conversation.is_draft  # with the files that it had
             whole = text if again else self.attached + text
             entering = self.client.stream(whole, **self._options(self.conversation, temperature))
-            stream = _when_free(lambda: stack.enter_context(entering))
+            stream = stack.enter_context(entering)
             self.keeps_stopped = not self.conversation.is_draft
             self._is_empty = False
             try:
@@ -189,7 +183,7 @@ class ChatSession:
         except BaseException:
             self.conversation = original
             with suppress(WarmturnError):
-                _when_free(lambda: self.client.conversations.delete(draft.id))
+                self.client.conversations.delete(draft.id)
             raise
         with suppress(WarmturnError):
             self._take_over(original, draft)
@@ -266,15 +260,3 @@ def _titled(what: str, original: Conversation) -> dict[str, str]:
 
 def _last_question(items: Sequence[Item]) -> int | None:
     return max((number for number, item in enumerate(items) if item.role == "user"), default=None)
-
-
-def _when_free(act: Callable[[], _T]) -> _T:
-    """A turn just stopped may hold the conversation for another step: wait for it rather than fail."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            return act()
-        except ApiError as error:
-            if error.status != _BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)

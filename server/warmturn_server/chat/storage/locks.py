@@ -53,7 +53,8 @@ async def holding(locks: ConversationLocks, tenant: str, conversation_id: Conver
         locks.release(lease)
 
 
-def locked(retry_after_seconds: int | None = None) -> Conflict:
+def locked(retry_after_seconds: int = 1) -> Conflict:
+    """A turn's end cannot be foreseen, but it costs little to ask again."""
     error = Conflict(
         "Another turn of this conversation is running; wait for its end, or cancel it.",
         code="conversation_locked",

@@ -8,7 +8,6 @@ import pytest
 from tests.client.fake_server import reply_events, sse
 
 from warmturn import ApiError, Client, Conversation
-from warmturn.cli.chat import session as session_module
 from warmturn.cli.chat.session import ChatSession
 from warmturn.cli.lookup import NoSuchConversation, find_conversation
 
@@ -29,16 +28,19 @@ def session_on(*replies: httpx.Response) -> ChatSession:
     return ChatSession(client_of(*replies), conversation=Conversation("conv_1", 1, 1))
 
 
+def busy(retry_after: str) -> httpx.Response:
+    return httpx.Response(409, json=BUSY, headers={"retry-after": retry_after})
+
+
 def test_a_conversation_that_a_stopped_turn_still_holds_is_waited_for() -> None:
-    session = session_on(*[httpx.Response(409, json=BUSY)] * 2, httpx.Response(200, content=sse(*reply_events("hi"))))
+    session = session_on(*[busy("0.01")] * 2, httpx.Response(200, content=sse(*reply_events("hi"))))
     with session.say("hello") as stream:
         assert list(stream.text()) == ["hi"]
     assert [turn.text for turn in session.turns] == ["hi"]
 
 
-def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "_PATIENCE_SECONDS", 0.0)
-    with pytest.raises(ApiError, match="another turn"), session_on(*[httpx.Response(409, json=BUSY)] * 9).say("hello"):
+def test_but_not_for_ever() -> None:
+    with pytest.raises(ApiError, match="another turn"), session_on(busy("60")).say("hello"):
         raise AssertionError("entered")
 
 

@@ -13,10 +13,13 @@ import redis
 
 from ...model import ConversationId
 from ..locks import Lease, locked
-from .scripts import Script, ScriptRunner
+from .mark import Mark
+from .scripts import Reply, Script, ScriptRunner
 
 LEASE_SECONDS: Final = 5.0
-RENEW_SECONDS: Final = 1.5
+RENEW_SECONDS: Final = 1.0
+_LOOK_AGAIN_SECONDS: Final = 1.25
+"""Within which a server that lives has renewed its leases."""
 _CLOSE_SECONDS: Final = 2.0
 
 _ACQUIRE: Final = Script("acquire")
@@ -26,7 +29,9 @@ _log = logging.getLogger(__name__)
 
 
 class RedisLocks:
-    """A server that dies leaves its leases to run out. One that only slept finds its fence too low when it commits."""
+    """A server that dies leaves its leases to who sees that its mark is gone, or to run out. One that only slept, or
+    was wrongly thought dead, finds its fence too low when it commits.
+    """
 
     def __init__(
         self, scripts: ScriptRunner, lease_seconds: float = LEASE_SECONDS, renew_seconds: float = RENEW_SECONDS
@@ -38,12 +43,14 @@ class RedisLocks:
         self._given_up: dict[tuple[str, ConversationId], tuple[Lease, float]] = {}
         """Released here, and perhaps not in Redis yet; nobody here need wait for that."""
         self._renewed: dict[str, Lease] = {}
+        self._mark = Mark(scripts.client)
+        self._mark.keep()
         self._releases: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         self._keeper = threading.Thread(target=self._keep, name="leases", daemon=True)
         self._keeper.start()
 
     async def acquire(self, tenant: str, conversation_id: ConversationId) -> Lease:
-        lease = Lease.new(tenant, conversation_id)
+        lease = Lease(tenant, conversation_id, self._mark.token())
         if self._held.setdefault((tenant, conversation_id), lease) is not lease:
             raise locked()
         taking = asyncio.ensure_future(asyncio.to_thread(self._take, lease))
@@ -84,17 +91,12 @@ class RedisLocks:
         return True
 
     def _take(self, lease: Lease) -> Lease:
-        """Raises Conflict and StoreFailed."""
-        before = self._given_up.get((lease.tenant, lease.conversation_id))
-        answer, *values = self._scripts.read(
-            _ACQUIRE,
-            lease.tenant,
-            lease.conversation_id,
-            lease.token,
-            before[0].token if before else "",
-            self._lease_ms,
-        )
-        if answer == b"taken":
+        """Raises Conflict and StoreFailed. Waits for a moment where the holder seems to be dead."""
+        answer, *values = self._ask_for(lease)
+        if answer == b"orphaned":
+            time.sleep(_LOOK_AGAIN_SECONDS)
+            answer, *values = self._ask_for(lease, seen_ms=int(values[0] - 1000 * _LOOK_AGAIN_SECONDS / 2))
+        if answer in (b"taken", b"orphaned"):
             raise locked(max(1, -(-values[0] // 1000)))
         if answer == b"missing":
             return lease
@@ -105,6 +107,13 @@ class RedisLocks:
         self._given_up.pop((lease.tenant, lease.conversation_id), None)
         return taken
 
+    def _ask_for(self, lease: Lease, seen_ms: int | str = "") -> Reply:
+        """`seen_ms`: a lease of the dead that has no more left than this was not renewed since."""
+        before = self._given_up.get((lease.tenant, lease.conversation_id))
+        given_up = before[0].token if before else ""
+        place = lease.tenant, lease.conversation_id
+        return self._scripts.read(_ACQUIRE, *place, lease.token, given_up, self._lease_ms, seen_ms)
+
     def _keep(self) -> None:
         """Releases at once, renews now and then."""
         next_renewal = time.monotonic() + self._renew_seconds
@@ -114,9 +123,11 @@ class RedisLocks:
             except queue.Empty:
                 self._drop_run_out()
                 self._renew_all()
+                self._mark.keep()
                 next_renewal = time.monotonic() + self._renew_seconds
                 continue
             if lease is None:
+                self._mark.close()
                 return
             self._release(lease)
 

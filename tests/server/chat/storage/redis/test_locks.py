@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -36,6 +37,70 @@ async def test_who_comes_second_is_told_when_to_come_again(servers: list[Storage
             await server.locks.acquire("", C)
         assert refused.value.code == "conversation_locked"
     assert refused.value.retry_after_seconds in range(1, 6)
+
+
+class TestWhoseProcessIsGone:
+    """As Redis sees it: nothing is renewed any more, and the connection is closed."""
+
+    async def test_leaves_what_it_held_to_who_comes_next(self, servers: list[Storage]) -> None:
+        """Who need not even be told to come again."""
+        lease = await servers[0].locks.acquire("", C)
+        servers[0].locks.close()
+        taken = await servers[1].locks.acquire("", C)
+        assert taken.fence == lease.fence + 1
+        with pytest.raises(VersionConflict, match="Another server"):
+            servers[0].store.append(replace(append(turn("stale", conversation=C)), lease=lease))
+
+    async def test_and_no_second_one_takes_it_then(self, servers: list[Storage], log_redis: RedisServer) -> None:
+        await servers[0].locks.acquire("", C)
+        servers[0].locks.close()
+        await servers[1].locks.acquire("", C)
+        third = open_shared_storage(log_redis.url)
+        with pytest.raises(Conflict):
+            await third.locks.acquire("", C)
+        third.locks.close()
+        third.store.close()
+
+    async def test_is_told_from_one_that_only_lost_its_connection(
+        self, servers: list[Storage], log_redis: RedisServer
+    ) -> None:
+        await servers[0].locks.acquire("", C)
+        with log_redis.client() as client, without_rights(client, "resetchannels", "allchannels"):
+            client.client_kill_filter(_type="pubsub")
+            with pytest.raises(Conflict) as refused:
+                await servers[1].locks.acquire("", C)
+            assert client.pubsub_channels("warmturn:alive:*") == []
+        assert refused.value.retry_after_seconds in range(1, 6)
+
+    async def test_is_told_from_one_that_is_asleep(self, log_redis: RedisServer, servers: list[Storage]) -> None:
+        """Its connection is open, whatever else it does not do."""
+        with log_redis.client() as client:
+            sleeper = RedisLocks(ScriptRunner(client), renew_seconds=60)
+            await sleeper.acquire("", C)
+            with pytest.raises(Conflict):
+                await servers[1].locks.acquire("", C)
+            sleeper.close()
+
+    async def test_where_nobody_may_subscribe_leases_run_out(
+        self, servers: list[Storage], log_redis: RedisServer
+    ) -> None:
+        with log_redis.client() as client, without_rights(client, "-subscribe", "+subscribe"):
+            unseen = RedisLocks(ScriptRunner(client), lease_seconds=0.4, renew_seconds=60)
+            await unseen.acquire("", C)
+            with pytest.raises(Conflict):
+                await servers[1].locks.acquire("", C)
+            await asyncio.sleep(0.5)
+            await servers[1].locks.acquire("", C)
+            unseen.close()
+
+
+@contextmanager
+def without_rights(client: redis.Redis, taken: str, given: str) -> Iterator[None]:
+    """Nobody has them for as long as this lasts."""
+    client.execute_command("ACL", "SETUSER", "default", taken)  # type: ignore[no-untyped-call]
+    yield
+    client.execute_command("ACL", "SETUSER", "default", given)  # type: ignore[no-untyped-call]
+    client.acl_log_reset()
 
 
 async def test_a_commit_lets_go_at_once(servers: list[Storage]) -> None:

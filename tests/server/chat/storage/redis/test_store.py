@@ -214,7 +214,7 @@ def test_a_redis_that_is_not_there_is_refused_at_start(tmp_path: Path) -> None:
 RIGHTS = (
     "~warmturn:* +ping +get +set +del +exists +incr +decr +time +expire +pexpire +pttl +hget +hmget +hset +hdel"
     " +hincrby +zadd +zrem +zrange +zrevrange +zrangebyscore +zrevrangebyscore +zscore +xadd +xread"
-    " +eval +evalsha +config|get +scan +unlink"
+    " +eval +evalsha +config|get +scan +unlink &warmturn:* +subscribe +pubsub|numsub"
 )
 """All that the log takes."""
 
