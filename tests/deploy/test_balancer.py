@@ -20,6 +20,8 @@ class Echo:
     def __init__(self, name: str) -> None:
         self.name = name
         self.seen: list[str] = []
+        self.sessions: list[str | None] = []
+        """What the balancer told of each request."""
         self.ready = True
         self.cut = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -45,6 +47,7 @@ class Echo:
             def _reply(self, status: int) -> None:
                 if self.path != "/ready":
                     echo.seen.append(f"{self.command} {self.path}")
+                    echo.sessions.append(self.headers["x-session-id"])
                     if echo.cut.is_set():
                         self.connection.close()
                         return
