@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import httpx
 from tests.support.redis_server import RedisServer
-from tests.support.server import ServerProcess
 from tests.support.talk import Json, Talk
 
 from warmturn_server.chat import ConversationId, open_shared_storage
@@ -51,7 +50,13 @@ class History:
         return sum(asked.outcome == outcome for asked in self.asked)
 
 
-def ask(server: ServerProcess, conversation: str, text: str) -> Asked:
+class Server(Protocol):
+    """Whatever answers: one server, or what stands before several."""
+
+    def client(self, timeout_seconds: float = ...) -> httpx.Client: ...
+
+
+def ask(server: Server, conversation: str, text: str) -> Asked:
     """One streamed turn, whatever comes of it."""
     try:
         with server.client(timeout_seconds=30) as client:
@@ -82,7 +87,7 @@ class Load:
 
     def __init__(
         self,
-        servers: Sequence[ServerProcess],
+        servers: Sequence[Server],
         conversations: Sequence[str],
         *,
         threads: int,

@@ -21,16 +21,20 @@ _START_SECONDS = 60
 class Prometheus:
     """`with Prometheus({"warmturn": urls, "balancer": [url]}, "key", folder) as prometheus: prometheus.ask("up")`"""
 
-    def __init__(self, targets: Mapping[str, Sequence[str]], api_key: str, folder: Path) -> None:
+    def __init__(
+        self, targets: Mapping[str, Sequence[str]], api_key: str, folder: Path, shipped: Path = CONFIG
+    ) -> None:
+        """Jobs without `targets` find their own."""
         self._program = program("prometheus")
         folder.mkdir(parents=True)
         self._folder, self._output = folder, folder / "prometheus.txt"
         key = folder / "key"
         key.write_text(api_key)
-        config = yaml.safe_load(CONFIG.read_text().replace("/tmp/warmturn_api_key", str(key)))
+        config = yaml.safe_load(shipped.read_text().replace("/tmp/warmturn_api_key", str(key)))
         config["global"] = {"scrape_interval": "500ms", "scrape_timeout": "500ms"}
         for job in config["scrape_configs"]:
-            job["static_configs"] = [{"targets": [urlsplit(url).netloc for url in targets[job["job_name"]]]}]
+            if job["job_name"] in targets:
+                job["static_configs"] = [{"targets": [urlsplit(url).netloc for url in targets[job["job_name"]]]}]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         self._listen = f"127.0.0.1:{free_port()}"
 

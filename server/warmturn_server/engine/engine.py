@@ -109,6 +109,12 @@ class Engine:
         self._grammars.shutdown()
         self._memory.close()
 
+    def responds(self, timeout_seconds: float) -> bool:
+        """Whether its thread is there and gets to what it is asked within so long; from any other thread."""
+        reached = threading.Event()
+        self._inbox.put(reached.set)
+        return self._thread.is_alive() and reached.wait(timeout_seconds)
+
     def compile(self, grammar: Grammar, tenant: str) -> None:
         """Make ready for an output of this form, from any thread; raises `InvalidRequest` if there is none."""
         self._grammars.compiled(grammar, tenant)
