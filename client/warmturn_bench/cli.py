@@ -1,5 +1,6 @@
 """`warmturn bench`: load, and what saved state is worth under it."""
 
+import asyncio
 import os
 import shlex
 import sys
@@ -21,6 +22,9 @@ from warmturn_bench.compare.difference import compare as compare_documents
 from warmturn_bench.compare.document import read_document
 from warmturn_bench.compare.view import show as show_comparison
 from warmturn_bench.options import LoadOptions, Options, ServerOptions, WorkloadOptions
+from warmturn_bench.proof.restart import by_command, by_hand
+from warmturn_bench.proof.result import show as show_proof
+from warmturn_bench.proof.run import Asked, prove
 from warmturn_bench.report import folder
 from warmturn_bench.result import BenchResult
 from warmturn_bench.run import Bench
@@ -82,6 +86,13 @@ def bench(
     goodput_ttft: Annotated[
         float, typer.Option("--goodput-ttft", min=0.1, metavar="MS", help="First text within this time is good.")
     ] = 200.0,
+    restart_command: Annotated[
+        str | None,
+        _option(
+            "--restart-command",
+            "With --scenario restart --url: what restarts that server, for the shell. Without it you are asked to.",
+        ),
+    ] = None,
     ignore_eos: Annotated[
         bool, typer.Option("--ignore-eos", help="Answers of exactly the drawn length, to compare servers with others.")
     ] = False,
@@ -98,6 +109,7 @@ def bench(
     """Put load on a server and compare the reuse modes: latency, throughput, tokens reused, seconds saved.
 
     Without --url on a server of its own. Exits 1 when turns failed or a promise broke; Ctrl-C gives what there is.
+    --scenario restart --url asks any server the same before and after its restart, and exits 1 if answers differ.
     """
     if compare is not None:
         _refuse_other_options(context, ("compare", "as_json"))
@@ -110,8 +122,12 @@ def bench(
         modes,
         goodput_ttft,
         ignore_eos,
+        restart_command,
     )
     options.check()
+    if options.proves:
+        _prove(options, api_key, report, as_json=as_json)
+        return
     if report is not None:
         folder.prepare(report)
     with ending_on_signals(), ExitStack() as stack:
@@ -125,6 +141,25 @@ def bench(
     if result.partial:
         raise typer.Exit(_INTERRUPTED)
     if result.failed:
+        raise typer.Exit(1)
+
+
+def _prove(options: Options, api_key: str | None, report: Path | None, *, as_json: bool) -> None:
+    asked, url = options.workload, options.server.url
+    assert url is not None
+    if report is not None:
+        raise SettingsError("--report shows load; of --scenario restart --url all that was found out is in --json")
+    restart = by_command(options.restart_command) if options.restart_command else by_hand(url)
+    key = load_settings({"api_key": api_key}, os.environ, config_file()).api_key
+    what = Asked(url, options.server.model, asked.conversations, asked.turns, asked.seed, _command())
+    view = View(styled_console(stderr=True))
+    with ending_on_signals(), view.shown():
+        proof = asyncio.run(prove(what, key, restart, view))
+    if as_json:
+        answer_json(proof.as_dict())
+    else:
+        show_proof(styled_console(stderr=False), proof)
+    if not proof.holds:
         raise typer.Exit(1)
 
 

@@ -116,18 +116,39 @@ class Options:
     modes: str | None = None
     goodput_ttft_ms: float = 200.0
     ignore_eos: bool = False
+    restart_command: str | None = None
+
+    @property
+    def proves(self) -> bool:
+        """Whether somebody else's server is to be restarted: then its answers are compared, and there is no load."""
+        return self.server.url is not None and self.workload.kills
 
     def check(self) -> None:
         """Raises `SettingsError` with what to do."""
         self.load.check()
         self.workload.check()
         self.server.check()
-        kills = self.workload.kind.kills
-        if self.server.url is not None and kills:
-            raise SettingsError("the scenario restart kills the server, so it starts its own: leave --url out")
+        kills = self.workload.kind.kills and not self.proves
+        if self.proves:
+            self._check_proof()
+        elif self.restart_command is not None:
+            raise SettingsError("--restart-command goes with --scenario restart --url: an own server is simply killed")
         if self.workload.turns == 1 and kills:
             raise SettingsError("the scenario restart kills the server between turns, so it needs --turns 2 or more")
         self.wanted_modes()
+
+    def _check_proof(self) -> None:
+        given = {
+            "--modes": self.modes,
+            "--clients": self.load.clients,
+            "--rate": self.load.rate,
+            "--duration": self.workload.duration,
+            "--ignore-eos": self.ignore_eos or None,
+        }
+        if of_load := [flag for flag, value in given.items() if value is not None]:
+            raise SettingsError(
+                f"{of_load[0]} is about load; --scenario restart --url compares answers, one prompt after the other"
+            )
 
     def plan(self, scripts: Scripts) -> Plan:
         asked, at_once = self.workload, self.load.busy_conversations

@@ -186,7 +186,8 @@ def test_a_model_that_is_not_served_is_a_usage_error_with_those_that_are(command
         ("--modes", "magic"),
         ("--clients", "2", "--rate", "3"),
         ("--trace", "/nowhere.jsonl", "--scenario", "chat"),
-        ("--scenario", "restart"),
+        ("--scenario", "restart", "--clients", "2"),
+        ("--scenario", "restart", "--report", "here"),
         ("--report", "/proc/nowhere"),
     ],
 )

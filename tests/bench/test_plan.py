@@ -138,7 +138,6 @@ def test_many_clients_get_enough_conversations_to_be_busy() -> None:
         (Options(load=LoadOptions(clients=2, rate=1.0)), "--clients or --rate"),
         (Options(WorkloadOptions(turns=2, duration=1.0)), "--turns or --duration"),
         (Options(server=ServerOptions(url="http://x", dtype="float32")), "--url or --dtype"),
-        (Options(WorkloadOptions("restart"), server=ServerOptions(url="http://x")), "leave --url out"),
         (Options(WorkloadOptions("restart", turns=1)), "--turns 2 or more"),
         (Options(modes="state,magic"), "magic"),
         (Options(modes=""), "is empty"),

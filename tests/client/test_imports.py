@@ -13,12 +13,22 @@ from tests.support.sources import Sources, in_circles
 ROOT = Path(__file__).parents[2] / "client"
 PACKAGES = ("warmturn", "warmturn_bench")
 LIBRARY = (
-    *("client", "conversations", "errors", "format", "lookback", "own_server"),
+    *("client", "conversation_file", "conversations", "errors", "format", "lookback", "own_server"),
     *("savings", "settings", "sse", "stream", "transport", "wire"),
 )
 """What the load test may know of the client; its command alone also knows what all commands share."""
 SHARED_BY_COMMANDS = ("warmturn.cli.console", "warmturn.cli.options", "warmturn.cli.signals")
-RECORDS = {"Circumstances", "DemoTurn", "ModeFigures", "Reply", "Sample", "Scenario", "Turn", "TurnReport"}
+RECORDS = {
+    "Circumstances",
+    "DemoTurn",
+    "Difference",
+    "ModeFigures",
+    "Reply",
+    "Sample",
+    "Scenario",
+    "Turn",
+    "TurnReport",
+}
 """Rows and documents: they have as many fields as what they tell of, each filled by its name."""
 BENCH, DEMO, SERVER = "warmturn_bench", "warmturn.cli.demo", "warmturn_server"
 

@@ -53,10 +53,16 @@ async def open_target(
     """The server at `url`, driven in the best way that it knows; and its context length in tokens."""
     http = Http(url, api_key)
     entry = await _model_entry(http, model)
-    context = next((entry[name] for name in _CONTEXT_NAMES if isinstance(entry.get(name), int)), _ASSUMED_CONTEXT)
     if entry.get("owned_by") == "warmturn":
-        return WarmturnTarget(http, entry["id"], ignore_eos=ignore_eos), context
-    return OpenAITarget(http, entry["id"], ignore_eos=ignore_eos), context
+        return WarmturnTarget(http, entry["id"], ignore_eos=ignore_eos), _context(entry)
+    return OpenAITarget(http, entry["id"], ignore_eos=ignore_eos), _context(entry)
+
+
+async def connected(url: str, api_key: str | None, model: str | None) -> tuple[Http, str, int]:
+    """The server at `url`, its model's name and context length, whatever it knows beside OpenAI's API."""
+    http = Http(url, api_key)
+    entry = await _model_entry(http, model)
+    return http, entry["id"], _context(entry)
 
 
 async def measure_sizes(target: Target, context_tokens: int) -> Sizes:
@@ -67,6 +73,10 @@ async def measure_sizes(target: Target, context_tokens: int) -> Sizes:
     per_word = (many - few) / (_PROBE_WORDS[1] - _PROBE_WORDS[0])
     frame = max(round(few - per_word * _PROBE_WORDS[0]), 4)
     return Sizes(per_word, frame, context_tokens)
+
+
+def _context(entry: dict[str, Any]) -> int:
+    return next((entry[name] for name in _CONTEXT_NAMES if isinstance(entry.get(name), int)), _ASSUMED_CONTEXT)
 
 
 def _probe(count: int) -> str:
