@@ -7,7 +7,7 @@ with warmturn.Client() as client:
 
 from warmturn.client import Client, Readiness
 from warmturn.conversations import Conversations
-from warmturn.errors import ApiError, ProtocolError, ServerUnreachable, SettingsError, WarmturnError
+from warmturn.errors import ApiError, FileError, ProtocolError, ServerUnreachable, SettingsError, WarmturnError
 from warmturn.lookback import AtDepth, LayerLooks, Look, Lookback, Seen, Source
 from warmturn.stream import Event, ReasoningDelta, TextDelta, TurnEnded, TurnStarted, TurnStream
 from warmturn.wire import (
@@ -15,6 +15,7 @@ from warmturn.wire import (
     Control,
     Conversation,
     Drafts,
+    Imported,
     Item,
     LoggedTurn,
     Message,
@@ -41,6 +42,8 @@ __all__ = [
     "Conversations",
     "Drafts",
     "Event",
+    "FileError",
+    "Imported",
     "Item",
     "LayerLooks",
     "LoggedTurn",

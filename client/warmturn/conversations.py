@@ -1,11 +1,14 @@
 """`client.conversations`: the durable records on the server."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from warmturn.conversation_file import bring, fetch
 from warmturn.transport import Transport, path_segment
 from warmturn.wire import (
     Conversation,
+    Imported,
     Item,
     LoggedTurn,
     Message,
@@ -88,6 +91,14 @@ class Conversations:
     def unpin(self, conversation_id: str) -> Conversation:
         """Its state may leave as any other."""
         return parse_conversation(self._transport.delete(f"{_path(conversation_id)}/pin"))
+
+    def save_file(self, conversation_id: str, file: Path, *, force: bool = False) -> int:
+        """Write it into a file, with its saved state, and return how many bytes that has. `force` replaces a file."""
+        return fetch(self._transport, f"{_path(conversation_id)}/file", file, force=force)
+
+    def load_file(self, file: Path, *, keep_id: bool = False) -> Imported:
+        """Make a conversation of such a file: a new one, or under the id that it had if that is free here."""
+        return bring(self._transport, file, keep_id=keep_id)
 
     def _pages(self, path: str, order: str) -> Iterator[dict[str, Any]]:
         params: dict[str, str | int] = {"limit": _PAGE, "order": order}

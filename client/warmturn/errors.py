@@ -4,6 +4,7 @@ WarmturnError
 ├── ServerUnreachable    no connection, or it broke, or nothing came in time
 ├── ApiError             the server answered with an error
 ├── ProtocolError        what answered does not speak Warmturn's API
+├── FileError            a file that cannot be written, or is not one that can be sent
 └── SettingsError        an address, key or configuration file that cannot be used
 """
 
@@ -34,6 +35,10 @@ class ApiError(WarmturnError):
 
 class ProtocolError(WarmturnError):
     """The reply is not what the API promises: something else is listening there."""
+
+
+class FileError(WarmturnError):
+    """A conversation's file cannot be written, or is not one that can be sent; the message says why."""
 
 
 class SettingsError(WarmturnError):

@@ -50,6 +50,10 @@ class Transport:
         limits = httpx.USE_CLIENT_DEFAULT if timeout is None else httpx.Timeout(timeout)
         return self._json("POST", path, json=body, timeout=limits)
 
+    def post_bytes(self, path: str, content: bytes, params: Params | None = None) -> dict[str, Any]:
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._json("POST", path, content=content, params=params, headers=headers)
+
     def delete(self, path: str) -> dict[str, Any]:
         return self._json("DELETE", path)
 
@@ -64,6 +68,19 @@ class Transport:
         """The reply's bytes as they come; leaving the block closes the connection, which stops the server's work."""
         with translated(self.base_url), ExitStack() as stack:
             yield self._bytes(when_free(lambda: self._begun(stack, path, body), self._patience))
+
+    @contextmanager
+    def download(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        """The reply, whose bytes are still to be read with `read_bytes`."""
+        unpacked = {"Accept-Encoding": "identity", **headers}
+        with translated(self.base_url), self._http.stream("GET", path, headers=unpacked) as response:
+            if response.is_error:
+                response.read()
+                raise api_error(response)
+            yield response
+
+    def read_bytes(self, response: httpx.Response) -> Iterator[bytes]:
+        return self._bytes(response)
 
     def close(self) -> None:
         self._http.close()

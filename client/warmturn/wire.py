@@ -233,6 +233,22 @@ class Warming:
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a file: its `conversation`, how far the file was believed, and how much of its state was taken.
+
+    `trust` is `signed`, `unknown_signer` or `unsigned`. Where state was not taken, from `missed_at` on, `why` says it.
+    """
+
+    conversation: str
+    trust: str
+    state_tokens: int
+    taken_tokens: int
+    missed_at: int | None = None
+    reason: str | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One item of a conversation; `role` and `text` are empty for items that are no messages."""
 
@@ -287,6 +303,15 @@ def parse_warming(data: Json) -> Warming:
     return _required(
         lambda: Warming(data["status"], data["tokens"], data.get("tokens_by_tier")), "the warming of a conversation"
     )
+
+
+def parse_imported(data: Json) -> Imported:
+    return _required(lambda: _imported(data, data["state"], data["state"].get("miss") or {}), "an import")
+
+
+def _imported(data: Json, state: Json, miss: Json) -> Imported:
+    missed = (miss.get("at_token"), miss.get("reason"), miss.get("why"))
+    return Imported(data["conversation"], data["trust"], state["tokens"], state["taken_tokens"], *missed)
 
 
 def parse_item(data: Json) -> Item:

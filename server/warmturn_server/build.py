@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from . import bundled
 from .api import Access, create_app
 from .chat import Storage, Style, TextTokenizer, build_service, open_local_storage, open_shared_storage, style_of
+from .chat.files.service import ConversationFiles
+from .chat.files.signing import FileKeys
 from .data_dir import MODELS_NAME, STATE_NAME, FileHashes, lock_data_dir
 from .engine import Capacity, Controls, CostModel, Engine, KVPool, LogitSketch, Memory, ModelRunner, Vocabulary
 from .engine.drafts.drafter import Drafter
@@ -82,6 +84,9 @@ def build_app(settings: Settings, tell: Tell = _nobody) -> FastAPI:
     metrics = Metrics()
     engine, tokenizer, style, sampling = on_a_thread_of_its_own(partial(_load, settings, metrics, room, tell))
     service = build_service(storage, engine, tokenizer, style, settings.ahead, settings.unstored_ttl)
+    files = ConversationFiles(
+        storage.store, engine.carrier, _file_keys(settings), engine.model_name, settings.max_import
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +101,20 @@ def build_app(settings: Settings, tell: Tell = _nobody) -> FastAPI:
         service.close()
         lock.close()
 
-    return create_app(service, metrics, access=_access(settings), sampling=sampling, lifespan=lifespan)
+    return create_app(
+        service,
+        metrics,
+        access=_access(settings),
+        sampling=sampling,
+        lifespan=lifespan,
+        conversation_files=files,
+    )
+
+
+def _file_keys(settings: Settings) -> FileKeys:
+    """The log's secret signs conversations that leave as files."""
+    secrets = (settings.log_secret_bytes, settings.redis_secret_bytes)
+    return FileKeys(secrets[::-1] if settings.log == "redis" else secrets)
 
 
 def _access(settings: Settings) -> Access:

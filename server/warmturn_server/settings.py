@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     control_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
     control_mode: Literal["replace", "shadow"] = "shadow"
     control_seed: int | None = None
+    max_import: Annotated[ByteSize, Field(ge=0)] = ByteSize(8 * 2**30)
     max_waiting: Annotated[int, Field(ge=1)] = 256
     api_key: SecretStr | None = None
     insecure_no_key: bool = False

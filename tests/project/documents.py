@@ -19,6 +19,7 @@ LONG_DOCUMENTS: Final = tuple(
         "server/MODELS.md",
         "server/API.md",
         "server/CACHE_CONTROLS.md",
+        "server/FILES.md",
         "server/OPERATIONS.md",
         "server/COMPARISON.md",
         "server/CHANGELOG.md",

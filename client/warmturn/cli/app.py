@@ -9,6 +9,7 @@ import typer
 from warmturn.cli.ask import ask
 from warmturn.cli.background.commands import ps, stop
 from warmturn.cli.chat.command import chat
+from warmturn.cli.conversation_files import import_
 from warmturn.cli.conversations import export, fork, ls, rm, show
 from warmturn.cli.deferred import DeferredCommand
 from warmturn.cli.doctor import doctor
@@ -39,6 +40,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     fork: "warmturn fork last",
     export: "warmturn export last -o whale.md",
     pin: "warmturn pin last --ttl 12h",
+    import_: "warmturn import whale.warmturn",
     stats: "warmturn stats --json",
     watch: "warmturn watch --interval 5",
     doctor: "warmturn doctor --model smollm2",
@@ -48,7 +50,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     models: "warmturn models --json",
 }
 for command, example in _EXAMPLES.items():
-    app.command(epilog=f"Example: {example}")(command)
+    app.command(command.__name__.rstrip("_"), epilog=f"Example: {example}")(command)
 
 
 @app.command(cls=DeferredCommand, epilog="Example: warmturn demo --json")

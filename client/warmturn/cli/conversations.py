@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from warmturn.cli.console import answer, answer_json, note
+from warmturn.cli.conversation_files import save_file
 from warmturn.cli.lookup import find_conversation, short_ids
 from warmturn.cli.markdown import as_markdown, last_used
 from warmturn.cli.misses_view import miss_lines
@@ -95,12 +96,29 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; default stdout.", show_default=False)
     ] = None,
+    with_state: Annotated[
+        Path | None,
+        typer.Option(
+            "--with-state",
+            metavar="FILE",
+            help="Write a file with its words, token ids and saved state, for `warmturn import` elsewhere.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let --with-state replace a file that is there.")] = False,
     as_json: AsJson = False,
     url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Write a conversation as Markdown, or as JSON."""
+    """Write a conversation as Markdown, as JSON, or as a file that another server can go on from."""
+    if with_state is not None and (output is not None or as_json):
+        raise SettingsError("give either --with-state, or --output and --json: the one is a file for servers")
+    if force and with_state is None:
+        raise SettingsError("--force goes with --with-state")
     with connect(url, api_key) as client:
+        if with_state is not None:
+            save_file(client, find_conversation(client, name).id, with_state, force=force)
+            return
         conversation, items = _whole(client, name)
     if as_json:
         text = json.dumps(_document(conversation, items), indent=2, ensure_ascii=False) + "\n"

@@ -11,8 +11,10 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from ..chat import ChatService
+from ..chat.files.head import MAX_PART_BYTES
+from ..chat.files.service import ConversationFiles
 from ..engine_api import SamplingParams
-from . import conversations, errors, models, openapi, operations, page
+from . import conversations, errors, files, models, openapi, operations, page
 from .access import Access
 from .bare import routes as bare
 from .completions import routes as completions
@@ -32,9 +34,11 @@ def create_app(
     access: Access = Access(),  # noqa: B008 - frozen
     sampling: SamplingParams = SamplingParams(),
     lifespan: Lifespan | None = None,
+    conversation_files: ConversationFiles | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> FastAPI:
     """`lifespan` starts and stops what the service uses, `sampling` holds for what requests leave out of it.
+    `conversation_files`: None where conversations neither leave nor come as files.
 
     FastAPI's own pages are off: they load a CDN's scripts.
     """
@@ -42,7 +46,11 @@ def create_app(
     middleware += access.middleware()
     if access.api_key is not None:
         middleware.append(Middleware(RequireKey, api_key=access.api_key))
-    middleware += [Middleware(limit, max_bytes=max_body_bytes) for limit in (LimitBody, UnpackBody)]
+    larger = {files.IMPORTS: MAX_PART_BYTES}
+    middleware += [
+        Middleware(LimitBody, max_bytes=max_body_bytes, larger=larger),
+        Middleware(UnpackBody, max_bytes=max_body_bytes),
+    ]
     app = FastAPI(
         title="Warmturn",
         lifespan=lifespan,
@@ -57,6 +65,9 @@ def create_app(
     errors.install(app)
     for group in (responses, conversations, completions, bare, models, operations, page):
         app.include_router(group.router)
+    if conversation_files is not None:
+        app.state.files = conversation_files
+        app.include_router(files.router)
     openapi.describe(app, needs_key=access.api_key is not None)
     return app
 

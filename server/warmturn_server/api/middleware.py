@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from starlette.datastructures import Headers
@@ -55,19 +55,24 @@ class AnswerHead:
 
 
 class LimitBody:
-    """Refuses bodies beyond a size, whether or not their length is said beforehand."""
+    """Refuses bodies beyond a size, whether or not their length is said beforehand.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    `larger`: by what a path begins with, what is taken there.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_bytes:
-            await reply(413, error_object(self._message, code="body_too_large"))(scope, receive, send)
+        max_bytes = self._limit(scope["path"])
+        if length.isdecimal() and int(length) > max_bytes:
+            await reply(413, error_object(_too_large(max_bytes), code="body_too_large"))(scope, receive, send)
             return
         received = 0
 
@@ -75,15 +80,18 @@ class LimitBody:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise HTTPException(413, self._message)
+            if received > max_bytes:
+                raise HTTPException(413, _too_large(max_bytes))
             return message
 
         await self._app(scope, counting, send)
 
-    @property
-    def _message(self) -> str:
-        return f"The request body is larger than the {self._max_bytes:,} bytes that this server takes."
+    def _limit(self, path: str) -> int:
+        return next((limit for place, limit in self._larger.items() if path.startswith(place)), self._max_bytes)
+
+
+def _too_large(max_bytes: int) -> str:
+    return f"The request body is larger than the {max_bytes:,} bytes that this server takes."
 
 
 class RequireKey:

@@ -87,7 +87,7 @@ class TurnPage(_Page):
 
 class Deleted(_Shape):
     id: str
-    object: Literal["conversation.deleted", "response"]
+    object: Literal["conversation.deleted", "response", "import.deleted"]
     deleted: Literal[True]
 
 
@@ -99,6 +99,34 @@ class Warmed(_Shape):
     status: str
     tokens: int | None
     tokens_by_tier: dict[str, int] | None
+
+
+class StateMissed(_Shape):
+    at_token: int
+    reason: str
+    why: str
+
+
+class ImportedState(_Shape):
+    tokens: int
+    taken_tokens: int
+    miss: StateMissed | None
+
+
+class WantedPart(_Shape):
+    number: int
+    offset: int
+    bytes: int
+
+
+class ImportShape(_Shape):
+    id: str
+    object: Literal["import"]
+    status: Literal["open", "completed"]
+    trust: Literal["signed", "unknown_signer", "unsigned"]
+    conversation: str | None
+    state: ImportedState
+    wanted: list[WantedPart]
 
 
 class ConversationName(_Shape):

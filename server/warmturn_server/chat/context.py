@@ -106,6 +106,11 @@ class TurnContext:
         return self.prompt.transcript
 
     @property
+    def foreign_tokens(self) -> int:
+        """How many ids another model's tokenizer left on record: the state behind them is lost to this one."""
+        return self.prompt.base.foreign_tokens
+
+    @property
     def known_tokens(self) -> int:
         """Prompt tokens whose state an earlier turn computed: all of its record but the last, which was only chosen."""
         return min(self.transcript.kept_tokens, max(self.transcript.record_tokens - 1, 0))
@@ -140,6 +145,7 @@ class ContextReader:
         own, base = self._own_record(request.tenant, history)
         write = partial(self._write, request, render, base if own else None)
         prompt = self._fitting(request, items, render, write) if request.truncates else write(items)
+        prompt = replace(prompt, base=replace(prompt.base, foreign_tokens=base.foreign_tokens))
         dropped = len(items) - len(prompt.items)
         edited = (
             own is None or request.canonical or bool(dropped) or _edited(request, own, prompt, history, self._tokenizer)
@@ -242,14 +248,16 @@ class ContextReader:
         return replace(forgotten, shared_tokens=max(shared, forgotten.shared_tokens))
 
     def _own_record(self, tenant: str, history: History) -> tuple[Turn | None, Base]:
-        """The last turn that has a record, and that record."""
+        """The last turn that has a record, and that record. Without any, how much is on record that means nothing."""
+        foreign_tokens = 0
         for turn in reversed(history.visible):
             if turn.reply:
                 is_read = bool(history.parts) and history.parts[-1].turn_id == turn.id
                 base = self._records.of_parts(history.parts) if is_read else self._records.of_turn(tenant, turn.id)
                 if base.turn_id:
                     return turn, base
-        return None, Base()
+                foreign_tokens = foreign_tokens or base.foreign_tokens
+        return None, Base(foreign_tokens=foreign_tokens)
 
 
 def _check_opening(request: TurnRequest) -> None:

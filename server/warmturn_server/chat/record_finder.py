@@ -23,6 +23,8 @@ class Base:
 
     turn_id: TurnId | None = None
     record: Record = Record()  # noqa: RUF009 - frozen
+    foreign_tokens: int = 0
+    """How many ids of another tokenizer are on record instead: here they mean nothing."""
 
 
 class RecordFinder:
@@ -47,7 +49,7 @@ class RecordFinder:
 
     def of_parts(self, parts: Sequence[RecordPart]) -> Base:
         if any(part.vocabulary != self._vocabulary for part in parts):
-            return Base()
+            return Base(foreign_tokens=len(assemble(parts)))
         return Base(parts[-1].turn_id, assemble(parts)) if parts else Base()
 
     def of_text(self, tenant: str, written: Written) -> Base:

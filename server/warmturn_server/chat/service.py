@@ -135,6 +135,7 @@ class ChatService:
                 reuse=ReuseMode.PROMPT if wished.uses_no_state else request.reuse,
                 tenant=request.tenant,
                 known_tokens=context.known_tokens,
+                foreign_tokens=context.foreign_tokens,
                 rewrite=context.rewrite,
                 continues=context.continues,
                 lookback=context.outline.request() if context.outline and not request.cache.prewarm else None,

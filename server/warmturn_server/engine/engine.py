@@ -16,7 +16,7 @@ from ..engine_api.promise import Promised, PromiseRequest
 from ..engine_api.report import Generated, Located, TokenDelta, TokenLogprobs
 from ..engine_api.request import AheadRequest, GenerationRequest, SamplingParams, TokenIds
 from ..errors import InvalidRequest, Overloaded
-from ..kvcache import BlockKey
+from ..kvcache import BlockKey, Carrier
 from ..threads import compute_with
 from .accounting import Accounts, EngineObserver
 from .admission import RESIDENT, Admission
@@ -42,6 +42,7 @@ from .scheduler import Scheduler
 from .sequence import Sequence, Sink, Vocabulary
 
 _FORGETTING_SECONDS = 30.0
+_SAVING_SECONDS = 10.0
 _SETTLING_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Engine:
         self.context_length = runner.context_length
         self.vocabulary = vocabulary
         self.cost_model = cost_model
+        self.carrier = Carrier(memory.cache, self._await_saved)
         self._runner = runner
         self._memory = memory
         self._controls = controls
@@ -232,6 +234,12 @@ class Engine:
         self._inbox.put(done.set)
         done.wait()
         self._memory.saver.flush()
+
+    def _await_saved(self) -> None:
+        """The same, for who would rather go on without than wait for long."""
+        done = threading.Event()
+        self._inbox.put(partial(self._memory.saver.after_saving_everywhere, done.set))
+        done.wait(_SAVING_SECONDS)
 
     @property
     def max_tokens(self) -> int:

@@ -44,6 +44,9 @@ def explain(
     elif rewrite is not None and cached <= rewrite.at_token:  # beyond, other turns had said the same
         block_miss = BlockMiss(MissReason.HISTORY_REWRITTEN)
         at_token = rewrite.at_token
+    elif cached < _foreign(request):
+        block_miss = BlockMiss(MissReason.FINGERPRINT)
+        at_token = cached
     else:
         return None
     lost = _lost(request, at_token)
@@ -65,9 +68,14 @@ def _share_a_block(cached: int, rewritten_at: int, block_size: int) -> bool:
     return cached // block_size == rewritten_at // block_size
 
 
+def _foreign(request: GenerationRequest) -> int:
+    """Tokens whose state another model had; of this prompt it may be a few more or less, but no more than there are."""
+    return min(reusable_tokens(request.foreign_tokens), reusable_tokens(len(request.token_ids)))
+
+
 def _lost(request: GenerationRequest, at_token: int) -> int:
     """Tokens that had state and stand before the reply again; of a rewritten history, as many as replace it."""
-    had = max(request.known_tokens, request.rewrite.known_tokens if request.rewrite else 0)
+    had = max(request.known_tokens, request.rewrite.known_tokens if request.rewrite else 0, _foreign(request))
     return max(min(had, reusable_tokens(len(request.token_ids))) - at_token, 0)
 
 

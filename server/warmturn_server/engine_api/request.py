@@ -137,10 +137,11 @@ class GenerationRequest:
 
     `tenant` separates saved state and is derived on the server. `known_tokens` is how many leading tokens an earlier
     turn had computed, `rewrite` where the template changed this conversation's history; `continues`: an earlier turn of
-    this very conversation was had, here or on another server. They explain misses, and tell whether the turn came to a
-    server that holds it. `lookback` asks what the output looked at. `waited_seconds`: how long
-    ago the turn was asked for when it is handed over. `near_copies`: what was said where this turn is said otherwise or
-    once more; its reply may say some of it again.
+    this very conversation was had, here or on another server; `foreign_tokens`: so many ids of another tokenizer are on
+    record of it, and no others. They explain misses, and tell whether the turn came to a server that holds it.
+    `lookback` asks what the output looked at. `waited_seconds`: how long ago the turn was asked for when it is handed
+    over. `near_copies`: what was said where this turn is said otherwise or once more; its reply may say some of it
+    again.
     """
 
     token_ids: tuple[int, ...]
@@ -148,6 +149,7 @@ class GenerationRequest:
     reuse: ReuseMode = ReuseMode.STATE
     tenant: str = ""
     known_tokens: int = 0
+    foreign_tokens: int = 0
     rewrite: Rewrite | None = None
     continues: bool = False
     lookback: LookbackRequest | None = None

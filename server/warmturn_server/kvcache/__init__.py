@@ -2,6 +2,7 @@
 
 from .bandwidth import Bandwidth
 from .buffer import KVBuffer, KVSnapshot, round_up
+from .carrier import Carrier
 from .codec import BlockCodec, CorruptBlock, ForeignBlock
 from .fingerprint import Fingerprint, FingerprintDigest
 from .keys import BlockKey, BlockSpan, reusable_tokens
@@ -37,6 +38,7 @@ __all__ = [
     "BlockMiss",
     "BlockSealer",
     "BlockSpan",
+    "Carrier",
     "Compression",
     "CorruptBlock",
     "Deadline",

@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xxhash
 
 from .fingerprint import FORMAT_VERSION, FingerprintDigest
-from .keys import BlockSpan
+from .keys import BlockKey, BlockSpan
 from .state import StateLayout, StateSnapshot
 
 _FIXED = struct.Struct(">6sHIIQ32s32s")
 _MAGIC = b"WARMKV"
 _CHECKSUM_BYTES = 16
+_KEY = slice(_FIXED.size - 64, _FIXED.size - 32)
 
 
 class CorruptBlock(Exception):
@@ -119,3 +120,14 @@ class BlockCodec:
         if header.payload_bytes != self.layout.bytes_for(num_tokens) or len(block) != self.num_bytes(num_tokens):
             raise CorruptBlock("payload of another size")
         return block[self._start(num_tokens) : -_CHECKSUM_BYTES]
+
+    def renamed(self, block: memoryview, span: BlockSpan, token_ids: Sequence[int]) -> bytearray:
+        """A block of these tokens of this model, under the name that it has here: each tenant has names of its own.
+
+        Raises `CorruptBlock`.
+        """
+        own = BlockKey(read_header(block).key)
+        self.decode(block, replace(span, key=own), token_ids)
+        renamed = bytearray(block)
+        renamed[_KEY] = span.key
+        return self.with_checksum(renamed)

@@ -35,10 +35,20 @@ class PassingBlocks:
             self._until = _read(path)
             self._write_anew(path)
 
-    def saved(self, keys: Collection[BlockKey], new: Collection[BlockKey], *, lasting: bool) -> None:
-        """A chain was saved, of which these are new. What is part of something lasting never passes."""
+    def saved(
+        self,
+        keys: Collection[BlockKey],
+        new: Collection[BlockKey],
+        *,
+        lasting: bool,
+        ttl_seconds: float | None = None,
+    ) -> None:
+        """A chain was saved, of which these are new. What is part of something lasting never passes.
+
+        `ttl_seconds`: where it is not the usual one.
+        """
         with self._lock:
-            until = self._clock() + self.ttl_seconds
+            until = self._clock() + (self.ttl_seconds if ttl_seconds is None else ttl_seconds)
             passing = [] if lasting else [key for key in keys if key in new or key in self._until]
             promoted = [key for key in keys if key in self._until] if lasting else []
             self._note([*((key, until) for key in passing), *((key, _LASTING) for key in promoted)])
@@ -51,6 +61,11 @@ class PassingBlocks:
     def still_due(self, keys: Iterable[BlockKey]) -> list[BlockKey]:
         """Those that did not become part of something lasting, and were not used again meanwhile."""
         return list(set(keys).intersection(self.due()))
+
+    def of(self, keys: Iterable[BlockKey]) -> list[BlockKey]:
+        """Those of the keys that may stay for a while only."""
+        with self._lock:
+            return [key for key in keys if key in self._until]
 
     def removed(self, keys: Iterable[BlockKey]) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ..engine_api.promise import PromiseRequest
@@ -26,6 +27,8 @@ from .tiers.guard import GuardedTier
 from .tiers.remote import DeadlineExceeded
 from .tiers.stack import TierStack
 from .tiers.tier import Block
+
+_MOST_DECLINED = 1024
 
 
 class PrefixCache:
@@ -56,9 +59,10 @@ class PrefixCache:
         self.passing = passing or PassingBlocks(ttl_seconds=math.inf)
         self.promises = promises or no_promises()
         self.reader = BlockReader(codec, block_size, self.tiers)
-        self._codec = codec
+        self.codec = codec
         self._drop_foreign = drop_foreign
         self._quarantine = Quarantine()
+        self._declined: OrderedDict[BlockKey, MissReason] = OrderedDict()
 
     def match(self, tenant: str, token_ids: Sequence[int]) -> PrefixMatch:
         """The longest prefix of `token_ids` saved on this machine."""
@@ -74,6 +78,8 @@ class PrefixCache:
         """The most that is known about a block that no tier has; of several tiers the slowest is named."""
         if key in self._quarantine:
             return self._promised(BlockMiss(MissReason.CORRUPT, key))
+        if key is not None and key in self._declined:
+            return BlockMiss(self._declined[key], key)
         never_had = BlockMiss(MissReason.FINGERPRINT if self._drop_foreign else MissReason.NOT_FOUND, key)
         return self._promised(self.tiers.why_lost(key) or never_had)
 
@@ -153,7 +159,7 @@ class PrefixCache:
             for piece in self.reader.pieces(lacking):
                 if not keep_on():
                     break
-                blocks = {s.key: self._codec.encode(s, token_ids[s.start : s.stop], snapshot) for s in piece}
+                blocks = {s.key: self.codec.encode(s, token_ids[s.start : s.stop], snapshot) for s in piece}
                 for tier, has in held.items():
                     mine = {key: block for key, block in blocks.items() if key not in has}
                     written += self._put(tier, root, mine)
@@ -189,7 +195,7 @@ class PrefixCache:
         for stretch in asked.stretches:
             for span in blocks_of(seed, asked.token_ids[: stretch.num_tokens], self.block_size):
                 promise.until[span.key] = max(promise.until.get(span.key, 0.0), moment + stretch.seconds)
-                promise.sizes[span.key] = self._codec.num_bytes(span.num_tokens)
+                promise.sizes[span.key] = self.codec.num_bytes(span.num_tokens)
         self.promises.make(promise)
 
     def due(self, keys: Collection[BlockKey] | None = None) -> list[BlockKey]:
@@ -217,6 +223,16 @@ class PrefixCache:
     def moment(self) -> int:
         """Grows with each quarantine; to be noted when state is handed over for saving."""
         return self._quarantine.moment
+
+    def decline(self, key: BlockKey, reason: MissReason) -> None:
+        """Somebody brought this block, and it was not taken: who misses it is told so. In memory, and not for ever."""
+        self._declined[key] = reason
+        if len(self._declined) > _MOST_DECLINED:
+            self._declined.popitem(last=False)
+
+    def is_distrusted(self, tenant: str, token_ids: Sequence[int]) -> bool:
+        """Whether state of this chain was found wrong."""
+        return chain_root(chain_seed(tenant, self.fingerprint), token_ids, self.block_size) in self._quarantine
 
     def quarantine(self, tenant: str, token_ids: Sequence[int]) -> int:
         """Trust nothing of this chain any more; the number of its blocks. Returns at once: `forget` removes them."""

@@ -88,6 +88,10 @@ class Saver:
         """`done` is called when all that is queued so far is saved on this machine."""
         self._lanes[-1].put(done)
 
+    def after_saving_everywhere(self, done: Callable[[], None]) -> None:
+        """Returns at once; `done` is called when everything queued so far is written."""
+        self._everywhere(lambda _: None, done)
+
     def flush(self) -> None:
         """Wait until everything queued so far is written."""
         for lane in self._lanes:

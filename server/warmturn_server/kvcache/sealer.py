@@ -62,3 +62,13 @@ class SealedCodec:
     def decode(self, sealed: memoryview, span: BlockSpan, token_ids: Sequence[int]) -> memoryview:
         """The payload of a block that is proved to be the one asked for, else `CorruptBlock`."""
         return self._codec.decode(self._sealer.open(span.key, sealed), span, token_ids)
+
+    def opened(self, sealed: memoryview, span: BlockSpan, token_ids: Sequence[int]) -> memoryview:
+        """The whole block without its seal, proved as by `decode`: for who takes it elsewhere."""
+        block = self._sealer.open(span.key, sealed)
+        self._codec.decode(block, span, token_ids)
+        return block
+
+    def adopted(self, block: memoryview, span: BlockSpan, token_ids: Sequence[int]) -> Block:
+        """The bytes for the tiers of a block that came from elsewhere. Raises `CorruptBlock`."""
+        return self._sealer.seal(span.key, self._codec.renamed(block, span, token_ids))

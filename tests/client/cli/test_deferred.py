@@ -26,6 +26,7 @@ ALL = [
     "fork",
     "export",
     "pin",
+    "import",
     "stats",
     "watch",
     "doctor",

@@ -47,9 +47,12 @@ async def test_ids_of_another_tokenizer_are_not_used(chat: Chat, tmp_path: Path)
     other = TextTokenizer(chat_tokenizer(CHATML))
     other.vocabulary = "another"
     again = Chat(tmp_path, other)
+    recorded = len(chat.engine.requests[-1].token_ids) + len(chat.tokenizer.encode("fine").token_ids) + 1
     await again.say("where?", conversation_id=conversation.id)
-    assert again.kept == 0
+    assert (again.kept, again.engine.requests[-1].foreign_tokens) == (0, recorded)
     assert "who?" in again.prompt
+    await again.say("when?", conversation_id=conversation.id)
+    assert (again.kept > 0, again.engine.requests[-1].foreign_tokens) == (True, 0)
     again.service.close()
 
 

@@ -154,6 +154,15 @@ def test_what_a_miss_costs_is_told_for_the_lost_tokens_alone() -> None:
     assert (miss.lost_tokens, miss.cost_ms, asked) == (10, 10_000, [(30, 10)])
 
 
+@pytest.mark.parametrize(("foreign", "cached", "lost"), [(41, 0, 40), (41, 30, 10), (500, 0, 69), (41, 40, None)])
+def test_state_behind_another_models_tokens_is_lost_to_this_one(foreign: int, cached: int, lost: int | None) -> None:
+    request = dataclasses.replace(greedy((*PROMPT, *SECOND), 2), foreign_tokens=foreign)
+    miss = explain(request, cached, None, None, lambda *_: None, block_size=8)
+    assert (miss and (miss.at_token, miss.reason, miss.lost_tokens)) == (
+        lost and (cached, MissReason.FINGERPRINT, lost)
+    )
+
+
 def test_what_a_miss_costs_is_unknown_while_nobody_can_say(
     start_engine: StartEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,15 @@ class VersionConflict(Conflict):
     code = "conversation_changed"
 
 
+class ConversationExists(Conflict):
+    """Another conversation has the id."""
+
+    code = "conversation_exists"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a conversation '{name}' here already; it is not overwritten.")
+
+
 class PageNotFound(InvalidRequest):
     """The conversation behind which a page was to begin is not there; an empty page would say that it was the last."""
 
@@ -124,6 +133,12 @@ class ConversationStore(Protocol):
     """
 
     def create(self, conversation: Conversation, append: Append | None = None) -> None: ...
+
+    def take_in(self, conversation: Conversation, appends: Sequence[Append]) -> None:
+        """A whole conversation at once, its turns in order, the last one its head; at least one. None of them names it
+        as the conversation to append to. Raises `ConversationExists`: none is ever overwritten.
+        """
+        ...
 
     def conversation(self, tenant: str, conversation_id: ConversationId) -> Conversation | None: ...
 

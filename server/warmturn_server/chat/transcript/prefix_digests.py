@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final, NewType
 
 TextDigest = NewType("TextDigest", bytes)
@@ -11,16 +12,15 @@ CHUNK_CHARS: Final = 64
 DIGEST_BYTES: Final = 16
 
 
-def prefix_digests(text: str, tenant: str, vocabulary: str) -> list[TextDigest]:
+def prefix_digests(text: str, tenant: str, vocabulary: str, beginning: Sequence[TextDigest] = ()) -> list[TextDigest]:
     """Chained digests: number i stands for the first i * CHUNK_CHARS characters; number 0 for the empty text.
 
     Tenant and vocabulary start the chain, so nobody finds a text of another tenant or ids of another tokenizer.
+    `beginning`: of this chain, where it is known.
     """
-    digest = _digest(repr((tenant, vocabulary)).encode())
-    chain = [digest]
-    for start in range(0, len(text) - CHUNK_CHARS + 1, CHUNK_CHARS):
-        digest = _digest(digest + text[start : start + CHUNK_CHARS].encode())
-        chain.append(digest)
+    chain = list(beginning) or [_digest(repr((tenant, vocabulary)).encode())]
+    for start in range((len(chain) - 1) * CHUNK_CHARS, len(text) - CHUNK_CHARS + 1, CHUNK_CHARS):
+        chain.append(_digest(chain[-1] + text[start : start + CHUNK_CHARS].encode()))
     return chain
 
 

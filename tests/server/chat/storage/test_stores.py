@@ -9,6 +9,7 @@ import pytest
 from tests.server.chat.making import VOCABULARY, append, conversation, findable, record, turn
 
 from warmturn_server.chat import (
+    Append,
     ConversationId,
     ConversationStore,
     ItemId,
@@ -19,6 +20,7 @@ from warmturn_server.chat import (
     VersionConflict,
     open_shared_storage,
 )
+from warmturn_server.chat.storage.store import ConversationExists
 from warmturn_server.chat.transcript.prefix_digests import CHUNK_CHARS, prefix_digests
 from warmturn_server.chat.transcript.records import assemble
 from warmturn_server.errors import InvalidRequest
@@ -384,3 +386,43 @@ def test_tenants_do_not_see_each_other(store: ConversationStore) -> None:
     store.withdraw("two", TurnId("a"))
     kept = store.turn("one", TurnId("a"))
     assert kept and kept.stored
+
+
+def taken_in(store: ConversationStore, name: str, *ids: str) -> None:
+    made = replace(conversation(name, metadata={"title": "from elsewhere"}), head=TurnId(ids[-1]))
+    parents = [None, *ids]
+    turns = [turn(one, parent, conversation=name) for one, parent in zip(ids, parents, strict=False)]
+    parts = [record(one, one, base=parent, kept=1 if parent else 0) for one, parent in zip(ids, parents, strict=False)]
+    store.take_in(made, [Append(turn, part) for turn, part in zip(turns, parts, strict=True)])
+
+
+def test_a_whole_conversation_is_taken_in_at_once_and_goes_on(open_store: OpenStore) -> None:
+    taken_in(open_store(), C, "a", "b", "c")
+    store = open_store()
+    opened = store.open_conversation("", C)
+    assert opened and (opened.conversation.head, opened.conversation.version) == ("c", 0)
+    assert [found.id for found in opened.turns] == ["a", "b", "c"]
+    assert [part.turn_id for part in opened.parts] == ["a", "b", "c"]
+    store.append(append(turn("d", "c", conversation=C)))
+    went_on = store.conversation("", C)
+    assert went_on and (went_on.head, went_on.version) == ("d", 1)
+    assert [found.id for found in store.conversations("", Page())] == [C]
+
+
+def test_what_was_taken_in_is_deleted_whole(store: ConversationStore) -> None:
+    taken_in(store, C, "a", "b")
+    for name in ("a", "b"):
+        store.withdraw("", TurnId(name))
+    assert {len(entry.record) for entry in store.delete_conversation("", C)} == {1, 2}
+    assert (store.turns("", TurnId("b")), store.record_parts("", TurnId("b"))) == ([], [])
+
+
+def test_none_that_is_there_is_taken_in_over(store: ConversationStore) -> None:
+    taken_in(store, C, "a")
+    with pytest.raises(ConversationExists):
+        taken_in(store, C, "x", "y")
+    opened = store.open_conversation("", C)
+    assert opened and [found.id for found in opened.turns] == ["a"]
+    assert [store.turn("", TurnId(name)) for name in ("x", "y")] == [None, None]
+    store.take_in(replace(conversation(C, tenant="bob"), head=TurnId("z")), [Append(turn("z", tenant="bob"))])
+    assert store.conversation("bob", C)

@@ -12,7 +12,18 @@ import redis
 from ...model import Conversation, ConversationId, ItemId, Turn, TurnId
 from ...transcript.prefix_digests import TextDigest
 from ...transcript.records import RecordPart
-from ..store import MOST_BESIDE, Append, Forgotten, LogStatus, Opened, Page, PageNotFound, StoreCorrupt, StoreFailed
+from ..store import (
+    MOST_BESIDE,
+    Append,
+    ConversationExists,
+    Forgotten,
+    LogStatus,
+    Opened,
+    Page,
+    PageNotFound,
+    StoreCorrupt,
+    StoreFailed,
+)
 from .redaction import RedisRedaction
 from .removal import RedisRemoval
 from .replies import Replies, line_of_records, refuse_unless_done
@@ -23,6 +34,7 @@ _DIGESTS_A_QUERY: Final = 500
 _log = logging.getLogger(__name__)
 
 _CREATE: Final = Script("create")
+_TAKE_IN: Final = Script("take_in")
 _APPEND: Final = Script("append")
 _HIDE: Final = Script("hide")
 _DESCRIBE: Final = Script("describe")
@@ -68,16 +80,19 @@ class RedisStore:
             self._scripts.write(_ROOM, "")
 
     def create(self, conversation: Conversation, append: Append | None = None) -> None:
-        tenant, name, now = conversation.tenant, conversation.id, conversation.updated_at
-        fields: list[Argument] = [
-            self._values.born(conversation),
-            self._values.head(tenant, name, conversation.head, conversation.version, now),
-            self._values.hidden(tenant, name, list(conversation.hidden), conversation.version, now),
-            self._values.metadata(tenant, name, conversation.metadata, now),
-        ]
+        tenant = conversation.tenant
         turn = self._append_arguments(tenant, append) if append else []
-        created = [name, conversation.version, conversation.head or "", *fields, int(bool(append)), *turn]
+        created = [*self._create_arguments(conversation), int(bool(append)), *turn]
         refuse_unless_done(self._scripts.write(_CREATE, tenant, *created))
+
+    def take_in(self, conversation: Conversation, appends: Sequence[Append]) -> None:
+        tenant = conversation.tenant
+        turns = [argument for append in appends for argument in self._append_arguments(tenant, append)]
+        taken = [*self._create_arguments(conversation), len(appends), *turns]
+        reply = self._scripts.write(_TAKE_IN, tenant, *taken)
+        if reply[0] == b"exists":
+            raise ConversationExists(conversation.id)
+        refuse_unless_done(reply)
 
     def conversation(self, tenant: str, conversation_id: ConversationId) -> Conversation | None:
         return self._values.read(tenant, conversation_id, self._scripts.read(_GET, tenant, conversation_id))
@@ -175,6 +190,18 @@ class RedisStore:
     def purge(self, tenant: str) -> None:
         """Remove what an earlier version kept and this one would not. Raises StoreFailed."""
         self._removal.purge(tenant)
+
+    def _create_arguments(self, conversation: Conversation) -> list[Argument]:
+        tenant, name, now = conversation.tenant, conversation.id, conversation.updated_at
+        return [
+            name,
+            conversation.version,
+            conversation.head or "",
+            self._values.born(conversation),
+            self._values.head(tenant, name, conversation.head, conversation.version, now),
+            self._values.hidden(tenant, name, list(conversation.hidden), conversation.version, now),
+            self._values.metadata(tenant, name, conversation.metadata, now),
+        ]
 
     def _append_arguments(self, tenant: str, append: Append) -> list[Argument]:
         """In the order of `read_append`."""

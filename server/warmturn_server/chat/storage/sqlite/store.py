@@ -16,6 +16,7 @@ from ...transcript.records import RecordPart
 from ..store import (
     MOST_BESIDE,
     Append,
+    ConversationExists,
     Forgotten,
     LogStatus,
     Opened,
@@ -78,6 +79,15 @@ class SqliteStore:
             self._connection.insert("conversation", conversation_row(conversation))
             if append:
                 self._append(database, conversation.tenant, append)
+
+    @state_gives_way
+    def take_in(self, conversation: Conversation, appends: Sequence[Append]) -> None:
+        with self._connection.writing() as database:
+            if self._queries.conversation(conversation.tenant, conversation.id):
+                raise ConversationExists(conversation.id)
+            for append in appends:
+                self._append(database, conversation.tenant, append)
+            self._connection.insert("conversation", conversation_row(conversation))
 
     def conversation(self, tenant: str, conversation_id: ConversationId) -> Conversation | None:
         with self._connection.reading():

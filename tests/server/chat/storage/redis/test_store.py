@@ -11,7 +11,16 @@ import redis
 from tests.server.chat.making import append, conversation, findable, record, turn
 from tests.support.redis_server import DURABLE, RedisServer
 
-from warmturn_server.chat import ConversationId, Page, Storage, StoreCorrupt, StoreFailed, TurnId, open_shared_storage
+from warmturn_server.chat import (
+    Append,
+    ConversationId,
+    Page,
+    Storage,
+    StoreCorrupt,
+    StoreFailed,
+    TurnId,
+    open_shared_storage,
+)
 from warmturn_server.chat.storage.redis.durability import Durability
 from warmturn_server.chat.storage.redis.scripts import ScriptRunner, prefix
 from warmturn_server.chat.storage.redis.store import RedisStore
@@ -317,3 +326,17 @@ class TestWaitingForTheDisk:
             storage.store.append(append(turn("b")))
             assert client.info("commandstats")["cmdstat_smismember"]["calls"] == asked + 1
         storage.locks.close()
+
+
+def test_a_conversation_taken_in_twice_by_the_same_change_is_there_once(storage: Storage) -> None:
+    """As when the reply to the first try was lost."""
+    made = replace(conversation(C), head=TurnId("b"))
+    appends = [Append(turn("a", conversation=C)), Append(turn("b", "a", conversation=C))]
+    for _ in range(2):
+        storage.store.take_in(made, appends)
+    assert [found.id for found in storage.store.turns("", TurnId("b"))] == ["a", "b"]
+    assert [found.id for found in storage.store.conversations("", Page())] == [C]
+    for name in ("a", "b"):
+        storage.store.withdraw("", TurnId(name))
+    storage.store.delete_conversation("", C)
+    assert storage.store.turns("", TurnId("b")) == [], "nobody counted it twice"

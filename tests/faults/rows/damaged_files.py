@@ -1,0 +1,103 @@
+"""A conversation's file of which one byte is another: refused, or its state is a miss and every word is right."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from tests.faults.row import Outcome, Row, Trial
+from tests.support.conversation_files import Brought, brought, fetched, head_bytes
+from tests.support.in_thread import serving
+from tests.support.models import make_model
+from tests.support.talk import Talk, checked
+
+from warmturn_server.chat.files.head import Part, read_head
+from warmturn_server.kvcache import RestorePolicy
+
+_SECRET = SecretStr("of both")
+_SAID = ("My cat is called Mirelo.", "She likes fish.")
+_EVERY = 6
+"""One trial of so many damages the head, the next byte of it each time; the others a random byte behind it."""
+_ASKED = 25
+"""One of so many that are taken is asked a question."""
+
+
+@contextmanager
+def _rig(folder: Path) -> Iterator[Trial]:
+    model = make_model(folder / "model")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RestorePolicy, "restore_seconds", lambda *_: 0.0)  # so tiny a model computes faster than it reads
+        with (
+            serving(model, folder / "here", log_secret=_SECRET) as here,
+            serving(model, folder / "there", log_secret=_SECRET) as there,
+            here.client() as at_here,
+            there.client() as at_there,
+        ):
+            talk = Talk.begin(at_here)
+            for text in _SAID:
+                talk.say(text)
+            yield _Damaging(talk, at_there).try_once
+
+
+class _Damaging:
+    def __init__(self, talk: Talk, there: httpx.Client) -> None:
+        self._file = fetched(talk.client, talk.id)
+        self._texts = talk.texts()
+        self._reply = talk.fork().say("And now?").output
+        self._there = there
+        self._head = head_bytes(self._file)
+        self._parts = read_head(self._file[: self._head]).parts
+
+    def try_once(self, number: int, chance: random.Random) -> Outcome:
+        in_head = number % _EVERY == 0
+        at = number // _EVERY % self._head if in_head else chance.randrange(self._head, len(self._file))
+        damaged = bytearray(self._file)
+        damaged[at] ^= chance.randrange(1, 256)
+        imported = brought(self._there, bytes(damaged), self._head)
+        if in_head:
+            return self._refused(imported, "in the head, refused")
+        number, part = self._part_at(at)
+        if not part.tokens:
+            return self._refused(imported, "in the words, refused")
+        return self._taken(imported, number, chance)
+
+    def _refused(self, imported: Brought, what: str) -> Outcome:
+        assert imported.status == 400, imported
+        assert checked(self._there.get("/v1/conversations"))["data"] == [], "nothing half-done stays"
+        return Outcome(Counter([what]))
+
+    def _taken(self, imported: Brought, damaged: int, chance: random.Random) -> Outcome:
+        """All words, and no state from the damaged block on."""
+        before = sum(part.tokens for part in self._parts[:damaged])
+        state = imported.answer["state"]
+        assert imported.refused_parts == {damaged: "state_damaged"}
+        assert (state["taken_tokens"], state["miss"]["at_token"], imported.reason) == (before, before, "corrupt")
+        talk = Talk(self._there, imported.conversation)
+        assert talk.texts() == self._texts
+        seen = Counter({"in the state, a miss": 1, "tokens taken before it": before})
+        if chance.randrange(_ASKED) == 0:
+            said = talk.say("And now?")
+            assert said.output == self._reply
+            assert (said.report["miss"]["reason"], said.cached) == ("corrupt", before)
+            seen["asked, and answered the same"] += 1
+        self._there.delete(f"/v1/conversations/{talk.id}")
+        return Outcome(seen)
+
+    def _part_at(self, at: int) -> tuple[int, Part]:
+        ends = accumulate((part.num_bytes for part in self._parts), initial=self._head)
+        number = sum(end <= at for end in ends) - 1
+        return number, self._parts[number]
+
+
+ROW = Row(
+    "damaged-files",
+    "of a conversation's file no byte can be another one unnoticed: it is refused, or its state is a miss",
+    long=15_000,
+    short=24,
+    rig=_rig,
+)

@@ -1,0 +1,85 @@
+"""Conversations that move as files between two servers that share nothing: they go on as those that stayed."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from tests.faults.row import Outcome, Row, Trial
+from tests.support.conversation_files import brought, fetched
+from tests.support.in_thread import serving
+from tests.support.models import make_model
+from tests.support.talk import Said, Talk
+
+from warmturn_server.kvcache import RestorePolicy
+
+_WORDS = ["cat", "fish", "sleeps", "house", "tree", "blue", "sings", "old", "quick", "river", "stone", "seven", "under"]
+_SECRET = SecretStr("of both")
+
+
+@contextmanager
+def _rig(folder: Path) -> Iterator[Trial]:
+    model = make_model(folder / "model")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RestorePolicy, "restore_seconds", lambda *_: 0.0)  # so tiny a model computes faster than it reads
+        with (
+            serving(model, folder / "here", log_secret=_SECRET) as here,
+            serving(model, folder / "there", log_secret=_SECRET) as there,
+            here.client() as at_here,
+            there.client() as at_there,
+        ):
+            yield lambda _, chance: _try_once(at_here, at_there, chance)
+
+
+def _try_once(here: httpx.Client, there: httpx.Client, chance: random.Random) -> Outcome:
+    """Some turns, there, some turns, back, a turn; at each place as in the conversation that stayed."""
+    seen: Counter[str] = Counter()
+    stayed = Talk.begin(here)
+    for _ in range(chance.randint(1, 3)):
+        stayed.say(_sentence(chance))
+    moving = stayed
+    for place in (there, here):
+        moving = _moved(moving, place, seen)
+        for number in range(chance.randint(1, 2)):
+            text = _sentence(chance)
+            _compare(stayed.say(text), moving.say(text), seen, has_moved=number == 0)
+    assert moving.texts() == stayed.texts()
+    for talk in (stayed, moving):
+        talk.client.delete(f"/v1/conversations/{talk.id}")
+    return Outcome(seen)
+
+
+def _moved(talk: Talk, place: httpx.Client, seen: Counter[str]) -> Talk:
+    file = fetched(talk.client, talk.id)
+    imported = brought(place, file)
+    state = imported.answer["state"]
+    assert (imported.answer["trust"], state["miss"]) == ("signed", None)
+    assert state["taken_tokens"] == state["tokens"] > 0
+    seen.update({"moves": 1, "bytes": len(file), "tokens of state": state["tokens"]})
+    return Talk(place, imported.conversation)
+
+
+def _compare(stayed: Said, moved: Said, seen: Counter[str], *, has_moved: bool) -> None:
+    assert (moved.prompt, moved.output) == (stayed.prompt, stayed.output)
+    if has_moved:
+        assert moved.report["miss"] is None
+        assert moved.cached > 0
+        seen["tokens reused after a move"] += moved.cached
+    seen["turns"] += 1
+
+
+def _sentence(chance: random.Random) -> str:
+    return " ".join(chance.choices(_WORDS, k=chance.randint(1, 12)))
+
+
+ROW = Row(
+    "moved-files",
+    "a conversation that moved as a file goes on token for token, on the state that came along",
+    long=100,
+    short=1,
+    rig=_rig,
+)
