@@ -8,6 +8,10 @@ from typing import Any, Final
 import httpx
 from tests.support.talk import checked
 
+from warmturn_server.chat.files.incoming import Incoming, Wanted
+from warmturn_server.chat.files.refusal import FileRefused
+from warmturn_server.chat.files.service import ConversationFiles
+
 Json = dict[str, Any]
 _START: Final = struct.Struct(">8sHIIH")
 _CHECKSUM_BYTES: Final = 32
@@ -69,3 +73,30 @@ def brought(client: httpx.Client, file: bytes, head_size: int | None = None, **p
         wanted = checked(client.get(place))["wanted"]
     done = client.post(place)
     return Brought(done.status_code, done.json(), refused)
+
+
+def brought_inside(files: ConversationFiles, file: bytes, head_size: int) -> Incoming:
+    """The same without HTTP, for who does it ten thousand times. Raises `FileRefused`."""
+    incoming = files.open("", file[:head_size], keep_id=False)
+    try:
+        sent = set[int]()
+        while new := [part for part in incoming.wanted() if part.number not in sent]:
+            for part in new:
+                sent.add(part.number)
+                if not _is_taken(incoming, part, file):
+                    break
+        files.complete(incoming)
+    except FileRefused:
+        files.abandon(incoming)
+        raise
+    return incoming
+
+
+def _is_taken(incoming: Incoming, part: Wanted, file: bytes) -> bool:
+    try:
+        incoming.take(part.number, file[part.offset : part.offset + part.num_bytes])
+    except FileRefused as refused:
+        if refused.code != "state_damaged":
+            raise
+        return False
+    return True

@@ -11,12 +11,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from tests.faults.row import Outcome, Row, Trial
-from tests.support.conversation_files import Brought, brought, fetched, head_bytes
+from tests.support.conversation_files import brought_inside, fetched, head_bytes
 from tests.support.in_thread import serving
 from tests.support.models import make_model
 from tests.support.talk import Talk, checked
 
-from warmturn_server.chat.files.head import Part, read_head
+from warmturn_server.chat.files.head import read_head
+from warmturn_server.chat.files.refusal import FileRefused
+from warmturn_server.chat.files.service import ConversationFiles
 from warmturn_server.kvcache import RestorePolicy
 
 _SECRET = SecretStr("of both")
@@ -41,11 +43,14 @@ def _rig(folder: Path) -> Iterator[Trial]:
             talk = Talk.begin(at_here)
             for text in _SAID:
                 talk.say(text)
-            yield _Damaging(talk, at_there).try_once
+            yield _Damaging(talk, at_there, there.app.state.files).try_once
 
 
 class _Damaging:
-    def __init__(self, talk: Talk, there: httpx.Client) -> None:
+    """Files are brought to the server's own service: that HTTP brings them there is tried elsewhere."""
+
+    def __init__(self, talk: Talk, there: httpx.Client, files: ConversationFiles) -> None:
+        self._files = files
         self._file = fetched(talk.client, talk.id)
         self._texts = talk.texts()
         self._reply = talk.fork().say("And now?").output
@@ -58,25 +63,23 @@ class _Damaging:
         at = number // _EVERY % self._head if in_head else chance.randrange(self._head, len(self._file))
         damaged = bytearray(self._file)
         damaged[at] ^= chance.randrange(1, 256)
-        imported = brought(self._there, bytes(damaged), self._head)
-        if in_head:
-            return self._refused(imported, "in the head, refused")
-        number, part = self._part_at(at)
-        if not part.tokens:
-            return self._refused(imported, "in the words, refused")
-        return self._taken(imported, number, chance)
+        part = None if in_head else self._part_at(at)
+        if part is None or not self._parts[part].tokens:
+            return self._refused(bytes(damaged), "in the head, refused" if in_head else "in the words, refused")
+        return self._taken(bytes(damaged), part, chance)
 
-    def _refused(self, imported: Brought, what: str) -> Outcome:
-        assert imported.status == 400, imported
+    def _refused(self, damaged: bytes, what: str) -> Outcome:
+        with pytest.raises(FileRefused):
+            brought_inside(self._files, damaged, self._head)
         assert checked(self._there.get("/v1/conversations"))["data"] == [], "nothing half-done stays"
         return Outcome(Counter([what]))
 
-    def _taken(self, imported: Brought, damaged: int, chance: random.Random) -> Outcome:
+    def _taken(self, damaged: bytes, number: int, chance: random.Random) -> Outcome:
         """All words, and no state from the damaged block on."""
-        before = sum(part.tokens for part in self._parts[:damaged])
-        state = imported.answer["state"]
-        assert imported.refused_parts == {damaged: "state_damaged"}
-        assert (state["taken_tokens"], state["miss"]["at_token"], imported.reason) == (before, before, "corrupt")
+        before = sum(part.tokens for part in self._parts[:number])
+        imported = brought_inside(self._files, damaged, self._head)
+        assert imported.missed and imported.conversation
+        assert (imported.taken_tokens, imported.missed.at_token, imported.missed.reason) == (before, before, "corrupt")
         talk = Talk(self._there, imported.conversation)
         assert talk.texts() == self._texts
         seen = Counter({"in the state, a miss": 1, "tokens taken before it": before})
@@ -88,16 +91,15 @@ class _Damaging:
         self._there.delete(f"/v1/conversations/{talk.id}")
         return Outcome(seen)
 
-    def _part_at(self, at: int) -> tuple[int, Part]:
+    def _part_at(self, at: int) -> int:
         ends = accumulate((part.num_bytes for part in self._parts), initial=self._head)
-        number = sum(end <= at for end in ends) - 1
-        return number, self._parts[number]
+        return sum(end <= at for end in ends) - 1
 
 
 ROW = Row(
     "damaged-files",
     "of a conversation's file no byte can be another one unnoticed: it is refused, or its state is a miss",
-    long=15_000,
+    long=12_500,
     short=24,
     rig=_rig,
 )
