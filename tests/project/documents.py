@@ -24,6 +24,7 @@ LONG_DOCUMENTS: Final = tuple(
         "server/COMPARISON.md",
         "server/CHANGELOG.md",
         "server/deploy/README.md",
+        "server/CLIENTS.md",
         "server/deploy/ray/README.md",
         "server/warmturn_server/bundled/README.md",
         "client/README.md",
