@@ -20,6 +20,7 @@ LONG_DOCUMENTS: Final = tuple(
         "server/API.md",
         "server/CACHE_CONTROLS.md",
         "server/FILES.md",
+        "server/REQUESTS.md",
         "server/OPERATIONS.md",
         "server/COMPARISON.md",
         "server/CHANGELOG.md",

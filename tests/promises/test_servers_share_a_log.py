@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import httpx
 import pytest
@@ -62,6 +63,39 @@ def test_what_a_stateless_client_sends_again_is_found_where_it_was_said(clients:
     assert here["prompt_token_ids"][: len(known) - 1] == known[:-1]
     prompt = first["warmturn"]["prompt_token_ids"]
     assert there["prompt_token_ids"][: len(prompt)] == prompt
+
+
+def test_what_one_makes_in_the_background_is_asked_for_at_the_other(clients: list[httpx.Client]) -> None:
+    here, there = clients
+    asked = {"input": "who?", "background": True, "max_output_tokens": 1_900, "ignore_eos": True, "reuse": "nothing"}
+    name = checked(here.post("/v1/responses", json=asked))["id"]
+    path = f"/v1/responses/{name}"
+    assert checked(there.get(path))["status"] == "in_progress"
+    for refused in (there.post(f"{path}/cancel"), there.delete(path), there.get(path, params={"stream": "true"})):
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "response_elsewhere")
+    assert checked(here.post(f"{path}/cancel"))["status"] == "cancelled"
+    wait_until(lambda: there.get(path).status_code == 404, "what was cancelled is not kept")
+    short = checked(here.post("/v1/responses", json={**asked, "max_output_tokens": 4}))["id"]
+    ended = [wait_until(partial(ended_response, client, short), "it never ended") for client in (there, here)]
+    assert ended[0]["output"] == ended[1]["output"]
+
+
+def ended_response(client: httpx.Client, name: str) -> Json | None:
+    response = checked(client.get(f"/v1/responses/{name}"))
+    return None if response["status"] in ("queued", "in_progress") else response
+
+
+def test_what_is_sent_again_to_the_other_is_carried_out_once(clients: list[httpx.Client]) -> None:
+    talk, headers = Talk.begin(clients[0]), {"Idempotency-Key": "sent-to-both"}
+    body = talk.body("Once.", temperature=1)
+    first, second = (checked(client.post("/v1/responses", json=body, headers=headers)) for client in clients)
+    assert (second["id"], second["output"]) == (first["id"], first["output"])
+    assert len(talk.texts()) == 2
+    made = [
+        checked(client.post("/v1/conversations", json={}, headers=headers | {"Idempotency-Key": "a-chat"}))["id"]
+        for client in clients
+    ]
+    assert made[0] == made[1]
 
 
 def test_what_is_deleted_at_one_is_gone_at_the_other(clients: list[httpx.Client]) -> None:

@@ -22,6 +22,8 @@ from .envelope import NameRequests, UnpackBody
 from .middleware import AnswerHead, CountRequests, LimitBody, RequireKey
 from .operations import ServerMetrics
 from .responses import routes as responses
+from .responses.background import Background
+from .retries import AnswerOnce
 
 MAX_BODY_BYTES: Final = 2**20
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -50,6 +52,7 @@ def create_app(
     middleware += [
         Middleware(LimitBody, max_bytes=max_body_bytes, larger=larger),
         Middleware(UnpackBody, max_bytes=max_body_bytes),
+        Middleware(AnswerOnce),
     ]
     app = FastAPI(
         title="Warmturn",
@@ -62,6 +65,7 @@ def create_app(
     app.state.service = service
     app.state.sampling = sampling
     app.state.metrics = metrics
+    app.state.background = Background()
     errors.install(app)
     for group in (responses, conversations, completions, bare, models, operations, page):
         app.include_router(group.router)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 from fastapi import Depends, Request
 
 from ..chat import ChatService, Principal
 from ..engine_api import SamplingParams
 from ..errors import NotFound
+from .errors import REPEATABLE
+
+_ID_DIGITS: Final = 48
 
 
 def _service(request: Request) -> ChatService:
@@ -35,6 +38,12 @@ def _tenant(caller: Caller) -> str:
 
 
 Tenant = Annotated[str, Depends(_tenant)]
+
+
+def repeatable_id(request: Request, prefix: str) -> str | None:
+    """The id of what is made of a request with an Idempotency-Key: sent again, wherever to, it names the same thing."""
+    name = request.scope.get(REPEATABLE)
+    return f"{prefix}{name[:_ID_DIGITS]}" if name else None
 
 
 def check_model(service: ChatService, model: str | None) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from ..chat import ChatService, Conversation, ConversationId, Item, ItemId, Principal, Text, Turn, TurnRequest
 from ..errors import InvalidRequest
-from .caller import Caller, Service, Tenant
+from .caller import Caller, Service, Tenant, repeatable_id
 from .field_types import LongText, Metadata, ShortText
 from .fields.bodies import CONVERSATION, FORK, ITEMS, METADATA, PIN, WARM
 from .json import Json, JsonReply
@@ -18,6 +18,7 @@ from .messages import InputMessage, Messages, as_items, item_object
 from .openapi import answers
 from .pages import PageQuery, page_object, page_of, page_of_items
 from .reply import refuse_unknown_includes
+from .responses.background import InBackground
 from .shapes import ConversationPage, ConversationShape, Deleted, ItemPage, MessageItem, TurnPage, Warmed
 from .thinking import template_options
 from .wire import Body, ThinkingFields
@@ -111,10 +112,14 @@ def turn_object(turn: Turn) -> Json:
 
 
 @router.post("", responses=answers(ConversationShape, links=_GO_ON))
-async def create(service: Service, tenant: Tenant, body: CreateConversation | None = None) -> Response:
+async def create(
+    request: Request, service: Service, tenant: Tenant, body: CreateConversation | None = None
+) -> Response:
     body = body or CreateConversation()
     items = _unpromised(as_items(body.items or ()))
-    return _reply(await service.conversations.create(tenant, items, body.metadata or {}), service)
+    known = repeatable_id(request, "conv_")
+    named = ConversationId(known) if known else None
+    return _reply(await service.conversations.create(tenant, items, body.metadata or {}, named), service)
 
 
 @router.get("", responses=answers(ConversationPage))
@@ -138,7 +143,8 @@ async def update(conversation_id: str, body: UpdateConversation, service: Servic
 
 
 @router.delete("/{conversation_id}", responses=answers(Deleted, 404, 409))
-async def delete(conversation_id: str, service: Service, tenant: Tenant) -> Response:
+async def delete(conversation_id: str, service: Service, tenant: Tenant, background: InBackground) -> Response:
+    background.forget_conversation(tenant, ConversationId(conversation_id))
     await service.conversations.delete(tenant, ConversationId(conversation_id))
     return JsonReply({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
 
@@ -238,8 +244,11 @@ async def item(conversation_id: str, item_id: str, service: Service, tenant: Ten
 
 
 @router.delete("/{conversation_id}/items/{item_id}", responses=answers(ConversationShape, 404, 409))
-async def delete_item(conversation_id: str, item_id: str, service: Service, tenant: Tenant) -> Response:
+async def delete_item(
+    conversation_id: str, item_id: str, service: Service, tenant: Tenant, background: InBackground
+) -> Response:
     """Answers with the conversation, as OpenAI does."""
+    background.forget_conversation(tenant, ConversationId(conversation_id))
     deleted = service.conversations.delete_item(tenant, ConversationId(conversation_id), ItemId(item_id))
     return _reply(await deleted, service)
 

@@ -41,6 +41,10 @@ _ABSENT: Final = dict.fromkeys(
 """What clients look for at other servers."""
 
 
+REPEATABLE: Final = "warmturn.repeatable"
+"""In the scope of a request with an Idempotency-Key: a name that only the same request with the same key has."""
+
+
 def error_object(
     message: str, *, kind: str = "invalid_request_error", code: str | None = None, param: str | None = None
 ) -> Json:
@@ -74,15 +78,18 @@ def reply(status: int, error: Json, headers: Mapping[str, str] | None = None) ->
 def install(app: FastAPI) -> None:
     app.add_exception_handler(WarmturnError, _foreseen)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(HTTPException, http_failure)
     app.add_exception_handler(Exception, _unforeseen)
 
 
-async def _foreseen(_: Request, error: Exception) -> Response:
+async def _foreseen(request: Request, error: Exception) -> Response:
     assert isinstance(error, WarmturnError)
     if error.status >= 500 and not isinstance(error, Overloaded):
         _log.error("a request failed: %s", error)
-    return reply(error.status, error_of(error), _retry_headers(error))
+    headers = _retry_headers(error)
+    if REPEATABLE in request.scope and isinstance(error, Conflict):
+        headers["x-should-retry"] = "true"  # another server may be at work on the very same request
+    return reply(error.status, error_of(error), headers)
 
 
 def _retry_headers(error: WarmturnError) -> dict[str, str]:
@@ -135,7 +142,7 @@ def _param(location: tuple[int | str, ...]) -> str | None:
     return path or None
 
 
-async def _http(request: Request, error: Exception) -> Response:
+async def http_failure(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = str(error.detail)
     if absent := _ABSENT.get(request.scope["path"]):

@@ -22,6 +22,7 @@ _OF_EVERY_ROUTE: Final[Mapping[int, str]] = {
     415: "The body is packed in a way that is not taken here",
     503: "Not now: overloaded, going down, or the conversation log cannot be used",
 }
+_OF_POSTS: Final = {409: "Something else is done to the same thing, or its Idempotency-Key came with another request"}
 _EVENT: Final = {
     "type": "object",
     "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
@@ -68,9 +69,9 @@ def _completed(schema: dict[str, Any], needs_key: bool) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         components.get("schemas", {}).pop(name, None)
     for path, operations in schema["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             operation["responses"].pop("422", None)
-            for status, why in _OF_EVERY_ROUTE.items():
+            for status, why in {**_OF_EVERY_ROUTE, **(_OF_POSTS if method == "post" else {})}.items():
                 operation["responses"].setdefault(str(status), _failure(why))
             if needs_key and path not in OPEN_PATHS:
                 operation["security"] = [{"key": []}]

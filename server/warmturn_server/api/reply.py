@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from fastapi import Request
@@ -12,18 +11,14 @@ from ..engine_api import TokenLogprobs
 from ..errors import InvalidRequest
 from .fields.bodies import INCLUDABLE
 from .json import Json
-from .sse import close_on_disconnect
+from .sse import closed_on_disconnect
 from .wire import LOOKBACK, SamplingFields
 
 
 async def collect(turn: RunningTurn, request: Request) -> list[TokenLogprobs]:
     """Runs the turn to its end and gives its log-probabilities; a client that goes away ends it."""
-    watcher = asyncio.create_task(close_on_disconnect(request.receive, turn))
-    try:
+    async with closed_on_disconnect(request.receive, turn):
         return [entry async for delta in turn.deltas() for entry in delta.said_logprobs]
-    finally:
-        watcher.cancel()
-        turn.close()
 
 
 async def extras(body: SamplingFields, turn: RunningTurn) -> Json:

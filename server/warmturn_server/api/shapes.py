@@ -152,7 +152,7 @@ class ResponseShape(_Shape):
     created_at: int
     completed_at: int | None
     model: str
-    status: Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
+    status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
     error: dict[str, Any] | None
     incomplete_details: dict[str, str] | None
     instructions: str | None
@@ -170,7 +170,7 @@ class CompletionMessage(_Shape):
 
 
 class Choice(_Shape):
-    index: Literal[0]
+    index: int
     message: CompletionMessage
     logprobs: dict[str, Any] | None
     finish_reason: Literal["stop", "length"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from typing import Final
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from ..chat import BareReplies, RunningTurn
+from .errors import error_in_stream
 from .json import encode
 
 PING_SECONDS: Final = 15.0
@@ -18,7 +19,16 @@ _HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 DONE: Final = b"data: [DONE]\n\n"
 
 
-def turn_headers(turn: RunningTurn | BareReplies) -> dict[str, str]:
+class Running(Protocol):
+    """What is told while it runs, and stops where nobody listens."""
+
+    @property
+    def id(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+def turn_headers(turn: Running) -> dict[str, str]:
     """Names the turn before its first byte: a balancer then knows which server can stop it, or go on from it."""
     return {"X-Warmturn-Response": turn.id}
 
@@ -29,6 +39,16 @@ def named_event(name: str, data: object) -> bytes:
 
 def data_event(data: object) -> bytes:
     return b"data: " + encode(data) + b"\n\n"
+
+
+async def until_done(name: str, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """As streams of completions end: a failure is told as an event, then that it is over."""
+    try:
+        async for event in events:
+            yield event
+    except Exception as error:
+        yield data_event({"error": error_in_stream(name, error)})
+    yield DONE
 
 
 def replay(events: Iterable[bytes]) -> Response:
@@ -43,7 +63,7 @@ class EventStream(StreamingResponse):
     them: anyio keeps such an exception in a cycle, and with it all that the task knew, until somebody collects garbage.
     """
 
-    def __init__(self, turn: RunningTurn | BareReplies, events: AsyncIterator[bytes]) -> None:
+    def __init__(self, turn: Running, events: AsyncIterator[bytes]) -> None:
         super().__init__(events, media_type="text/event-stream", headers={**_HEADERS, **turn_headers(turn)})
         self._turn = turn
         self._last_sent = time.monotonic()
@@ -80,7 +100,18 @@ class EventStream(StreamingResponse):
                 await asyncio.sleep(PING_SECONDS - silent)
 
 
-async def close_on_disconnect(receive: Receive, turn: RunningTurn | BareReplies) -> None:
+@asynccontextmanager
+async def closed_on_disconnect(receive: Receive, turn: Running) -> AsyncIterator[None]:
+    """For a reply in one piece: the turn is closed at the end, and when its client goes away before that."""
+    watcher = asyncio.create_task(close_on_disconnect(receive, turn))
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        turn.close()
+
+
+async def close_on_disconnect(receive: Receive, turn: Running) -> None:
     """Nothing else would notice that the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

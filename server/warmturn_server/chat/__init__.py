@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..engine_api.engine import Generating, TurnEngine
 from .ahead import AheadOf
 from .bare import BarePrompt, BareReplies
+from .begun import Begun
+from .choices import MOST_CHOICES, Choices, interleaved
 from .conversations import Conversations, Prefetch
 from .model import (
     CacheWishes,
@@ -52,12 +54,15 @@ from .unstored import UnstoredTurns
 
 __all__ = [
     "FORMATS",
+    "MOST_CHOICES",
     "AheadOf",
     "Append",
     "BarePrompt",
     "BareReplies",
+    "Begun",
     "CacheWishes",
     "ChatService",
+    "Choices",
     "Conversation",
     "ConversationId",
     "ConversationStore",
@@ -105,6 +110,7 @@ __all__ = [
     "UnstoredTurns",
     "VersionConflict",
     "build_service",
+    "interleaved",
     "new_item_id",
     "open_local_storage",
     "open_shared_storage",

@@ -38,7 +38,8 @@ class Ahead:
         """From the event loop, which does not wait for it."""
         request = turn.request
         is_saved = request.reuse is ReuseMode.STATE and not (request.cache.prewarm or request.cache.only_marked)
-        if self._after_replies and turn.is_whole and is_saved and not request.canonical:
+        is_wanted = is_saved and not turn.number  # which of several choices goes on nobody knows
+        if self._after_replies and turn.is_whole and is_wanted and not request.canonical:
             task = asyncio.create_task(asyncio.to_thread(self._prepare_next, turn))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..engine_api import GenerationRequest, ReuseMode, SamplingParams, TokenDelta
 from ..engine_api.engine import Generating, TurnEngine
+from .choices import of_choice
 from .principal import Principal
 
 
@@ -25,16 +26,19 @@ class BarePrompt:
 class BareReplies:
     """Those to some prompts, all of them at once. Always `close` them."""
 
-    def __init__(self, engine: TurnEngine, prompts: Sequence[BarePrompt], principal: Principal) -> None:
-        """Raises what the engine has against any of them, before any of them is begun."""
+    def __init__(self, engine: TurnEngine, prompts: Sequence[BarePrompt], count: int, principal: Principal) -> None:
+        """`count`: of replies to each prompt. Raises what the engine has against any of them, and begins none then."""
         self.id = f"cmpl-{secrets.token_hex(24)}"
         self.created_at = int(time.time())
         self.model_name = engine.model_name
-        self.prompts = prompts
+        self.prompts = [prompt for prompt in prompts for _ in range(count)]
+        """Of each reply."""
         self._generations: list[Generating] = []
         try:
             for prompt in prompts:
-                self._generations.append(engine.submit(_request(prompt, principal)))
+                request = _request(prompt, principal)
+                each = [replace(request, sampling=of_choice(prompt.sampling, number)) for number in range(count)]
+                self._generations += engine.submit_choices(each)
         except BaseException:
             self.close()
             raise

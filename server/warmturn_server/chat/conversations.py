@@ -57,9 +57,18 @@ class Conversations:
         self._invalidations = invalidations
         self._reader = reader
 
-    async def create(self, tenant: str, items: Sequence[Item], metadata: Mapping[str, str]) -> Conversation:
+    async def create(
+        self,
+        tenant: str,
+        items: Sequence[Item],
+        metadata: Mapping[str, str],
+        conversation_id: ConversationId | None = None,
+    ) -> Conversation:
+        """`conversation_id`: where it has one already; if there is one of that name, it was made before."""
+        if conversation_id and (made := await asyncio.to_thread(self._store.conversation, tenant, conversation_id)):
+            return made
         now = int(time.time())
-        conversation = Conversation(new_conversation_id(), now, now, metadata, tenant=tenant)
+        conversation = Conversation(conversation_id or new_conversation_id(), now, now, metadata, tenant=tenant)
         append = _added(conversation, items) if items else None
         await asyncio.to_thread(self._store.create, conversation, append)
         return conversation

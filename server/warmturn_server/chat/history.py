@@ -94,6 +94,10 @@ def conversation_not_found(conversation_id: ConversationId) -> NotFound:
     return NotFound(f"Conversation with id '{conversation_id}' not found.", code="conversation_not_found")
 
 
+def response_not_found(turn_id: TurnId) -> NotFound:
+    return NotFound(f"Response with id '{turn_id}' not found.", code="response_not_found")
+
+
 def find_item(items: Sequence[Item], item_id: str) -> Item:
     for item in items:
         if item.id == item_id:

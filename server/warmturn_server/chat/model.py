@@ -200,7 +200,8 @@ class TurnRequest:
 
     `tokens`: None for what fits, see `canonical`. `truncates`: the oldest turns may be left out where not all fit.
     `stored`: the response may be asked for by its id later. `keep_stopped`: a turn that is stopped before its end
-    is kept as far as the caller could have seen it. `lookback`: say what the reply looked at. `echo`: request
+    is kept as far as the caller could have seen it. `lookback`: say what the reply looked at. `background`: whether or
+    not anybody listens, and known by its id from the beginning. `turn_id`: where it has one already. `echo`: request
     fields that the response object repeats.
     """
 
@@ -219,6 +220,8 @@ class TurnRequest:
     stored: bool = False
     keep_stopped: bool = False
     lookback: bool = False
+    background: bool = False
+    turn_id: TurnId | None = None
     echo: Mapping[str, object] = field(default_factory=dict)
     cache: CacheWishes = CacheWishes()
 

@@ -49,9 +49,13 @@ class RunningTurn:
         on_end: Callable[[RunningTurn], None],
     ) -> None:
         """`parser` has taken the prompt's end; `on_end` is called when nothing of it will be committed any more."""
-        self.id = new_turn_id()
+        self.id = request.turn_id or new_turn_id()
         self.item_id = new_item_id()
         self.created_at = int(time.time())
+        self.number = 0
+        """Among the choices of its request."""
+        self.choice_of = self.id
+        """The turn that was asked for: this one, unless it is a further choice."""
         self.request = request
         self.model_name = model_name
         self.prompt_token_ids = context.transcript.token_ids
@@ -85,10 +89,21 @@ class RunningTurn:
         return self._context
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there is anything of its reply."""
+        return bool(self._said)
+
+    @property
     def is_whole(self) -> bool:
         """Whether it is over, and nobody stopped it."""
         reply = self._result.reply if self._result else None
         return reply is not None and reply.finish_reason in ("stop", "length")
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it is in the log."""
+        reply = self._result.reply if self._result else None
+        return reply is not None and reply.finish_reason != "cancelled"
 
     @property
     def output_token_ids(self) -> list[int]:
@@ -134,6 +149,10 @@ class RunningTurn:
     def cancel(self) -> None:
         """The caller's own wish. Unless such turns are kept, the conversation is free at once."""
         self._end(Stop.KEPT if self.request.keep_stopped else Stop.DROPPED)
+
+    def drop(self) -> None:
+        """Nothing of it is wanted, however it was asked for."""
+        self._end(Stop.DROPPED)
 
     async def ended(self) -> None:
         """Waits until it is over. Raises what it failed with."""

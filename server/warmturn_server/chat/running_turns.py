@@ -35,6 +35,10 @@ class RunningTurns:
     def get(self, tenant: str, turn_id: TurnId) -> RunningTurn | None:
         return self._turns.get((tenant, turn_id))
 
+    def choices_of(self, turn: RunningTurn) -> list[RunningTurn]:
+        """Those of its request that still run."""
+        return [each for each in self._turns.values() if each.choice_of == turn.choice_of]
+
     def has(self, tenant: str, conversation_id: ConversationId) -> bool:
         """Whether a turn of this conversation runs here."""
         place = tenant, conversation_id
@@ -44,10 +48,11 @@ class RunningTurns:
         if self.takes_no_more:
             raise Overloaded("The server is shutting down and takes no more turns; try again.", code="shutting_down")
 
-    def refuse_one_too_many(self, principal: Principal) -> None:
+    def refuse_too_many(self, principal: Principal, count: int = 1) -> None:
+        """`count`: that are to be added; each choice is one."""
         most = principal.limits.turns_at_once
-        if most is not None and sum(tenant == principal.tenant for tenant, _ in self._turns) >= most:
-            raise Overloaded(f"{most} of your turns run or wait already; try again later")
+        if most is not None and sum(tenant == principal.tenant for tenant, _ in self._turns) + count > most:
+            raise Overloaded(f"at most {most} of your turns may run or wait at once; try again later")
 
     async def await_stopped(self, tenant: str, conversation_id: ConversationId) -> None:
         """Until the conversation's turns that were stopped are written down; who stopped one need not know of that.

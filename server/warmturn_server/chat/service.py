@@ -10,15 +10,19 @@ from dataclasses import replace
 from functools import partial
 from threading import Thread
 
-from ..engine_api import GenerationRequest, ReuseMode, SamplingParams
-from ..engine_api.engine import TurnEngine
+from ..engine_api import SamplingParams
+from ..engine_api.engine import Generating, TurnEngine
 from ..errors import Conflict, EngineFailed, InvalidRequest, NotFound, WarmturnError
 from .ahead import Ahead, AheadOf
 from .bare import BarePrompt, BareReplies
+from .begun import BegunTurns
 from .caching.caching import Caching, Wished
 from .caching.pins import Pins
+from .choices import Choices, of_choice
 from .context import ContextReader, TurnContext
 from .conversations import Conversations
+from .generation import generation_request
+from .history import response_not_found
 from .lookback.replay import LookingBack
 from .lookback.view import Json
 from .model import ConversationId, Turn, TurnId, TurnRequest
@@ -73,6 +77,7 @@ class ChatService:
         self.ahead = Ahead(self._reader, engine, transcriber, ahead, thinks=style is not None)
         self._looking_back = LookingBack(store, engine, transcriber.tokenizer)
         self.running = RunningTurns()
+        self.begun = BegunTurns(store, self._locks)
 
     @property
     def tokenizer(self) -> TextTokenizer:
@@ -110,43 +115,58 @@ class ChatService:
             raise
 
     async def _start(self, request: TurnRequest, arrived: float, lease: Lease | None) -> RunningTurn:
-        context, sampling, wished = await asyncio.to_thread(self._read, request)
+        context, sampling, wished = await self._read_soon(request)
         try:
-            return self._begun(request, context, sampling, wished, arrived, lease)
+            async with self.begun.marked(request) as marked:
+                self.running.refuse_when_leaving()
+                generation = self.engine.submit(generation_request(marked, context, sampling, wished, arrived))
+                return self._run(marked, context, wished, generation, lease)
         except BaseException:
             self._caching.ended(wished)
             raise
 
-    def _begun(
+    async def start_choices(self, request: TurnRequest, count: int) -> Choices:
+        """Several replies to one prompt that is in no conversation. All that can be refused is refused here.
+
+        What is asked of its saved state is the first one's.
+        """
+        assert request.conversation_id is None and not request.stored, "of several replies a log keeps none"
+        arrived = time.perf_counter()
+        self.running.refuse_when_leaving()
+        context, sampling, wished = await self._read_soon(request, count)
+        wishes = [wished, *[wished.of_further_choice] * (count - 1)]
+        try:
+            asked = [
+                generation_request(request, context, of_choice(sampling, number), own, arrived)
+                for number, own in enumerate(wishes)
+            ]
+            generations = self.engine.submit_choices(asked)
+        except BaseException:
+            self._caching.ended(wished)
+            raise
+        turns = [self._run(request, context, *each, None) for each in zip(wishes, generations, strict=True)]
+        for number, turn in enumerate(turns):
+            turn.number, turn.choice_of = number, turns[0].id
+        return Choices(turns)
+
+    async def _read_soon(self, request: TurnRequest, count: int = 1) -> tuple[TurnContext, SamplingParams, Wished]:
+        read = await asyncio.to_thread(self._read, request)
+        try:
+            self.running.refuse_when_leaving()
+            self.running.refuse_too_many(request.principal, count)
+        except BaseException:
+            self._caching.ended(read[-1])
+            raise
+        return read
+
+    def _run(
         self,
         request: TurnRequest,
         context: TurnContext,
-        sampling: SamplingParams,
         wished: Wished,
-        arrived: float,
+        generation: Generating,
         lease: Lease | None,
     ) -> RunningTurn:
-        self.running.refuse_when_leaving()
-        self.running.refuse_one_too_many(request.principal)
-        generation = self.engine.submit(
-            GenerationRequest(
-                token_ids=context.transcript.token_ids,
-                sampling=sampling,
-                reuse=ReuseMode.PROMPT if wished.uses_no_state else request.reuse,
-                tenant=request.tenant,
-                known_tokens=context.known_tokens,
-                foreign_tokens=context.foreign_tokens,
-                rewrite=context.rewrite,
-                continues=context.continues,
-                lookback=context.outline.request() if context.outline and not request.cache.prewarm else None,
-                waited_seconds=time.perf_counter() - arrived,
-                follows=context.follows,
-                near_copies=context.prompt.near_copies,
-                lasting=(request.stored or context.conversation is not None) and not request.cache.prewarm,
-                prewarm=request.cache.prewarm,
-                keeping=wished.keeping,
-            )
-        )
         turn = RunningTurn(
             request,
             context,
@@ -170,14 +190,14 @@ class ChatService:
         sampling = self._with_form(request, context)
         return context, sampling, self._caching.begin(request, context)
 
-    async def complete(self, prompts: Sequence[BarePrompt], principal: Principal) -> BareReplies:
-        """Everything that can be refused is refused here."""
+    async def complete(self, prompts: Sequence[BarePrompt], count: int, principal: Principal) -> BareReplies:
+        """`count` replies to each. Everything that can be refused is refused here."""
         self.running.refuse_when_leaving()
-        self.running.refuse_one_too_many(principal)
+        self.running.refuse_too_many(principal)
         for grammar in {prompt.sampling.grammar for prompt in prompts} - {None}:
             assert grammar is not None
             await asyncio.to_thread(self.engine.compile, grammar, principal.tenant)
-        return BareReplies(self.engine, prompts, principal)
+        return BareReplies(self.engine, prompts, count, principal)
 
     async def count_input(self, request: TurnRequest) -> int:
         """Tokens of the prompt that the turn would have."""
@@ -232,6 +252,7 @@ class ChatService:
             except WarmturnError:
                 self._forget_soon(tenant, (*transcript.token_ids, *output_ids), transcript.kept_tokens)
                 raise
+        self.begun.written(tenant, turn.id)
         if lease:
             self._locks.committed(lease)
         self.misses.note(turn)
@@ -243,6 +264,7 @@ class ChatService:
     def _ended(self, lease: Lease | None, wished: Wished, turn: RunningTurn) -> None:
         self.running.ended(turn)
         self._caching.ended(wished)
+        self.begun.ended(turn.request.tenant, turn.id, is_wanted=turn.is_to_be_committed)
         if lease:
             self._locks.release(lease)
         self.ahead.reply_given(turn)
@@ -257,26 +279,49 @@ class ChatService:
     async def response(self, tenant: str, turn_id: TurnId) -> Turn:
         turn = await asyncio.to_thread(self._store.turn, tenant, turn_id)
         if turn is None or not turn.stored:
-            raise NotFound(f"Response with id '{turn_id}' not found.", code="response_not_found")
+            raise response_not_found(turn_id)
         return turn
+
+    async def repeated(self, tenant: str, turn_id: TurnId) -> Turn | None:
+        """The turn that was made of the same request before, if it came into the log."""
+        if running := self.running.get(tenant, turn_id):  # nobody waits for it any more
+            await asyncio.wait([running.run])
+        return await asyncio.to_thread(self._store.turn, tenant, turn_id)
 
     async def look_back(self, turn: Turn) -> Json | None:
         """What a reply looked at, computed once more; None where it cannot be told."""
         return await self._looking_back.at(turn)
 
     async def delete_response(self, tenant: str, turn_id: TurnId) -> None:
-        with suppress(StoreCorrupt):  # what is damaged can still be deleted
-            await self.response(tenant, turn_id)
+        was_running = await self._drop_in_background(tenant, turn_id)
+        try:
+            with suppress(StoreCorrupt):  # what is damaged can still be deleted
+                await self.response(tenant, turn_id)
+        except NotFound:
+            if was_running or await self.begun.forget(tenant, turn_id):
+                return
+            raise
         self.misses.forget_turn(tenant, turn_id)
         await self.conversations.forget(tenant, await asyncio.to_thread(self._store.withdraw, tenant, turn_id))
+
+    async def _drop_in_background(self, tenant: str, turn_id: TurnId) -> bool:
+        turn = self.running.get(tenant, turn_id)
+        if turn is None or not turn.request.background:
+            return False
+        turn.drop()
+        await asyncio.wait([turn.run])
+        await asyncio.to_thread(self.begun.remove, tenant, turn_id)
+        return True
 
     async def cancel(self, tenant: str, turn_id: TurnId) -> RunningTurn:
         """The turn that was running. Its conversation is free now, and it is in the log if it is to be kept."""
         turn = self.running.get(tenant, turn_id)
         if turn is None:
+            await self.begun.refuse_elsewhere(tenant, turn_id)
             await self.response(tenant, turn_id)
             raise InvalidRequest("The response is complete already; there is nothing to cancel.", code="not_running")
-        turn.cancel()
+        for choice in self.running.choices_of(turn):
+            choice.cancel()
         if turn.is_to_be_committed:
             await turn.ended()
         return turn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Sequence as Items
 from functools import partial
@@ -79,6 +80,9 @@ class Accounts:
     def finished(self, sequence: Sequence, report: TurnReport, reason: FinishReason) -> None:
         """Count a turn; a look back at one of long ago is none."""
         if sequence.request.recomputes_reply:
+            return
+        if sequence.first is not None:
+            self._observer.turn_finished(_without_prompt(report), sequence.num_output_tokens, reason)
             return
         self._observer.turn_finished(report, sequence.num_output_tokens, reason)
         if sequence.request.prewarm:  # the turn itself is still to come
@@ -176,6 +180,12 @@ def held_in(request: GenerationRequest, report: TurnReport) -> str | None:
     if 2 * report.cached_tokens < known_tokens:
         return NOT_HELD
     return [tier for tier, num_tokens in report.cached_by_tier.items() if num_tokens][-1]
+
+
+def _without_prompt(report: TurnReport) -> TurnReport:
+    """Of one more choice: what it did not compute itself is counted with the first one."""
+    computed, by_tier = report.prefilled_tokens, dict.fromkeys(report.cached_by_tier, 0)
+    return dataclasses.replace(report, prompt_tokens=computed, cached_tokens=0, cached_by_tier=by_tier, miss=None)
 
 
 def _num_prefilled(sequence: Sequence) -> int:

@@ -120,6 +120,8 @@ class Admission:
     ) -> tuple[Source, PrefixMatch]:
         """What there is of the prefix in memory, and in the tiers of this machine."""
         request = sequence.request
+        if shared := _computed_for_both(sequence, len(prefix)):
+            return shared, PrefixMatch()
         if request.reuse is not ReuseMode.STATE:
             return Source(), PrefixMatch()
         in_memory = self._in_memory(request.tenant, np.asarray(prefix, dtype=np.int64), running)
@@ -202,6 +204,14 @@ class Admission:
 def _reusable(sequence: Sequence) -> int:
     most = reusable_tokens(sequence.num_prompt_tokens)
     return most if sequence.reuse_limit is None else min(most, sequence.reuse_limit)
+
+
+def _computed_for_both(sequence: Sequence, most: int) -> Source | None:
+    """The prompt as the first of several choices has just computed it, in whatever mode: there it is one prefill."""
+    first = sequence.first
+    if first is None or first.buffer is None or not first.kv.length:
+        return None
+    return Source(first.kv.restore_points(min(first.kv.length, most)), None, first.kv)
 
 
 def _taken_over(source: Source, sequence: Sequence) -> IdleBuffer | None:

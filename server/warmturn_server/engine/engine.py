@@ -126,10 +126,21 @@ class Engine:
 
         Raises `ContextLengthExceeded` or `InvalidRequest` if it can never run, `Overloaded` if too many wait.
         """
-        generation = Generation(asyncio.get_running_loop(), self._outbox)
-        sequence = self._accept(request, generation.push)
-        generation.follow(sequence, partial(self._inbox.put, partial(self._loop.cancel, sequence)))
-        return generation
+        return self.submit_choices([request])[0]
+
+    def submit_choices(self, requests: Items[GenerationRequest]) -> list[Generation]:
+        """Queue several turns of one prompt, which is computed once: the others go on from the first one's state.
+
+        Raises as `submit` does, before any of them is queued.
+        """
+        generations = [Generation(asyncio.get_running_loop(), self._outbox) for _ in requests]
+        sequences = [self._made(request, each.push) for request, each in zip(requests, generations, strict=True)]
+        for sequence in sequences[1:]:
+            sequence.first = sequences[0]
+        self._enqueue(sequences)
+        for generation, sequence in zip(generations, sequences, strict=True):
+            generation.follow(sequence, partial(self._inbox.put, partial(self._loop.cancel, sequence)))
+        return generations
 
     def generate(self, request: GenerationRequest) -> Generated:
         """Run a turn to its end; for callers without an event loop."""
@@ -314,6 +325,17 @@ class Engine:
         return Hooks(self._ahead, audit, lookback, PromptLogprobsHook())
 
     def _accept(self, request: GenerationRequest, sink: Sink) -> Sequence:
+        sequence = self._made(request, sink)
+        self._enqueue([sequence])
+        return sequence
+
+    def _enqueue(self, sequences: Items[Sequence]) -> None:
+        if self.num_waiting >= self._capacity.waiting_turns:
+            raise Overloaded(f"{self.num_waiting} requests are waiting already; try again later")
+        for sequence in sequences:
+            self._inbox.put(partial(self._loop.enqueue, sequence))
+
+    def _made(self, request: GenerationRequest, sink: Sink) -> Sequence:
         if not request.token_ids:
             raise InvalidRequest("the prompt is empty")
         if max(request.token_ids) >= self._runner.vocab_size or min(request.token_ids) < 0:
@@ -324,11 +346,7 @@ class Engine:
             raise InvalidRequest(
                 f"min_tokens must be at most {max_new_tokens}, the limit of output", param="min_tokens"
             )
-        if self.num_waiting >= self._capacity.waiting_turns:
-            raise Overloaded(f"{self.num_waiting} requests are waiting already; try again later")
-        sequence = Sequence(request, max_new_tokens, self.vocabulary, sink, self._masks(request))
-        self._inbox.put(partial(self._loop.enqueue, sequence))
-        return sequence
+        return Sequence(request, max_new_tokens, self.vocabulary, sink, self._masks(request))
 
     def _masks(self, request: GenerationRequest) -> list[LogitsProcessor]:
         grammar = request.sampling.grammar

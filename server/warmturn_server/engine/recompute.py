@@ -28,11 +28,12 @@ def recompute(sequence: Sequence, prefill_ms: float | None, cost_model: CostMode
 
     To compute all of the prompt is to compute its end as well, which was just measured: a hiccup there is in both and
     no loss of reuse. And how fast that went, at this very moment, is what the rest is priced by.
+    Several choices of one prompt share it without any saved state as well.
     """
     if prefill_ms is None:
         return Recompute()
     num_tokens, cached = sequence.num_prompt_tokens, sequence.prefix.num_tokens
-    if sequence.request.reuse is not ReuseMode.STATE or not cached:
+    if sequence.request.reuse is not ReuseMode.STATE or not cached or sequence.first:
         return Recompute(prefill_ms, None, "measured")
     spared = cost_model.effort(num_tokens) - cost_model.effort(num_tokens - cached, cached)
     estimate = _at_its_pace(sequence, spared, cost_model)

@@ -23,8 +23,8 @@ class WaitingLines:
 
     @property
     def first(self) -> Sequence | None:
-        """Whose turn it is."""
-        return next(iter(self), None)
+        """Whose turn it is; who waits for a prompt that is being computed lets others pass."""
+        return next((sequence for sequence in self if not sequence.is_held_back), None)
 
     def add(self, sequence: Sequence) -> None:
         self._lines.setdefault(sequence.request.tenant, deque()).append(sequence)

@@ -133,6 +133,8 @@ class Sequence:
         self.prefilled = Prefilled()
         self.prompt_logprobs: list[TokenLogprobs] = []
         """Of the prompt's tokens but the first, as far as they are computed, if they were asked for."""
+        self.first: Sequence | None = None
+        """Another one that has the same prompt and computes it for this one too."""
         self.executors: dict[str, None] = {}
         """Who computed its steps, each once, in order."""
         self.num_drafted = self.num_accepted = 0
@@ -149,6 +151,15 @@ class Sequence:
     def kv(self) -> KVBuffer:
         assert self.buffer is not None, "only an admitted sequence has K and V"
         return self.buffer
+
+    @property
+    def is_over(self) -> bool:
+        return self._sink is _nobody
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether its prompt is being computed; if nothing comes of that, it goes on alone."""
+        return self.first is not None and self.first.timeline.first_token is None and not self.first.is_over
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -225,9 +236,12 @@ class Sequence:
                 reason = "stop" if self._detokenizer.stopped else "length"
         if self.request.reuse is ReuseMode.NOTHING:
             self.kv.clear()
-        told = tuple(self.prompt_logprobs) if self.num_output_tokens == 1 else ()
+        told = self._of_prompt() if self.num_output_tokens == 1 else ()
         own = () if logprobs is None else (logprobs,)
         return TokenDelta(text, (token_id,), own, mark=mark, prompt_logprobs=told), reason
+
+    def _of_prompt(self) -> tuple[TokenLogprobs, ...]:
+        return tuple(self.prompt_logprobs or (self.first.prompt_logprobs if self.first else ()))
 
 
 def _nobody(_: Event) -> None: ...

@@ -41,6 +41,10 @@ class TurnEngine(Protocol):
 
     def submit(self, request: GenerationRequest) -> Generating: ...
 
+    def submit_choices(self, requests: Sequence[GenerationRequest]) -> Sequence[Generating]:
+        """Several of one prompt, which is computed once for all of them."""
+        ...
+
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None: ...
 
     def block_keys(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> list[bytes]:

@@ -120,3 +120,20 @@ def test_marks_and_what_is_the_case_anyway_are_taken(http: httpx.Client) -> None
     part = {"type": "input_text", "text": "y", "prompt_cache_breakpoint": {"mode": "explicit"}}
     given = {"input": [*MARKED, {"role": "user", "content": [part]}], "prompt_cache_options": {"mode": "implicit"}}
     assert http.post("/v1/responses", json={**given, "max_output_tokens": 1}).status_code == 200
+
+
+def test_hints_of_where_a_session_was_change_nothing(http: httpx.Client) -> None:
+    """Neither one's own, nor that of another conversation: the tokens alone decide what is found."""
+    other = {"messages": [{"role": "user", "content": "Of lighthouses, at some length."}]}
+    asked = {"messages": [{"role": "user", "content": "Of harbours, at some length."}]}
+    hints = {"X-Session-ID": "s", "X-Correlation-ID": "s", "X-OpenWebUI-Chat-Id": "s"}
+    fields = {"prompt_cache_key": "s", "session_id": "s"}
+    common = {"max_tokens": 2, "temperature": 0, "include": ["warmturn.token_ids"]}
+    reports = []
+    for body, headers in ({**other, **fields}, hints), (asked, {}), ({**asked, **fields}, hints), (asked, {}):
+        reply = http.post("/v1/chat/completions", json={**common, **body}, headers=headers)
+        reports.append(reply.json()["warmturn"])
+    _, first, hinted, plain = reports
+    assert hinted["prompt_token_ids"] == plain["prompt_token_ids"] == first["prompt_token_ids"]
+    assert hinted["output_token_ids"] == plain["output_token_ids"]
+    assert hinted["cached_tokens"] == plain["cached_tokens"] > first["cached_tokens"]

@@ -120,6 +120,9 @@ class FakeEngine:
         self.generations.append(FakeGeneration(deltas, report_on(request), self.gate, self.failure, self.pauses_after))
         return self.generations[-1]
 
+    def submit_choices(self, requests: Sequence[GenerationRequest]) -> list[FakeGeneration]:
+        return [self.submit(request) for request in requests]
+
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:
         del tenant, keep_tokens
         self.forgotten.append(tuple(token_ids))

@@ -16,6 +16,8 @@ class Request:
 class Waiting:
     """As much of a sequence as a line looks at."""
 
+    is_held_back = False
+
     def __init__(self, tenant: str, number: int) -> None:
         self.request = Request(tenant)
         self.name = f"{tenant}{number}"

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
+from ...chat import MOST_CHOICES
 from ..completions.body import StreamOptions
 from ..field_types import LongText, ShortText, TokenId
 from ..fields import FieldRefused
@@ -15,6 +16,7 @@ from ..wire import SamplingFields
 DEFAULT_MAX_TOKENS: Final = 16
 """OpenAI's, here as everywhere."""
 _MAX_PROMPTS: Final = 128
+"""Choices, too, of all prompts together."""
 
 Ids = Annotated[list[TokenId], Field(min_length=1, max_length=2**18)]
 Prompts = (
@@ -32,6 +34,8 @@ class CreateBareCompletion(SamplingFields):
 
     prompt: Prompts
     model: ShortText | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
+    best_of: Annotated[int, Field(ge=1)] | None = None
     max_tokens: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -48,6 +52,19 @@ class CreateBareCompletion(SamplingFields):
         if self.max_tokens == 0 and not self.echo and self.prompt_logprobs is None:
             raise FieldRefused("max_tokens", "can be 0 only with echo or prompt_logprobs", "invalid_value")
         return self
+
+    @model_validator(mode="after")
+    def _has_so_many_choices(self) -> Self:
+        if self.best_of not in (None, self.num_choices):
+            raise FieldRefused("best_of", "must be n: no reply is left out; choose among them by their logprobs")
+        if len(self.prompts) * self.num_choices > _MAX_PROMPTS:
+            raise FieldRefused("n", f"times the prompts may be at most {_MAX_PROMPTS} choices", "invalid_value")
+        return self
+
+    @property
+    def num_choices(self) -> int:
+        """Of each prompt."""
+        return self.n or 1
 
     @property
     def prompts(self) -> list[str | list[int]]:

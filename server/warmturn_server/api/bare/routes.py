@@ -9,15 +9,14 @@ from dataclasses import replace
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from ...chat import BarePrompt, BareReplies, ChatService
+from ...chat import BarePrompt, BareReplies, ChatService, interleaved
 from ...engine_api import ReuseMode, SamplingParams
 from ...errors import InvalidRequest
 from ..caller import Caller, Defaults, Service, check_model
-from ..errors import error_in_stream
 from ..json import Json, JsonReply
 from ..openapi import answers, or_stream
 from ..shapes import BareCompletion
-from ..sse import DONE, EventStream, close_on_disconnect, data_event
+from ..sse import EventStream, closed_on_disconnect, data_event, until_done
 from .body import CreateBareCompletion
 from .choices import Choice
 
@@ -30,16 +29,12 @@ async def create(
 ) -> Response:
     check_model(service, body.model)
     prompts = await asyncio.to_thread(_prompts, body, service, defaults)
-    replies = await service.complete(prompts, caller)
-    choices = [Choice(body, service.tokenizer, number, prompt) for number, prompt in enumerate(prompts)]
+    replies = await service.complete(prompts, body.num_choices, caller)
+    choices = [Choice(body, service.tokenizer, number, prompt) for number, prompt in enumerate(replies.prompts)]
     if body.stream:
-        return EventStream(replies, _chunks(body, replies, choices))
-    watcher = asyncio.create_task(close_on_disconnect(request.receive, replies))
-    try:
+        return EventStream(replies, until_done(replies.id, _chunks(body, replies, choices)))
+    async with closed_on_disconnect(request.receive, replies):
         told = [choice.whole([piece async for piece in _pieces(replies, choice)]) for choice in choices]
-    finally:
-        watcher.cancel()
-        replies.close()
     skipped: Json = {"warmturn": {"skipped_fields": body.skipped}} if body.skipped else {}
     return JsonReply({**_head(replies), "choices": told, "usage": _usage(choices), **skipped})
 
@@ -73,18 +68,14 @@ async def _pieces(replies: BareReplies, choice: Choice) -> AsyncIterator[Json]:
 
 async def _chunks(body: CreateBareCompletion, replies: BareReplies, choices: Sequence[Choice]) -> AsyncIterator[bytes]:
     usage: Json = {"usage": None} if body.wants_usage else {}
-    try:
-        for choice in choices:
-            async for piece in _pieces(replies, choice):
-                if piece["text"] or (piece["logprobs"] and piece["logprobs"]["tokens"]):
-                    yield data_event({**_head(replies), "choices": [piece], **usage})
-            last = {"index": choice.number, "text": "", "logprobs": None, **choice.ending()}
+    async for number, piece in interleaved([_pieces(replies, choice) for choice in choices]):
+        if piece is None:
+            last = {"index": number, "text": "", "logprobs": None, **choices[number].ending()}
             yield data_event({**_head(replies), "choices": [last], **usage})
-        if body.wants_usage:
-            yield data_event({**_head(replies), "choices": [], "usage": _usage(choices)})
-    except Exception as error:
-        yield data_event({"error": error_in_stream(replies.id, error)})
-    yield DONE
+        elif piece["text"] or (piece["logprobs"] and piece["logprobs"]["tokens"]):
+            yield data_event({**_head(replies), "choices": [piece], **usage})
+    if body.wants_usage:
+        yield data_event({**_head(replies), "choices": [], "usage": _usage(choices)})
 
 
 def _head(replies: BareReplies) -> Json:
@@ -98,7 +89,9 @@ def _head(replies: BareReplies) -> Json:
 
 
 def _usage(choices: Sequence[Choice]) -> Json:
-    reports = [choice.finish.report for choice in choices if choice.finish]
+    """A prompt counts once, with the first of its choices, for which it was computed."""
+    firsts = [choice for choice in choices if choice.number % choice.body.num_choices == 0]
+    reports = [choice.finish.report for choice in firsts if choice.finish]
     prompt = sum(report.prompt_tokens for report in reports)
     output = sum(len(choice.output_ids) if choice.body.num_new_tokens else 0 for choice in choices)
     return {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from ...chat import CacheWishes, Reply, RunningTurn
+from ...chat import MOST_CHOICES, CacheWishes, Reply, RunningTurn
 from ...engine_api import Grammar
 from ..cache_marks import CompletionCacheOptions
 from ..field_types import Count, Metadata, ShortText
@@ -32,6 +32,7 @@ class CreateCompletion(SamplingFields):
 
     messages: Annotated[list[InputMessage], Field(min_length=1, max_length=4096)]
     model: ShortText | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Count | None = None
@@ -75,41 +76,36 @@ class CreateCompletion(SamplingFields):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
-def completion_object(turn: RunningTurn, logprobs: list[Json] | None, extras: Json) -> Json:
+def completion_object(choices: Sequence[Json], turns: Sequence[RunningTurn], report: Json) -> Json:
+    """`report`: on the first choice. Where there are several, each has its own besides."""
+    return {
+        **_head(turns[0], "chat.completion"),
+        "choices": [*choices],
+        "usage": usage_object(turns),
+        "warmturn": report,
+    }
+
+
+def choice_object(turn: RunningTurn, logprobs: list[Json] | None) -> Json:
     """Of a message that goes on it has what is new."""
-    reply = turn.result.reply
-    assert reply is not None
     said = turn.result.output[0].text.removeprefix(turn.opening)
     return {
-        **_head(turn, "chat.completion"),
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": said, "refusal": None, **_thought(turn)},
-                "logprobs": _logprobs(logprobs),
-                "finish_reason": finish_reason(turn),
-            }
-        ],
-        "usage": usage_object(reply),
-        "warmturn": extension(turn, extras),
+        "index": turn.number,
+        "message": {"role": "assistant", "content": said, "refusal": None, **_thought(turn)},
+        "logprobs": _logprobs(logprobs),
+        "finish_reason": finish_reason(turn),
     }
 
 
 def chunk_object(
     turn: RunningTurn, delta: Mapping[str, object], logprobs: list[Json] | None = None, finish: str | None = None
 ) -> Json:
-    choice = {"index": 0, "delta": dict(delta), "logprobs": _logprobs(logprobs), "finish_reason": finish}
+    choice = {"index": turn.number, "delta": dict(delta), "logprobs": _logprobs(logprobs), "finish_reason": finish}
     return {**_head(turn, "chat.completion.chunk"), "choices": [choice]}
 
 
-def usage_chunk_object(turn: RunningTurn) -> Json:
-    reply = turn.result.reply
-    assert reply is not None
-    return {
-        **_head(turn, "chat.completion.chunk"),
-        "choices": [],
-        "usage": usage_object(reply),
-    }
+def usage_chunk_object(turns: Sequence[RunningTurn]) -> Json:
+    return {**_head(turns[0], "chat.completion.chunk"), "choices": [], "usage": usage_object(turns)}
 
 
 def finish_reason(turn: RunningTurn) -> str:
@@ -119,20 +115,28 @@ def finish_reason(turn: RunningTurn) -> str:
 
 
 def extension(turn: RunningTurn, extras: Json) -> Json:
-    reply = turn.result.reply
-    assert reply is not None
-    return {**reply.report, **extras}
+    return {**_reply(turn).report, **extras}
 
 
-def usage_object(reply: Reply) -> Json:
-    report: Mapping[str, Any] = reply.report
+def usage_object(turns: Sequence[RunningTurn]) -> Json:
+    """The prompt counts once, with the first choice, for which it was computed."""
+    replies = [_reply(turn) for turn in turns]
+    report: Mapping[str, Any] = replies[0].report
+    output = sum(reply.output_tokens for reply in replies)
+    reasoning = sum(reply.reasoning_tokens for reply in replies)
     return {
         "prompt_tokens": report["prompt_tokens"],
-        "completion_tokens": reply.output_tokens,
-        "total_tokens": report["prompt_tokens"] + reply.output_tokens,
+        "completion_tokens": output,
+        "total_tokens": report["prompt_tokens"] + output,
         "prompt_tokens_details": {"cached_tokens": report["cached_tokens"], "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": reply.reasoning_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": reasoning, "audio_tokens": 0},
     }
+
+
+def _reply(turn: RunningTurn) -> Reply:
+    reply = turn.result.reply
+    assert reply is not None
+    return reply
 
 
 def _thought(turn: RunningTurn) -> Json:
@@ -143,7 +147,7 @@ def _thought(turn: RunningTurn) -> Json:
 
 def _head(turn: RunningTurn, kind: str) -> Json:
     return {
-        "id": turn.id.replace("resp_", "chatcmpl-", 1),
+        "id": turn.choice_of.replace("resp_", "chatcmpl-", 1),
         "object": kind,
         "created": turn.created_at,
         "model": turn.model_name,

@@ -8,19 +8,26 @@ from contextlib import contextmanager
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from ...chat import ChatService, Principal, RunningTurn, TextTokenizer, TurnRequest
+from ...chat import ChatService, Choices, Principal, TextTokenizer, TurnRequest
 from ...engine_api import SamplingParams, TokenLogprobs
 from ...errors import InvalidRequest
 from ..caller import Caller, Defaults, Service, check_model
-from ..errors import error_in_stream
 from ..json import Json, JsonReply
 from ..messages import as_items
 from ..openapi import answers, or_stream
-from ..reply import collect, extras, logprob_objects
+from ..reply import extras, logprob_objects
 from ..shapes import Completion
-from ..sse import DONE, EventStream, data_event
+from ..sse import EventStream, closed_on_disconnect, data_event, until_done
 from ..thinking import template_options
-from .body import CreateCompletion, chunk_object, completion_object, extension, finish_reason, usage_chunk_object
+from .body import (
+    CreateCompletion,
+    choice_object,
+    chunk_object,
+    completion_object,
+    extension,
+    finish_reason,
+    usage_chunk_object,
+)
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
 
@@ -31,11 +38,22 @@ async def create(
 ) -> Response:
     check_model(service, body.model)
     with _input_is_messages():
-        turn = await service.start(_turn_request(body, caller, service, defaults))
+        choices = await service.start_choices(_turn_request(body, caller, service, defaults), body.n or 1)
     if body.stream:
-        return EventStream(turn, _chunks(body, turn, service.tokenizer))
-    logprobs = _logprobs(body, service.tokenizer, await collect(turn, request))
-    return JsonReply(completion_object(turn, logprobs, await extras(body, turn)))
+        return EventStream(choices, until_done(choices.id, _chunks(body, choices, service.tokenizer)))
+    return JsonReply(await _whole(body, choices, service.tokenizer, request))
+
+
+async def _whole(body: CreateCompletion, choices: Choices, tokenizer: TextTokenizer, request: Request) -> Json:
+    objects = list[Json]()
+    async with closed_on_disconnect(request.receive, choices):
+        for turn in choices.turns:
+            logprobs = [entry async for delta in turn.deltas() for entry in delta.said_logprobs]
+            objects.append(choice_object(turn, _logprobs(body, tokenizer, logprobs)))
+    reports = [extension(turn, await extras(body, turn)) for turn in choices.turns]
+    if len(objects) > 1:
+        objects = [{**shown, "warmturn": report} for shown, report in zip(objects, reports, strict=True)]
+    return completion_object(objects, choices.turns, reports[0])
 
 
 def _turn_request(
@@ -67,24 +85,24 @@ def _input_is_messages() -> Iterator[None]:
         raise
 
 
-async def _chunks(body: CreateCompletion, turn: RunningTurn, tokenizer: TextTokenizer) -> AsyncIterator[bytes]:
+async def _chunks(body: CreateCompletion, choices: Choices, tokenizer: TextTokenizer) -> AsyncIterator[bytes]:
     """With `include_usage` all chunks have a usage, null but for the last one."""
     usage = {"usage": None} if body.wants_usage else {}
-    try:
+    reports = dict[int, Json]()
+    for turn in choices.turns:
         yield data_event({**chunk_object(turn, {"role": "assistant", "content": ""}), **usage})
-        async for delta in turn.deltas():
-            if delta.reasoning:
-                yield data_event({**chunk_object(turn, {"reasoning_content": delta.reasoning}), **usage})
-            logprobs = _logprobs(body, tokenizer, delta.said_logprobs)
-            if delta.text or logprobs:
-                yield data_event({**chunk_object(turn, {"content": delta.text}, logprobs), **usage})
-        report = {"warmturn": extension(turn, await extras(body, turn))}
-        yield data_event({**chunk_object(turn, {}, finish=finish_reason(turn)), **usage, **report})
-        if body.wants_usage:
-            yield data_event({**usage_chunk_object(turn), **report})
-    except Exception as error:
-        yield data_event({"error": error_in_stream(turn.id, error)})
-    yield DONE
+    async for turn, delta in choices.deltas():
+        if delta is None:
+            report = reports[turn.number] = {"warmturn": extension(turn, await extras(body, turn))}
+            yield data_event({**chunk_object(turn, {}, finish=finish_reason(turn)), **usage, **report})
+            continue
+        if delta.reasoning:
+            yield data_event({**chunk_object(turn, {"reasoning_content": delta.reasoning}), **usage})
+        logprobs = _logprobs(body, tokenizer, delta.said_logprobs)
+        if delta.text or logprobs:
+            yield data_event({**chunk_object(turn, {"content": delta.text}, logprobs), **usage})
+    if body.wants_usage:
+        yield data_event({**usage_chunk_object(choices.turns), **reports[0]})
 
 
 def _logprobs(

@@ -30,13 +30,12 @@ _REFUSED: Final = {
     "tool_choice": Refused(_NO_TOOLS, ("auto", "none")),
     "moderation": Refused(_NO_MODERATION),
     "prompt_cache_retention": Refused(_NO_END),
-    "n": Refused("must be 1: ask several times instead", (1,)),
 }
 
 COMPLETIONS: Final = Fields(
     honoured=extensions.HONOURED
     | {"messages", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p"}
-    | {"logprobs", "top_logprobs", "response_format"},
+    | {"n", "logprobs", "top_logprobs", "response_format"},
     harmless={
         **extensions.HARMLESS,
         **_HARMLESS,
@@ -61,10 +60,10 @@ COMPLETIONS: Final = Fields(
         "previous_response_id": Refused("give all messages, or use /v1/responses"),
         "text": Refused(_OTHER_API.format("responses", "response_format")),
         "prompt": Refused("give messages"),
-        "background_options": Refused("there is no background work: leave it out, or stream"),
+        "background_options": Refused(_OTHER_API.format("responses", "nothing: use /v1/responses")),
         "context_management": Refused("nothing is compacted; truncation: 'auto' drops the oldest turns"),
         "access_programs": Refused("there are none here"),
-        "background": Refused("must be false: leave it out, or stream", (False,)),
+        "background": Refused("must be false: use /v1/responses, or stream", (False,)),
     },
 )
 
@@ -78,6 +77,7 @@ RESPONSES: Final = Fields(
         "conversation",
         "previous_response_id",
         "store",
+        "background",
         "max_output_tokens",
     }
     | {"temperature", "top_p", "top_logprobs", "text"},
@@ -91,8 +91,8 @@ RESPONSES: Final = Fields(
     refused={
         **extensions.REFUSED,
         **_REFUSED,
-        "background": Refused("must be false: leave it out, or stream", (False,)),
-        "background_options": Refused("there is no background work: leave it out, or stream"),
+        "n": Refused("must be 1: a response is one reply; chat completions have several choices", (1,)),
+        "background_options": Refused("background work is done at once: leave it out"),
         "prompt": Refused("there are no prompt templates here: give instructions and input"),
         "context_management": Refused("nothing is compacted; truncation: 'auto' drops the oldest turns"),
         "access_programs": Refused("there are none here"),
@@ -120,7 +120,7 @@ _OF_MESSAGES: Final[dict[str, tuple[object, ...]]] = {
     **dict.fromkeys(("continue_final_message", "add_generation_prompt", "reasoning", "reasoning_effort"), ()),
     **dict.fromkeys(("chat_template_kwargs", "messages", "response_format", "tools", "tool_choice", "functions"), ()),
 }
-_OF_PROMPTS: Final = {"prompt", "echo", "logprobs", "prompt_logprobs", "add_special_tokens"}
+_OF_PROMPTS: Final = {"prompt", "n", "best_of", "echo", "logprobs", "prompt_logprobs", "add_special_tokens"}
 
 PROMPTS: Final = Fields(
     honoured=(extensions.HONOURED - _OF_MESSAGES.keys())
@@ -133,7 +133,6 @@ PROMPTS: Final = Fields(
     refused={
         **{name: refused for name, refused in extensions.REFUSED.items() if name not in _OF_PROMPTS},
         **{name: Refused(_NO_MESSAGES, values) for name, values in _OF_MESSAGES.items()},
-        "n": _REFUSED["n"],
         "suffix": Refused("the model goes on at a prompt's end only"),
         "prompt_cache_retention": Refused(_NO_END),
         "store": Refused("must be false: completions are not kept; use /v1/responses", (False,)),

@@ -73,7 +73,7 @@ HARMLESS: Final = {
 }
 
 _VLLM: Final = {
-    "best_of": Refused("must be 1: ask several times instead", (1,)),
+    "best_of": Refused("must be 1: ask for n choices with logprobs, and choose among them", (1,)),
     "use_beam_search": Refused(_ONLY_SAMPLERS, (False,)),
     "length_penalty": Refused("must be 1: there is no beam search", (1,)),
     "watermarking": Refused("must be false: replies carry no watermark", (False,)),
@@ -81,7 +81,7 @@ _VLLM: Final = {
     "skip_special_tokens": Refused("must be true: special tokens are never shown", (True,)),
     "truncate_prompt_tokens": Refused("it would cut messages in two; truncation: 'auto' drops the oldest turns"),
     "truncation_side": Refused("truncation: 'auto' drops the oldest turns"),
-    "prompt_logprobs": Refused("log-probabilities are given of the reply's tokens only"),
+    "prompt_logprobs": Refused("here log-probabilities are those of the reply; /v1/completions tells the prompt's"),
     "logprob_token_ids": Refused("ask for top_logprobs"),
     "allowed_token_ids": Refused("use logit_bias"),
     "logits_processors": Refused("nothing of a request is executed; use logit_bias"),
@@ -112,7 +112,7 @@ _VLLM: Final = {
 
 _LLAMA_CPP: Final = {
     "n_predict": Refused("its name here is max_tokens, for responses max_output_tokens", (-1,)),
-    "n_cmpl": Refused("must be 1: ask several times instead", (1,)),
+    "n_cmpl": Refused("its name is n, on endpoints that have choices", (1,)),
     "n_indent": Refused("must be 0: lines are not indented", (0,)),
     "n_keep": Refused("must be 0: truncation: 'auto' keeps instructions and the latest turns", (0, -1)),
     "n_discard": Refused("must be 0: truncation: 'auto' drops the oldest turns", (0,)),

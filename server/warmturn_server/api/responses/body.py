@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ...chat import CacheWishes, Item, Reasoning, Reply, RunningTurn, Turn
+from ...chat import Begun, CacheWishes, Item, Reasoning, Reply, RunningTurn, Turn
 from ...engine_api import Grammar, SamplingParams
 from ..cache_marks import CacheOptions
 from ..field_types import AnyList, Count, LongText, Metadata, ShortText
@@ -24,6 +24,9 @@ _STATUS: Final[Mapping[str, str]] = {
     "cancelled": "cancelled",
     "interrupted": "incomplete",
 }
+
+
+_LOST: Final = "The server went down, or failed, before this response was whole. Nothing of it is kept: ask again."
 
 
 class ConversationReference(BaseModel):
@@ -43,7 +46,7 @@ class TextOptions(Decided):
 
 class CreateResponse(SamplingFields):
     """Body of `POST /v1/responses`. Tools are echoed but never called; what would silently change the answer's meaning
-    (background work, prompt templates) is refused."""
+    (prompt templates) is refused."""
 
     fields_of: ClassVar = RESPONSES
 
@@ -54,6 +57,7 @@ class CreateResponse(SamplingFields):
     previous_response_id: ShortText | None = None
     store: bool | None = None
     stream: bool | None = None
+    background: bool | None = None
     max_output_tokens: Count | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     metadata: Metadata | None = None
@@ -77,6 +81,12 @@ class CreateResponse(SamplingFields):
     @property
     def cache(self) -> CacheWishes:
         return self.prompt_cache_options.wishes if self.prompt_cache_options else CacheWishes()
+
+    @model_validator(mode="after")
+    def _is_known_later(self) -> Self:
+        if self.background and (self.store is False or self.cache.prewarm):
+            raise FieldRefused("background", "needs store: what is not stored cannot be asked for", "invalid_value")
+        return self
 
     def forms(self) -> Iterator[Grammar]:
         if self.text and self.text.format:
@@ -117,6 +127,7 @@ class CreateResponse(SamplingFields):
             "prompt_cache_options": self.prompt_cache_options.echo() if self.prompt_cache_options else None,
             "prompt_cache_retention": None,
             "prompt_cache_diagnostics": None,
+            **({"background": True} if self.background else {}),
         }
 
 
@@ -143,6 +154,22 @@ def running_response(turn: RunningTurn) -> Json:
 def failed_response(turn: RunningTurn, error: Json) -> Json:
     error = {"code": error["code"] or "server_error", "message": error["message"]}
     return {**running_response(turn), "status": "failed", "error": error}
+
+
+def unwritten_response(begun: Begun, model: str) -> Json:
+    """Of a turn that is not in the log: of what it was asked nothing is known any more."""
+    conversation = begun.facts.get("conversation")
+    lost = {"code": "server_error", "message": _LOST}
+    return {
+        **_always({"background": True}, None, stored=True),
+        "id": begun.turn_id,
+        "created_at": begun.created_at,
+        "model": model,
+        "status": "in_progress" if begun.runs_elsewhere else "failed",
+        "error": None if begun.runs_elsewhere else lost,
+        "conversation": {"id": conversation} if conversation else None,
+        "previous_response_id": begun.facts.get("previous_response"),
+    }
 
 
 def begun_response(turn: Turn) -> Json:

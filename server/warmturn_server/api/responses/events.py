@@ -21,6 +21,8 @@ class ResponseEvents:
         self._tokenizer = tokenizer
         self._extras = extras
         self._events = Numbered(turn.item_id)
+        self.ending: Json | None = None
+        """The response object, once the turn is over."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for event in self._events.beginning(running_response(self._turn)):
@@ -30,7 +32,8 @@ class ResponseEvents:
                 yield event
         except Exception as error:
             shape = error_in_stream(self._turn.id, error)
-            for event in self._events.failure(failed_response(self._turn, shape), shape):
+            self.ending = failed_response(self._turn, shape)
+            for event in self._events.failure(self.ending, shape):
                 yield event
 
     async def _answer(self) -> AsyncIterator[bytes]:
@@ -47,8 +50,8 @@ class ResponseEvents:
             if delta.text or new:
                 for event in self._events.text(delta.text, new):
                     yield event
-        response = finished_response(self._turn.result, await self._extras(), logprobs)
-        for event in self._events.ending(response, logprobs):
+        self.ending = finished_response(self._turn.result, await self._extras(), logprobs)
+        for event in self._events.ending(self.ending, logprobs):
             yield event
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from functools import partial
 
 from fastapi import APIRouter, Depends, Request
@@ -9,18 +11,19 @@ from starlette.responses import Response
 
 from ...chat import ChatService, ConversationId, Principal, RunningTurn, TurnId, TurnRequest
 from ...engine_api import SamplingParams
-from ...errors import InvalidRequest
-from ..caller import Caller, Defaults, Service, Tenant, check_model
+from ..caller import Caller, Defaults, Service, Tenant, check_model, repeatable_id
 from ..json import JsonReply
 from ..messages import as_items
 from ..openapi import answers, or_stream
 from ..pages import PageQuery, page_of_items
-from ..reply import collect, extras, later_extras, logprob_objects, refuse_unknown_includes
+from ..reply import collect, extras, logprob_objects, refuse_unknown_includes
 from ..shapes import Deleted, InputTokens, ItemPage, ResponseShape
 from ..sse import EventStream, replay, turn_headers
 from ..thinking import template_options
+from .background import InBackground
 from .body import CountTokens, CreateResponse, finished_response, running_response
 from .events import ResponseEvents, replayed_events
+from .later import NOTHING_YET, Later, listening
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
 
@@ -29,12 +32,25 @@ _AFTERWARDS = {f"responses_{name}": "response_id" for name in ("get", "input_ite
 
 @router.post("", responses=or_stream(answers(ResponseShape, 404, 409, 429, links=_AFTERWARDS)))
 async def create(
-    body: CreateResponse, request: Request, service: Service, caller: Caller, defaults: Defaults
+    body: CreateResponse,
+    request: Request,
+    service: Service,
+    caller: Caller,
+    defaults: Defaults,
+    background: InBackground,
 ) -> Response:
     check_model(service, body.model)
-    turn = await service.start(_turn_request(body, caller, service, defaults))
+    asked = _turn_request(body, caller, service, defaults)
+    if known := repeatable_id(request, "resp_"):
+        asked = replace(asked, turn_id=TurnId(known))
+        if made := await service.repeated(caller.tenant, TurnId(known)):
+            return replay(replayed_events(made, {})) if body.stream else JsonReply(finished_response(made))
+    turn = await service.start(asked)
+    events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn))
+    if body.background:
+        log = background.begin(turn, events)
+        return listening(log, NOTHING_YET) if body.stream else JsonReply(log.response, headers=turn_headers(turn))
     if body.stream:
-        events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn))
         return EventStream(turn, aiter(events))
     return await _answer(body, turn, request, service)
 
@@ -70,6 +86,7 @@ def _turn_request(
         prompt_end=body.prompt_end,
         truncates=body.truncation == "auto",
         stored=body.store is not False and not body.cache.prewarm,
+        background=bool(body.background),
         keep_stopped=body.keep_stopped,
         lookback=body.wants_lookback,
         echo=body.echo(sampling, body.effort if options else None),
@@ -84,42 +101,35 @@ async def get(
     request: Request,
     service: Service,
     tenant: Tenant,
+    background: InBackground,
     stream: bool = False,
     starting_after: int | None = None,
 ) -> Response:
-    """With `stream` as the events that it would have come in, behind the one numbered `starting_after`."""
-    turn = await service.response(tenant, TurnId(response_id))
-    extension = await later_extras(request, turn, service)
-    if not stream:
-        return JsonReply(finished_response(turn, extension))
-    events = replayed_events(turn, extension)
-    return replay(events if starting_after is None else _behind(events, starting_after))
-
-
-def _behind(events: list[bytes], starting_after: int) -> list[bytes]:
-    """Numbers of the first stream, which had more events, may be beyond the last: nothing at all would be no answer."""
-    if not 0 <= starting_after < len(events) - 1:
-        raise InvalidRequest(
-            f"The events of a response that is over are numbered from 0 to {len(events) - 1}: "
-            f"there is none behind {starting_after}. Leave starting_after out to have them all.",
-            code="invalid_value",
-            param="starting_after",
-        )
-    return events[starting_after + 1 :]
+    """With `stream` as the events that it came in, or would have, behind the one numbered `starting_after`."""
+    later = Later(service, background, tenant, TurnId(response_id))
+    if stream:
+        return await later.events(request, starting_after)
+    return JsonReply(await later.response(request))
 
 
 @router.delete("/{response_id}", responses=answers(Deleted, 404, 409))
-async def delete(response_id: str, service: Service, tenant: Tenant) -> Response:
+async def delete(response_id: str, service: Service, tenant: Tenant, background: InBackground) -> Response:
+    background.forget(tenant, TurnId(response_id))
     await service.delete_response(tenant, TurnId(response_id))
     return JsonReply({"id": response_id, "object": "response", "deleted": True})
 
 
 @router.post("/{response_id}/cancel", responses=answers(ResponseShape, 404))
-async def cancel(response_id: str, service: Service, tenant: Tenant) -> Response:
+async def cancel(response_id: str, service: Service, tenant: Tenant, background: InBackground) -> Response:
     """Stops a running turn; its id is in the first event of its stream. Then its conversation takes the next one.
 
-    Nothing of it is kept, unless it asked for that.
+    Nothing of it is kept, unless it asked for that. Cancelled again, one in the background says the same again.
     """
+    log = background.get(tenant, TurnId(response_id))
+    if log and service.running.get(tenant, TurnId(response_id)) is None:
+        await asyncio.wait([log.task])
+        if log.response["status"] == "cancelled":
+            return JsonReply(log.response)
     turn = await service.cancel(tenant, TurnId(response_id))
     if turn.is_to_be_committed:
         return JsonReply(finished_response(turn.result))

@@ -29,6 +29,11 @@ class Wished:
     compared: Compared | Diagnostics | None = None
     """With the earlier response, or what is said of it at once."""
 
+    @property
+    def of_further_choice(self) -> Wished:
+        """Of the same prompt: what was promised is so once."""
+        return replace(self, promise="", keeping=replace(self.keeping, promised=False))
+
 
 class Caching:
     def __init__(

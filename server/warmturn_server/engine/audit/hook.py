@@ -25,7 +25,7 @@ class AuditHook:
         self._drawn: WeakKeyDictionary[Sequence, Control] = WeakKeyDictionary()
 
     def enqueued(self, sequence: Sequence) -> None:
-        if (control := self._controls.draw(sequence.request)) is not None:
+        if sequence.first is None and (control := self._controls.draw(sequence.request)) is not None:
             self._drawn[sequence] = control
             sequence.from_scratch = control.mode is ControlMode.REPLACE
 
