@@ -16,6 +16,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.result import Ok
 from tests.faults.row import Outcome, Row, Trial
+from tests.support.conversation_files import brought, fetched
 from tests.support.models import make_model
 from tests.support.server import ServerProcess
 from tests.support.talk import Talk, checked
@@ -90,7 +91,9 @@ class _Asking:
         talk = Talk.begin(self._client)
         said = talk.say("hello", max_output_tokens=4)
         items = checked(self._client.get(f"/v1/conversations/{talk.id}/items"))
-        return {"conversation_id": talk.id, "response_id": said.id, "item_id": items["last_id"], "model": "model"}
+        imported = brought(self._client, fetched(self._client, talk.id, state="false")).answer["id"]
+        of_talk = {"conversation_id": talk.id, "response_id": said.id, "item_id": items["last_id"], "model": "model"}
+        return {**of_talk, "import_id": imported, "number": "0"}
 
     def _one_after_the_other(self, chance: random.Random) -> Outcome:
         seen: Counter[str] = Counter()
