@@ -94,9 +94,12 @@ class Transport:
     def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         return when_free(lambda: self._asked(method, path, **request), self._patience)
 
-    def _asked(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+    def _asked(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> dict[str, Any]:
+        named = {**session(path, request.get("json")), **(headers or {})}
         with translated(self.base_url):
-            response = self._http.request(method, path, headers=session(path, request.get("json")), **request)
+            response = self._http.request(method, path, headers=named, **request)
         if response.is_error:
             raise api_error(response)
         return json_object(response)
