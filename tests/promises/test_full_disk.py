@@ -99,7 +99,7 @@ def test_a_promise_gives_way_last_and_that_is_said(disk: Path, server: ServerPro
     with server.client() as client:
         talk = Talk.begin(client)
         talk.say("Promised. " * 30, max_output_tokens=2, prompt_cache_options={"ttl": "30m"})
-        for number in range(24):
+        for number in range(16):
             say_much(client, number)
         wait_until(lambda: state_bytes(client) > RESERVE, "state is not saved")
         before = state_bytes(client)
@@ -110,8 +110,11 @@ def test_a_promise_gives_way_last_and_that_is_said(disk: Path, server: ServerPro
         take_all(disk, client)
         assert checked(client.get("/v1/stats"))["promises"]["broken"]["disk_full"] == 1
         (disk / "taken").unlink()
-        missed = talk.say("And now?", max_output_tokens=2).report["miss"]
-        assert (missed["reason"], missed["promise"]) == ("evicted", "disk_full")
+    server.kill()  # or it would go on from memory
+    server.start()
+    with server.client() as client:
+        missed = Talk(client, talk.id).say("And now?", max_output_tokens=2).report["miss"]
+        assert (missed["at_token"], missed["promise"]) == (0, "lost")
 
 
 def test_what_cannot_be_kept_is_not_begun(disk: Path, server: ServerProcess) -> None:
