@@ -120,11 +120,15 @@ def test_no_tier_that_could_keep_it(start_server: StartServer) -> None:
 
 
 def test_deleted_is_gone_whatever_was_promised(start_server: StartServer) -> None:
-    server = start_server(*OPTIONS)
+    """Of what was only prewarmed on top of it the promise goes too."""
+    server = start_server(*OPTIONS[:-1], "300KB")
     with server.client() as client:
         talk = Talk.begin(client)
         said = kept(talk.say(NOTE, **FOR_A_WHILE))
         checked(client.post(f"/v1/conversations/{talk.id}/pin", json={"ttl": "12h"}))
+        wishes = {"prompt_cache_options": {"ttl": "30m", "prewarm": True}}
+        warmed = checked(client.post("/v1/responses", json={"conversation": talk.id, "input": OTHER, **wishes}))
+        assert warmed["warmturn"]["promise"]["kept"] and promises(client)["promises"] >= 2
         trace = Trace("Helgoland", said.prompt[4:20])
         assert "ids as <i8" in trace.in_folder(server.data_dir)
         checked(client.delete(f"/v1/conversations/{talk.id}"))

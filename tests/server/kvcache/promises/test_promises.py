@@ -9,7 +9,7 @@ import pytest
 from tests.support.state import DIGEST
 
 from warmturn_server.errors import PromiseRefused
-from warmturn_server.kvcache import BlockKey, DiskTier, Ledger, Limits, Promises, promised_keys
+from warmturn_server.kvcache import BlockKey, DiskTier, Ledger, Limits, Promises, TierFull, promised_keys
 from warmturn_server.kvcache.promises.ledger import Promise
 from warmturn_server.kvcache.tiers.block_files import remove_oldest
 from warmturn_server.room import Room
@@ -100,6 +100,15 @@ def test_what_is_promised_stays_when_others_want_its_room(keeping: Keeping) -> N
     assert (keeping.told["promises"], keeping.told["bytes"]) == (1, 2 * BLOCK)
 
 
+def test_what_was_there_before_stays_from_then_on(keeping: Keeping) -> None:
+    keeping.save(1, 2)
+    keeping.promises.make(keeping.asked("a", [1, 2]))
+    assert keeping.promises.is_here_already("a")
+    keeping.press()
+    told = keeping.promises.settle("a")
+    assert told is not None and told.is_kept and keeping.holds(1, 2)
+
+
 def test_it_stays_over_a_restart(keeping: Keeping) -> None:
     keeping.promise("a", 1, 2)
     keeping.press()
@@ -166,6 +175,20 @@ def test_a_disk_without_room_takes_no_promise(tmp_path: Path) -> None:
     with pytest.raises(PromiseRefused) as refused:
         keeping.promises.make(keeping.asked("b", [2, 3, 4]))
     assert refused.value.code == "promises_full"
+
+
+def test_other_state_finds_no_room_rather_than_take_it(tmp_path: Path) -> None:
+    class Shrinking(Room):
+        free_bytes = 10_000
+
+    room = Shrinking(tmp_path)
+    keeping = Keeping(tmp_path / "kv", room=room)
+    keeping.promise("a", 1)
+    keeping.save(8)
+    room.free_bytes = -BLOCK
+    with pytest.raises(TierFull):
+        keeping.save(9)
+    assert keeping.holds(1) and not keeping.holds(8)
 
 
 def test_state_that_never_came_is_not_promised(keeping: Keeping) -> None:
@@ -238,6 +261,9 @@ def test_what_is_deleted_was_kept_to_its_end(keeping: Keeping) -> None:
     keeping.promises.forget([key(2), key(1)])
     keeping.disk.remove_many([key(1), key(2)])
     assert (keeping.counted.broken, keeping.told["bytes"]) == ([], BLOCK)
+    keeping.save(1, 2)
+    keeping.press()
+    assert keeping.holds(3) and not keeping.holds(1) and not keeping.holds(2)
     keeping.start()
     assert (keeping.counted.broken, keeping.told["promises"]) == ([], 1)
 
