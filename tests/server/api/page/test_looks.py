@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.server.api.page.browser import Visit
 from tests.server.api.page.conftest import StartVisit
+from tests.server.api.page.test_reply import REPLY, reply_with
 from tests.support.server import ServerProcess
 
 PHONE = {"width": 360, "height": 740}
@@ -45,6 +46,10 @@ def test_nothing_stands_in_anybodys_way(browser: Browser, bundled_server: Server
     page.evaluate(axe())
     assert page.evaluate(FINDINGS) == []
     page = fill(visitor)
+    reply_with(page, REPLY, thought="The user wants cats.")
+    expect(page.locator(".reply table")).to_be_visible()
+    page.locator(".thought summary").last.click()
+    page.get_by_role("button", name="Rename").click()
     page.evaluate(axe())
     assert page.evaluate(FINDINGS) == []
     page.get_by_role("link", name="Figures").click()
@@ -59,6 +64,11 @@ def test_a_phone_scrolls_in_one_direction_only(visit: StartVisit) -> None:
     assert width(visitor.page) == PHONE["width"]
     page = fill(visitor)
     page.locator(".options summary").click()
+    reply_with(
+        page,
+        f"{REPLY}\n```\n{200 * 'x'}\n```\n\n{200 * 'y'} `{200 * 'z'}`\n\n| {' | '.join(9 * ['wide'])} |\n{9 * '|-'}|\n",
+    )
+    expect(page.locator(".reply pre")).to_have_count(2)
     assert width(page) == PHONE["width"]
     toggle = page.get_by_role("button", name="Conversations")
     expect(page.locator("#conversations")).to_be_hidden()

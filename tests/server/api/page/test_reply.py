@@ -63,9 +63,10 @@ def page(visit: StartVisit, shared_server: ServerProcess) -> Iterator[Page]:
     yield visitor.open()
 
 
-def reply_with(page: Page, *pieces: str) -> None:
+def reply_with(page: Page, *pieces: str, thought: str = "") -> None:
     """Streamed to the page in place of the model's."""
-    deltas = [{"type": "response.output_text.delta", "delta": piece} for piece in pieces]
+    deltas = [{"type": "response.reasoning_text.delta", "delta": thought}] if thought else []
+    deltas += [{"type": "response.output_text.delta", "delta": piece} for piece in pieces]
     body = "".join(f"data: {json.dumps(delta)}\n\n" for delta in deltas)
 
     def answer(route: Route) -> None:

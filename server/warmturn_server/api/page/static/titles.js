@@ -35,14 +35,13 @@ export class Title {
   show(conversation) {
     this.conversation = conversation;
     byId("title").textContent = conversation ? title(conversation) : "New conversation";
-    byId("title").classList.toggle("visually-hidden", !conversation);
     byId("rename").hidden = !conversation;
     this.#edit(false);
   }
 
   #edit(isEdited) {
     byId("title-form").hidden = !isEdited;
-    byId("title").hidden = isEdited;
+    byId("title").classList.toggle("visually-hidden", isEdited || !this.conversation);
     if (!isEdited) return;
     byId("title-input").value = title(this.conversation);
     byId("title-input").select();
