@@ -123,7 +123,9 @@ def test_the_metadata_say_who_and_where(metadata: Message) -> None:
 
 def test_the_description_shows_no_picture_that_lies_beside_it(metadata: Message) -> None:
     """A package index shows the README without the repository around it."""
-    assert re.findall(r"!\[[^]]*\]\((?!https:)", str(metadata.get_payload())) == []
+    shown = str(metadata.get_payload())
+    assert shown.startswith("# Warmturn\n")
+    assert re.findall(r"!\[[^]]*\]\((?!https:)", shown) == []
 
 
 def test_the_source_distribution_is_the_repository(sdist: set[str], tracked: set[str]) -> None:
