@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from warmturn.savings import of_turn
-from warmturn.wire import TurnReport
+from warmturn.wire import Item, TurnReport
 
 PALETTE: Final[Mapping[str, str]] = {
     "state": "dark_orange3",
@@ -19,6 +19,7 @@ PALETTE: Final[Mapping[str, str]] = {
 """Modes and sources of prompt tokens, as the server's page (`style.css`) and the load test's report colour them."""
 _UNITS = ("B", "KiB", "MiB", "GiB")
 _UNKNOWN = "?"
+_LINE_CHARS = 100
 _CLEARLY = 1.1
 """Below this nobody says how many times sooner."""
 
@@ -55,6 +56,18 @@ def turn_line(report: TurnReport) -> str:
     """The one line under a turn, e.g. `TTFT 38 ms · 1,186 of 1,204 tokens reused (ram) · saved about 1.44 s (36x)`."""
     parts = (_ttft(report), _tokens(report), _saved(report), _drafts(report), _miss(report), _control(report))
     return " · ".join(part for part in parts if part)
+
+
+def call_line(item: Item) -> str:
+    """A call or its result in one line; empty for what is neither."""
+    if item.type == "function_call":
+        return _one_line(f"called {item.name}({item.arguments})")
+    return _one_line(f"result: {item.output}") if item.type == "function_call_output" else ""
+
+
+def _one_line(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _LINE_CHARS else f"{words[: _LINE_CHARS - 1]}…"
 
 
 def main_tier(report: TurnReport) -> str | None:

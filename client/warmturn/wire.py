@@ -23,6 +23,7 @@ AUDIT_RESULTS = ("breach", "clean", "inconclusive")
 
 _SAID = ("output_text", "input_text", "text", "refusal")
 _THOUGHT = ("reasoning_text",)
+_OF_CALLS = ("call_id", "name", "arguments", "output")
 
 _T = TypeVar("_T")
 
@@ -250,7 +251,10 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item of a conversation; `role` and `text` are empty for items that are no messages."""
+    """One item of a conversation; `role` and `text` are empty for items that are no messages.
+
+    A `function_call` has its `name` and `arguments`, a `function_call_output` its `output`; `call_id` joins the two.
+    """
 
     id: str
     type: str
@@ -258,6 +262,10 @@ class Item:
     text: str = ""
     status: str | None = None
     reasoning: str = ""
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +331,7 @@ def parse_item(data: Json) -> Item:
             _item_text(data),
             data.get("status"),
             _item_text(data, _THOUGHT),
+            **{name: data[name] for name in _OF_CALLS if isinstance(data.get(name), str)},
         ),
         "an item",
     )

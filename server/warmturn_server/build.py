@@ -15,7 +15,17 @@ from fastapi import FastAPI
 
 from . import bundled
 from .api import Access, create_app
-from .chat import Storage, Style, TextTokenizer, build_service, open_local_storage, open_shared_storage, style_of
+from .chat import (
+    Calling,
+    Storage,
+    Style,
+    TextTokenizer,
+    build_service,
+    calling_of,
+    open_local_storage,
+    open_shared_storage,
+    style_of,
+)
 from .chat.files.service import ConversationFiles
 from .chat.files.signing import FileKeys
 from .data_dir import MODELS_NAME, STATE_NAME, FileHashes, lock_data_dir
@@ -82,8 +92,9 @@ def build_app(settings: Settings, tell: Tell = _nobody) -> FastAPI:
     room = _room(settings)
     storage = _open_storage(settings, room)
     metrics = Metrics()
-    engine, tokenizer, style, sampling = on_a_thread_of_its_own(partial(_load, settings, metrics, room, tell))
-    service = build_service(storage, engine, tokenizer, style, settings.ahead, settings.unstored_ttl)
+    loading = partial(_load, settings, metrics, room, tell)
+    engine, tokenizer, style, calling, sampling = on_a_thread_of_its_own(loading)
+    service = build_service(storage, engine, tokenizer, style, calling, settings.ahead, settings.unstored_ttl)
     files = ConversationFiles(
         storage.store, engine.carrier, _file_keys(settings), engine.model_name, settings.max_import
     )
@@ -146,8 +157,9 @@ def _open_storage(settings: Settings, room: Room) -> Storage:
 
 def _load(
     settings: Settings, metrics: Metrics, room: Room, tell: Tell = _nobody
-) -> tuple[Engine, TextTokenizer, Style | None, SamplingParams]:
-    """An engine that is not started yet, its model's tokenizer, how the model thinks, and how to sample from it.
+) -> tuple[Engine, TextTokenizer, Style | None, Calling | None, SamplingParams]:
+    """An engine that is not started yet, its model's tokenizer, how the model thinks and calls, and how to sample from
+    it.
 
     Raises `StartRefused` with what to do.
     """
@@ -162,7 +174,7 @@ def _load(
     if loaded.checkpoint.gguf:
         refuse_nonsense(runner, tokenizer)
     text_tokenizer = TextTokenizer(tokenizer)
-    style = style_of(text_tokenizer, settings.reasoning)
+    style, calling = style_of(text_tokenizer, settings.reasoning), calling_of(text_tokenizer)
     for shape, why in text_tokenizer.template.refusals().items():
         _log.warning("the model's chat template refuses %s: %s", shape, why)
     hash_files = FileHashes(settings.data_dir / "model_hashes.json").of
@@ -174,7 +186,7 @@ def _load(
     pool = KVPool(runner.layout, runner.device, settings.kv_memory)
     engine = Engine(
         runner,
-        Vocabulary(backend_of(tokenizer), eos_token_ids(loaded, tokenizer), _marks(text_tokenizer, style)),
+        Vocabulary(backend_of(tokenizer), eos_token_ids(loaded, tokenizer), _marks(text_tokenizer, style, calling)),
         Memory(pool, cache, Saver(cache, metrics.saves), Prefetcher(cache, metrics.prefetches)),
         cost_model,
         metrics.turns,
@@ -185,12 +197,13 @@ def _load(
     metrics.watch(engine)
     is_models = settings.sampling_defaults == "model"
     sampling = sampling_defaults(loaded.checkpoint) if is_models else SamplingParams()
-    return engine, text_tokenizer, style, sampling
+    return engine, text_tokenizer, style, calling, sampling
 
 
-def _marks(tokenizer: TextTokenizer, style: Style | None) -> dict[int, str]:
+def _marks(tokenizer: TextTokenizer, style: Style | None, calling: Calling | None) -> dict[int, str]:
     """The special tokens that the engine tells of."""
-    found = {tokenizer.special_id(mark): mark for mark in style.tokens} if style else {}
+    marks = (style.tokens if style else frozenset[str]()) | (calling.tokens if calling else frozenset[str]())
+    found = {tokenizer.special_id(mark): mark for mark in marks}
     return {token_id: mark for token_id, mark in found.items() if token_id is not None}
 
 

@@ -27,6 +27,7 @@ LONG_DOCUMENTS: Final = tuple(
         "server/deploy/README.md",
         "server/CLIENTS.md",
         "server/deploy/ray/README.md",
+        "server/TOOLS.md",
         "server/warmturn_server/bundled/README.md",
         "client/README.md",
         "tests/README.md",

@@ -8,7 +8,16 @@ import pytest
 from tests.support.sources import Sources
 
 SOURCES = Sources(Path(__file__).parents[2] / "server", "warmturn_server")
-RECORDS = {"Fingerprint", "GenerationRequest", "Miss", "SamplingParams", "Turn", "TurnReport", "TurnRequest"}
+RECORDS = {
+    "CallFormat",
+    "Fingerprint",
+    "GenerationRequest",
+    "Miss",
+    "SamplingParams",
+    "Turn",
+    "TurnReport",
+    "TurnRequest",
+}
 """Rows and documents: they have as many fields as what they tell of, each filled by its name."""
 
 

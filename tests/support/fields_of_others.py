@@ -110,7 +110,7 @@ LLAMA_CPP: Final[dict[str, object]] = {
     "n_keep": 5,
     "n_predict": 5,
     "n_probs": 2,
-    "parse_tool_calls": True,
+    "parse_tool_calls": False,
     "post_sampling_probs": True,
     "presence_penalty": 0.5,
     "preserved_tokens": ["a"],

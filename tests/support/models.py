@@ -7,7 +7,7 @@ from typing import Final
 
 import torch
 import transformers
-from tests.support.templates import TEMPLATES, THINKING
+from tests.support.templates import CALLING, TEMPLATES, THINKING
 from tests.support.tokenizer import TOKENIZER_SIZE, chat_tokenizer
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig, PreTrainedModel
 
@@ -297,7 +297,7 @@ def make_model(
     (folder / "generation_config.json").write_text(
         json.dumps({"eos_token_id": [IM_END, END_OF_TEXT], "do_sample": False})
     )
-    chat_tokenizer({**TEMPLATES, **THINKING}[template]).save_pretrained(folder)
+    chat_tokenizer({**TEMPLATES, **THINKING, **CALLING}[template]).save_pretrained(folder)
     return folder
 
 

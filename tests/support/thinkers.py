@@ -28,6 +28,7 @@ from warmturn_server.chat import (
     TextTokenizer,
     Transcriber,
     TurnRequest,
+    calling_of,
     new_item_id,
     style_of,
 )
@@ -150,11 +151,15 @@ class Thinker:
     def __init__(self, folder: Path, data_dir: Path, engine: Any, patch: pytest.MonkeyPatch) -> None:
         self.plain = PreTrainedTokenizerFast.from_pretrained(folder)
         tokenizer = TextTokenizer(self.plain)
-        self.style = style_of(tokenizer)
+        self.style, self.calling = style_of(tokenizer), calling_of(tokenizer)
         self.engine = engine
         self.tokenizer = tokenizer
         self.service = ChatService(
-            SqliteStore(data_dir / "l.sqlite3"), engine, Transcriber(tokenizer), style=self.style
+            SqliteStore(data_dir / "l.sqlite3"),
+            engine,
+            Transcriber(tokenizer),
+            style=self.style,
+            calling=self.calling,
         )
         self._forced: list[int] = []
         settles_for, sample = Sampler.settles_for, Sampler.sample

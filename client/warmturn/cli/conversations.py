@@ -18,6 +18,7 @@ from warmturn.cli.options import ApiKey, AsJson, Name, Url, connect
 from warmturn.cli.prefetch import prefetch
 from warmturn.client import Client
 from warmturn.errors import SettingsError
+from warmturn.format import call_line
 from warmturn.wire import Conversation, Item, LoggedTurn
 
 _LEAST_TO_DELETE = 4
@@ -57,6 +58,8 @@ def show(
     for item in items:
         if item.type == "message":
             answer(f"{item.role}: {item.text}")
+        elif line := call_line(item):
+            note(line)
 
 
 def rm(

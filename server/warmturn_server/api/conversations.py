@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from ..chat import ChatService, Conversation, ConversationId, Item, ItemId, Principal, Text, Turn, TurnRequest
+from ..chat import ChatService, Conversation, ConversationId, Item, Principal, Text, Turn, TurnRequest
 from ..errors import InvalidRequest
 from .caller import Caller, Service, Tenant, repeatable_id
 from .field_types import LongText, Metadata, ShortText
 from .fields.bodies import CONVERSATION, FORK, ITEMS, METADATA, PIN, WARM
+from .items import find_shown, item_objects, owner_of, shown_ids
 from .json import Json, JsonReply
-from .messages import InputMessage, Messages, as_items, item_object
+from .messages import InputMessage, Messages, as_items, references_in
 from .openapi import answers
 from .pages import PageQuery, page_object, page_of, page_of_items
 from .reply import refuse_unknown_includes
 from .responses.background import InBackground
-from .shapes import ConversationPage, ConversationShape, Deleted, ItemPage, MessageItem, TurnPage, Warmed
+from .shapes import ConversationPage, ConversationShape, Deleted, ItemPage, ItemShape, TurnPage, Warmed
 from .thinking import template_options
 from .wire import Body, ThinkingFields
 
@@ -106,7 +108,7 @@ def turn_object(turn: Turn) -> Json:
         "id": turn.id,
         "object": "conversation.turn",
         "created_at": turn.created_at,
-        "items": [item.id for item in turn.items],
+        "items": shown_ids(turn.items),
         "warmturn": dict(turn.reply.report),
     }
 
@@ -116,7 +118,7 @@ async def create(
     request: Request, service: Service, tenant: Tenant, body: CreateConversation | None = None
 ) -> Response:
     body = body or CreateConversation()
-    items = _unpromised(as_items(body.items or ()))
+    items = _unpromised(_whole_items(body.items or ()))
     known = repeatable_id(request, "conv_")
     named = ConversationId(known) if known else None
     return _reply(await service.conversations.create(tenant, items, body.metadata or {}, named), service)
@@ -154,7 +156,7 @@ async def fork(
     conversation_id: str, service: Service, tenant: Tenant, body: ForkConversation | None = None
 ) -> Response:
     body = body or ForkConversation()
-    item_id = ItemId(body.item_id) if body.item_id is not None else None
+    item_id = owner_of(body.item_id) if body.item_id is not None else None
     made = service.conversations.fork(tenant, ConversationId(conversation_id), item_id, body.metadata)
     return _reply(await made, service)
 
@@ -194,6 +196,8 @@ async def _typed(
         raise InvalidRequest(
             "This server prepares nothing that is typed: leave the input out.", code="unsupported_value", param="input"
         )
+    if references_in(body.input or ()):
+        raise InvalidRequest("What is typed is no item_reference: give the text.", param="input")
     input_items = as_items(body.input or ())
     if not any(item.text.strip() for item in input_items):
         service.engine.abandon(caller.tenant, place)
@@ -220,9 +224,9 @@ def _warmed(
 
 @router.post("/{conversation_id}/items", responses=answers(ItemPage, 404, 409))
 async def add_items(conversation_id: str, body: CreateItems, service: Service, tenant: Tenant) -> Response:
-    items = _unpromised(as_items(body.items))
+    items = _unpromised(_whole_items(body.items))
     await service.conversations.add_items(tenant, ConversationId(conversation_id), items)
-    return JsonReply(page_object([item_object(item) for item in items], has_more=False))
+    return JsonReply(page_object([shown for item in items for shown in item_objects(item)], has_more=False))
 
 
 @router.get("/{conversation_id}/items", responses=answers(ItemPage, 404))
@@ -237,20 +241,30 @@ async def turns(conversation_id: str, page: PageQuery, service: Service, tenant:
     return JsonReply(page_of([turn_object(turn) for turn in found], page, "turn"))
 
 
-@router.get("/{conversation_id}/items/{item_id}", responses=answers(MessageItem, 404))
+@router.get("/{conversation_id}/items/{item_id}", responses=answers(ItemShape, 404))
 async def item(conversation_id: str, item_id: str, service: Service, tenant: Tenant) -> Response:
-    found = await service.conversations.item(tenant, ConversationId(conversation_id), ItemId(item_id))
-    return JsonReply(item_object(found))
+    found = await service.conversations.items(tenant, ConversationId(conversation_id))
+    return JsonReply(find_shown(found, item_id)[1])
 
 
 @router.delete("/{conversation_id}/items/{item_id}", responses=answers(ConversationShape, 404, 409))
 async def delete_item(
     conversation_id: str, item_id: str, service: Service, tenant: Tenant, background: InBackground
 ) -> Response:
-    """Answers with the conversation, as OpenAI does."""
-    background.forget_conversation(tenant, ConversationId(conversation_id))
-    deleted = service.conversations.delete_item(tenant, ConversationId(conversation_id), ItemId(item_id))
-    return _reply(await deleted, service)
+    """Answers with the conversation, as OpenAI does. What was said and called in one reply is deleted together."""
+    place, owner = ConversationId(conversation_id), owner_of(item_id)
+    background.forget_conversation(tenant, place)
+    return _reply(await service.conversations.delete_item(tenant, place, owner), service)
+
+
+def _whole_items(given: Sequence[InputMessage]) -> tuple[Item, ...]:
+    if references_in(given):
+        raise InvalidRequest(
+            "An item_reference is no item of a conversation: give the item itself.",
+            code="unsupported_value",
+            param="items",
+        )
+    return as_items(given)
 
 
 def _reply(conversation: Conversation, service: ChatService) -> Response:

@@ -39,7 +39,6 @@ def echoable(value: object, depth: int = 0) -> object:
 
 
 Echoed = AfterValidator(echoable)
-AnyList = Annotated[list[object], Field(max_length=_MAX_LIST), Echoed]
 AnyObject = Annotated[dict[str, object], Field(max_length=_MAX_LIST), Echoed]
 MAX_ITEMS = Field(max_length=_MAX_LIST)
 Stop = ShortText | Annotated[list[ShortText], Field(max_length=16)]

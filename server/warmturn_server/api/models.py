@@ -28,6 +28,7 @@ def _model_object(service: ChatService, defaults: SamplingParams) -> Json:
         "context_length": service.engine.context_length,
         "sampling_defaults": defaults.choice,
         "reasoning_format": service.style.format.name if service.style else None,
+        "tool_format": service.calling.form.name if service.calling else None,
         "chat_template_refuses": list(service.template_refusals),
         "chat_template_kwargs": sorted(service.tokenizer.template.options),
     }

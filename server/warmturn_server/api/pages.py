@@ -9,8 +9,8 @@ from fastapi import Depends, Query
 
 from ..chat import Item, Page
 from ..errors import InvalidRequest
+from .items import item_objects
 from .json import Json
-from .messages import item_object
 
 
 def _page(
@@ -48,4 +48,4 @@ def page_of(objects: Sequence[Json], page: Page, kind: str) -> Json:
 
 
 def page_of_items(items: Sequence[Item], page: Page) -> Json:
-    return page_of([item_object(item) for item in items], page, "item")
+    return page_of([shown for item in items for shown in item_objects(item)], page, "item")

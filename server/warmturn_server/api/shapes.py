@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, RootModel
 
 
 class _Shape(BaseModel):
@@ -49,6 +49,39 @@ class Pin(_Shape):
     kept: bool
 
 
+class ReasoningPart(_Shape):
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class ReasoningItem(_Shape):
+    id: str
+    type: Literal["reasoning"]
+    status: Literal["in_progress", "completed", "incomplete"]
+    content: list[ReasoningPart]
+
+
+class CallItem(_Shape):
+    id: str
+    type: Literal["function_call"]
+    status: Literal["in_progress", "completed", "incomplete"]
+    call_id: str
+    name: str
+    arguments: str
+
+
+class CallOutputItem(_Shape):
+    id: str
+    type: Literal["function_call_output"]
+    status: Literal["completed"]
+    call_id: str
+    output: str
+
+
+class ItemShape(RootModel[MessageItem | ReasoningItem | CallItem | CallOutputItem]):
+    """What a conversation or a reply is made of."""
+
+
 class ConversationShape(_Shape):
     id: str
     object: Literal["conversation"]
@@ -78,7 +111,7 @@ class ConversationPage(_Page):
 
 
 class ItemPage(_Page):
-    data: list[MessageItem]
+    data: list[ItemShape]
 
 
 class TurnPage(_Page):
@@ -158,22 +191,23 @@ class ResponseShape(_Shape):
     instructions: str | None
     conversation: ConversationName | None
     previous_response_id: str | None
-    output: list[MessageItem]
+    output: list[ItemShape]
     usage: ResponseUsage | None
     store: bool
 
 
 class CompletionMessage(_Shape):
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: None
+    tool_calls: list[dict[str, Any]] = []
 
 
 class Choice(_Shape):
     index: int
     message: CompletionMessage
     logprobs: dict[str, Any] | None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
 
 
 class CompletionUsage(_Shape):
@@ -219,6 +253,7 @@ class ModelShape(_Shape):
     context_length: int
     sampling_defaults: dict[str, float]
     reasoning_format: str | None
+    tool_format: str | None
     chat_template_kwargs: list[str]
     chat_template_refuses: list[str]
 

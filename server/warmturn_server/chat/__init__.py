@@ -6,6 +6,9 @@ from ..engine_api.engine import Generating, TurnEngine
 from .ahead import AheadOf
 from .bare import BarePrompt, BareReplies
 from .begun import Begun
+from .calls.calling import Calling
+from .calls.choice import calling_of
+from .calls.formats import FORMATS as CALL_FORMATS
 from .choices import MOST_CHOICES, Choices, interleaved
 from .conversations import Conversations, Prefetch
 from .model import (
@@ -28,9 +31,9 @@ from .model import (
 from .parts import Mark, Part, PartDelta, Reasoning, Text, ToolCall, ToolResult
 from .principal import Limits, Principal
 from .reply_delta import ReplyDelta
-from .reply_parser import NewReplyParser, ReplyParser, TextOnly
+from .reply_parser import ReplyParser, TextOnly
 from .running_turn import RunningTurn
-from .service import ChatService
+from .service import ChatService, Peers
 from .storage.backend import Storage, open_local_storage
 from .storage.redis.open import open_shared_storage
 from .storage.sqlite.store import SqliteStore
@@ -48,11 +51,13 @@ from .storage.store import (
 from .thinking.choice import style_of
 from .thinking.formats import FORMATS
 from .thinking.parser import Style, ThinkingParser
+from .tool_rules import ToolRules
 from .transcript.tokenizer import TextTokenizer
 from .transcript.transcript import Transcriber
 from .unstored import UnstoredTurns
 
 __all__ = [
+    "CALL_FORMATS",
     "FORMATS",
     "MOST_CHOICES",
     "AheadOf",
@@ -61,6 +66,7 @@ __all__ = [
     "BareReplies",
     "Begun",
     "CacheWishes",
+    "Calling",
     "ChatService",
     "Choices",
     "Conversation",
@@ -74,10 +80,10 @@ __all__ = [
     "Limits",
     "LogStatus",
     "Mark",
-    "NewReplyParser",
     "Page",
     "Part",
     "PartDelta",
+    "Peers",
     "Prefetch",
     "Principal",
     "PromptEnd",
@@ -102,6 +108,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolResult",
+    "ToolRules",
     "Transcriber",
     "Turn",
     "TurnEngine",
@@ -110,6 +117,7 @@ __all__ = [
     "UnstoredTurns",
     "VersionConflict",
     "build_service",
+    "calling_of",
     "interleaved",
     "new_item_id",
     "open_local_storage",
@@ -123,12 +131,13 @@ def build_service(
     engine: TurnEngine,
     tokenizer: TextTokenizer,
     style: Style | None,
+    calling: Calling | None,
     ahead: AheadOf,
     unstored_ttl_seconds: float,
 ) -> ChatService:
-    """The chat layer over an open storage; closing it closes the storage. `style`: how the model thinks, if it does."""
+    """The chat layer over an open storage; closing it closes the storage. `style`: how the model thinks, if it does,
+    `calling`: how it calls functions."""
     transcriber = Transcriber(tokenizer)
     unstored = UnstoredTurns(unstored_ttl_seconds)
-    return ChatService(
-        storage.store, engine, transcriber, storage.locks, storage.invalidations, style, ahead, unstored=unstored
-    )
+    peers = Peers(storage.locks, storage.invalidations)
+    return ChatService(storage.store, engine, transcriber, peers, style, ahead, unstored, calling)

@@ -52,7 +52,12 @@ class Ahead:
         return len(beginning.token_ids)
 
     def _prepare_next(self, turn: RunningTurn) -> None:
-        """Only where the template says something else of the reply than the model wrote: else its state is there."""
+        """Only where the template says something else of the reply than the model wrote: else its state is there.
+
+        Who called a function is told its result next, before anybody says anything.
+        """
+        if any(item.calls for item in turn.result.output):
+            return
         try:
             beginning = self._beginning_after(turn)
         except WarmturnError as error:  # it no longer fits, or has no place for another turn

@@ -10,6 +10,9 @@ from typing import Final
 
 from ..engine_api import Rewrite
 from ..errors import ContextLengthExceeded, InvalidRequest
+from .calls.as_recorded import AsRecorded
+from .calls.formats import CallFormat
+from .calls.pairs import paired
 from .history import History, history_before, history_of
 from .lookback.attribution import Outline
 from .lookback.spans import Render
@@ -21,6 +24,7 @@ from .transcript.control_names import Written
 from .transcript.records import Record
 from .transcript.rewrite import find_rewrite, parts_unseen
 from .transcript.tokenizer import TextTokenizer
+from .transcript.tool_messages import marked
 from .transcript.transcript import Transcriber, Transcript
 from .transcript.unused_character import unused_character
 from .truncation import Exchanges, num_to_drop
@@ -33,6 +37,8 @@ _SHARE_OF_REPLY: Final = 8
 """Of the context, where a request that drops old turns does not say how long its reply may be."""
 
 
+_MOST_RECORDS: Final = 32
+"""That are looked for, each with more of the prompt's calls than the one before."""
 _END_CHARS: Final = 100
 _WORD_CHARS: Final = 32
 _MORE: Final = ("a", " a", "\n\n", "1.")
@@ -97,7 +103,8 @@ class TurnContext:
     @property
     def prompt_end(self) -> str:
         """What the template wrote behind all that was said."""
-        said = self.prompt.items[-1].text.strip()
+        last = self.prompt.items[-1]
+        said = (last.results[-1].output if last.results else last.text).strip()
         _, found, rest = self.text.rpartition(said) if said else ("", "", "")
         return rest if found else self.text[-_END_CHARS:]
 
@@ -126,18 +133,21 @@ class ContextReader:
         max_tokens: int,
         unstored: UnstoredTurns | None = None,
         room: int | None = None,
+        calls: CallFormat | None = None,
     ) -> None:
-        """`max_tokens`: of the model's context. `room`: where memory allows for less, how many tokens it allows for."""
+        """`max_tokens`: of the model's context. `room`: where memory allows for less, how many tokens it allows for.
+        `calls`: how the model calls functions, if it does."""
         self._store = store
         self._transcriber = transcriber
         self._max_tokens = max_tokens
         self._room = room or max_tokens
         self._tokenizer = transcriber.tokenizer
+        self._calls = calls
         self._records = RecordFinder(store, self._tokenizer.vocabulary, unstored, self._tokenizer.control_names)
 
     def read(self, request: TurnRequest) -> TurnContext:
         history = history_before(request, self._store)
-        items = [*history.items, *request.input]
+        items = paired(history.items, request.input)
         if not items:
             raise InvalidRequest("There is nothing to answer: give an input.", param="input")
         _check_opening(request)
@@ -181,9 +191,14 @@ class ContextReader:
         return tuple(ids[:_MOST_COPIED] for ids in (left, *beside) if ids)
 
     def _write(self, request: TurnRequest, render: Render, own: Base | None, items: list[Item]) -> Prompt:
-        written = render(as_messages(request.instructions, items))
+        messages = as_messages(request.instructions, items)
+        written = render(messages)
         self._refuse_what_cannot_fit(written.text)
         base = own or self._records.of_text(request.tenant, written)
+        if self._calls and not request.canonical and any(item.calls for item in items):
+            find = None if own else partial(self._records.of_text, request.tenant)
+            recorded = AsRecorded(self._calls, self._tokenizer.control_names, written)
+            written, base = _with_calls(recorded, base, lambda mark: render(marked(messages, mark)).text, find)
         transcribe = self._transcriber.canonical if request.canonical else self._transcriber.transcribe
         return Prompt(items, written, base, transcribe(written, base.record))
 
@@ -271,6 +286,24 @@ def _check_opening(request: TurnRequest) -> None:
         )
 
 
+def _with_calls(
+    recorded: AsRecorded, base: Base, mark_calls: Callable[[str], str], find: Callable[[Written], Base] | None
+) -> tuple[Written, Base]:
+    """The prompt with its calls as the record has them. `find`: a record for a text, which fits the better the more of
+    them it has."""
+    written = recorded.plain
+    if recorded.agrees_with(base.record):
+        return written, base
+    mark = unused_character([written.text])
+    with_marks = mark_calls(mark)
+    for _ in range(_MOST_RECORDS):
+        found = recorded.by(base.record, with_marks, mark)
+        if found == written:
+            break
+        written, base = found, find(found) if find else base
+    return written, base
+
+
 def _certain(typed: str) -> str:
     """Without the last word, which may become another one, and the spaces before it."""
     start, least = len(typed), max(len(typed) - _WORD_CHARS, 0)
@@ -288,7 +321,9 @@ def _edited(request: TurnRequest, own: Turn, prompt: Prompt, history: History, t
     string, a limit that cut a character in two."""
     if own.reply is None or (own.reply.instructions or None) != (request.instructions or None):
         return True
-    said = "".join(item.text or item.reasoning for item in own.output)
+    if own.reply.echo.get("tools") != request.echo.get("tools"):
+        return True
+    said = "".join(item.calls[-1].arguments if item.calls else item.text or item.reasoning for item in own.output)
     if own.output and parts_unseen(prompt.base.record, prompt.written, own.reply.output_tokens, said, tokenizer):
         return True
     deleted = (item for turn in history.turns for item in turn.items if item.id in history.hidden)

@@ -5,7 +5,6 @@ Conversations are a tree of turns, like commits: turns never change, conversatio
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Literal, NewType, NotRequired, TypedDict
 from ..engine_api import FinishReason, ReuseMode, SamplingParams
 from .parts import Part, Reasoning, ToolCall, ToolResult, part_content, part_of, text_of
 from .principal import Principal
+from .tool_rules import ToolRules
 
 ConversationId = NewType("ConversationId", str)
 TurnId = NewType("TurnId", str)
@@ -33,6 +33,15 @@ def new_item_id() -> ItemId:
     return ItemId(f"msg_{secrets.token_hex(24)}")
 
 
+def item_id_of(turn_id: TurnId) -> ItemId:
+    """Of what a turn answers: who refers to the item has named its turn."""
+    return ItemId(f"msg_{turn_id.removeprefix('resp_')}")
+
+
+def turn_id_of(item_id: ItemId) -> TurnId:
+    return TurnId(f"resp_{item_id.removeprefix('msg_')}")
+
+
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Tool = Mapping[str, Any]
 """What a model may call, as chat templates take it: a JSON schema with a name."""
@@ -50,6 +59,8 @@ class ChatMessage(TypedDict):
     reasoning_content: NotRequired[str]
     tool_calls: NotRequired[list[dict[str, object]]]
     tool_call_id: NotRequired[str]
+    name: NotRequired[str]
+    """Of the function whose result it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,14 @@ class Item:
     def reasoning(self) -> str:
         return "".join(part.text for part in self.content if isinstance(part, Reasoning))
 
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        return tuple(part for part in self.content if isinstance(part, ToolCall))
+
+    @property
+    def results(self) -> tuple[ToolResult, ...]:
+        return tuple(part for part in self.content if isinstance(part, ToolResult))
+
     def as_message(self) -> ChatMessage:
         """Templates know no `developer`; it is the newer name of `system`."""
         message = ChatMessage(role="system" if self.role == "developer" else self.role, content=self.text)
@@ -81,7 +100,9 @@ class Item:
 
 
 def _call(call: ToolCall) -> dict[str, object]:
-    function = {"name": call.name, "arguments": json.loads(call.arguments)}
+    """What is no JSON is shown to the model as it wrote it: whoever called may say what is wrong with it."""
+    given = call.given
+    function = {"name": call.name, "arguments": {"arguments": call.arguments} if given is None else given}
     return {"id": call.call_id, "type": "function", "function": function}
 
 
@@ -100,8 +121,16 @@ def items_from(contents: Iterable[Mapping[str, Any]]) -> tuple[Item, ...]:
 
 
 def as_messages(instructions: str | None, items: Iterable[Item]) -> list[ChatMessage]:
-    leading = [ChatMessage(role="system", content=instructions)] if instructions else []
-    return leading + [item.as_message() for item in items]
+    """Results have the names of the functions that they are of: some templates ask for them."""
+    messages = [ChatMessage(role="system", content=instructions)] if instructions else []
+    names = dict[str, str]()
+    for item in items:
+        message = item.as_message()
+        names |= {call.call_id: call.name for call in item.calls}
+        if (name := names.get(message.get("tool_call_id", ""))) is not None:
+            message["name"] = name
+        messages.append(message)
+    return messages
 
 
 EndReason = FinishReason | Literal["interrupted"]
@@ -211,6 +240,7 @@ class TurnRequest:
     previous_response_id: TurnId | None = None
     instructions: str | None = None
     tools: tuple[Tool, ...] = ()
+    tool_rules: ToolRules = ToolRules()  # noqa: RUF009 - frozen
     template_options: TemplateOptions = field(default_factory=dict)
     sampling: SamplingParams = SamplingParams()
     reuse: ReuseMode = ReuseMode.STATE

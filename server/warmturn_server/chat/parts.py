@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
@@ -37,6 +38,15 @@ class ToolCall:
     call_id: str
     name: str
     arguments: str
+
+    @property
+    def given(self) -> dict[str, Any] | None:
+        """The arguments by name; None where a model wrote something else, or not all of it."""
+        try:
+            given = json.loads(self.arguments)
+        except ValueError:
+            return None
+        return given if isinstance(given, dict) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from .parts import PartDelta, Text
+
+
+@dataclass(frozen=True, slots=True)
+class InCall(Text):
+    """Part of what calls a function, as it is written: for a parser that reads calls."""
 
 
 class ReplyParser(Protocol):
@@ -16,6 +21,11 @@ class ReplyParser(Protocol):
         """Whether what comes next is said to nobody."""
         ...
 
+    @property
+    def calls(self) -> bool:
+        """Whether what comes next is part of a call."""
+        ...
+
     def feed(self, text: str, mark: str = "") -> list[PartDelta]:
         """`mark`: the special token that stands behind the text, if it is one of those that part a reply."""
         ...
@@ -24,13 +34,19 @@ class ReplyParser(Protocol):
         """What was held back: no more is to come."""
         ...
 
+    def flush(self) -> list[PartDelta]:
+        """What was held back for a mark, for something else stands there."""
+        ...
+
+    def end_thought(self) -> None:
+        """What comes next is not thought any more: something stands there that nobody thinks."""
+        ...
+
 
 class TextOnly:
     """Everything is said to the caller."""
 
-    thinks = False
-
-    def __init__(self, prompt_end: str = "") -> None: ...
+    thinks = calls = False
 
     def feed(self, text: str, mark: str = "") -> list[PartDelta]:  # noqa: ARG002
         return [Text(text)] if text else []
@@ -38,6 +54,6 @@ class TextOnly:
     def finish(self) -> list[PartDelta]:
         return []
 
+    flush = finish
 
-NewReplyParser = Callable[[str], ReplyParser]
-"""From the prompt's end, behind all that was said in it: where a reply begins, its prompt may have opened a thought."""
+    def end_thought(self) -> None: ...

@@ -11,8 +11,8 @@ from ..engine_api import Finish, FinishReason
 from ..engine_api.engine import Generating
 from .context import TurnContext
 from .lookback.view import Json, Tokens, lookback_object
-from .model import EndReason, Item, Reply, Turn, TurnRequest, new_item_id, new_turn_id
-from .parts import Part, Text, joined
+from .model import EndReason, Item, Reply, Turn, TurnRequest, item_id_of, new_turn_id
+from .parts import Part, Text, ToolCall, joined
 from .reply_delta import ReplyDelta
 from .reply_parser import ReplyParser
 from .transcript.tokenizer import TextTokenizer
@@ -50,7 +50,7 @@ class RunningTurn:
     ) -> None:
         """`parser` has taken the prompt's end; `on_end` is called when nothing of it will be committed any more."""
         self.id = request.turn_id or new_turn_id()
-        self.item_id = new_item_id()
+        self.item_id = item_id_of(self.id)
         self.created_at = int(time.time())
         self.number = 0
         """Among the choices of its request."""
@@ -196,10 +196,10 @@ class RunningTurn:
         async for delta in self._generation:
             finish = delta.finish
             if self._stop is not Stop.KEPT_AS_TOLD:
-                thought = self._parser.thinks
+                thought, called = self._parser.thinks, self._parser.calls
                 parts = self._parser.feed(delta.text, delta.mark) + (self._parser.finish() if finish else [])
-                thinks = thought or self._parser.thinks
-                self._said.append(ReplyDelta(tuple(parts), delta.logprobs, delta.token_ids, thinks))
+                thinks, calls = thought or self._parser.thinks, called or self._parser.calls
+                self._said.append(ReplyDelta(tuple(parts), delta.logprobs, delta.token_ids, thinks, calls))
                 self._news.set()
         if finish is None:
             raise RuntimeError("the engine ended a turn without saying why")
@@ -226,10 +226,10 @@ class RunningTurn:
             self._on_end(self)
 
     def _content(self) -> tuple[Part, ...]:
-        """There is always a text, be it empty: clients expect one."""
+        """Where nothing is called there is always a text, be it empty: clients expect one."""
         given = [Text(self.opening)] if self.opening else []
         parts = joined([*given, *(part for delta in self._said for part in delta.parts)])
-        return parts if any(isinstance(part, Text) for part in parts) else (*parts, Text(""))
+        return parts if any(isinstance(part, Text | ToolCall) for part in parts) else (*parts, Text(""))
 
     def _turn(self, finish: Finish, reason: EndReason) -> Turn:
         answer = Item(self.item_id, "assistant", self._content(), complete=reason == "stop")

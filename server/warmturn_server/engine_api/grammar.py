@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-GrammarKind = Literal["json_schema", "regex", "choice", "grammar"]
+GrammarKind = Literal["json_schema", "regex", "choice", "grammar", "calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,13 @@ class Thought:
 @dataclass(frozen=True, slots=True)
 class Grammar:
     """`text` is, by its kind: a JSON schema; a regular expression for all of the output; a JSON list of texts, one of
-    which it is; a context-free grammar, in the form of Lark or of llama.cpp (GBNF).
+    which it is; a context-free grammar, in the form of Lark or of llama.cpp (GBNF); for calls of functions the JSON of
+    an object: `lark`, a grammar, and `schemas`, rules of it by name, each a `schema` with its `place` in the request
+    and the `whitespace` between its tokens.
 
     `whitespace`: a regular expression, what may stand between the tokens of JSON; None for a little of any kind.
-    `given_as`: where the caller wrote it, to name the place of what is wrong with it.
+    `given_as`: where the caller wrote it, to name the place of what is wrong with it. `tokens`: special tokens that
+    are part of it.
     """
 
     kind: GrammarKind
@@ -35,3 +38,4 @@ class Grammar:
     whitespace: str | None = None
     thought: Thought | None = None
     given_as: str = field(default="", compare=False)
+    tokens: frozenset[str] = frozenset()

@@ -92,7 +92,7 @@ def test_what_does_no_harm_is_accepted(openai_client: OpenAI, model: str) -> Non
     harmless = {
         "n": 1,
         "tools": [{"type": "function", "function": {"name": "f"}}],
-        "tool_choice": "auto",
+        "tool_choice": "none",
         "store": False,
         "prompt_cache_key": "k",
         "future_field": [1],
@@ -112,7 +112,7 @@ def test_what_does_no_harm_is_accepted(openai_client: OpenAI, model: str) -> Non
     ("message", "param"),
     [
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, "messages[0].content[0]"),
-        ({"role": "tool", "content": "x", "tool_call_id": "1"}, "messages[0]"),
+        ({"role": "tool", "content": "x", "tool_call_id": "1"}, "messages"),
         ({"role": "user"}, "messages[0]"),
         ({"role": "user", "content": 5}, "messages[0].content"),
     ],

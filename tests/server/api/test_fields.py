@@ -26,7 +26,7 @@ from warmturn_server.api.messages import InputMessage, InputPart
 from warmturn_server.api.responses.body import CreateResponse
 
 USER: Final = [{"role": "user", "content": "who?"}]
-TOOL: Final = {"type": "function", "function": {"name": "f", "parameters": {}}}
+TOOL: Final = {"type": "function", "name": "f", "parameters": {}, "function": {"name": "f", "parameters": {}}}
 OPENAI: Final[Mapping[str, object]] = {
     "access_programs": {"a": 1},
     "audio": {"voice": "alloy", "format": "wav"},
@@ -68,7 +68,7 @@ OPENAI: Final[Mapping[str, object]] = {
     "stream_options": {"include_obfuscation": False},
     "temperature": 0.5,
     "text": {"format": {"type": "text"}},
-    "tool_choice": "required",
+    "tool_choice": "none",
     "tools": [TOOL],
     "top_logprobs": 2,
     "top_p": 0.5,
@@ -79,7 +79,11 @@ OPENAI: Final[Mapping[str, object]] = {
 }
 ELSEWHERE: Final = {"input", "messages", "model", "conversation", "previous_response_id", "chat_template_kwargs"}
 """What a request cannot do without, or what other tests are about."""
-WITH: Final[Mapping[str, dict[str, object]]] = {"top_logprobs": {"include": ["message.output_text.logprobs"]}}
+WITH: Final[Mapping[str, dict[str, object]]] = {
+    "top_logprobs": {"include": ["message.output_text.logprobs"]},
+    "tools": {"tool_choice": "none"},
+}
+"""What goes along; the model here calls no functions."""
 VALUES: Final = {**VLLM, **LLAMA_CPP, **ADAPTERS, **OPENAI}
 
 
@@ -194,8 +198,8 @@ def test_of_what_is_read_later_too(http: httpx.Client) -> None:
         ("responses", {"input": [{"role": "assistant", "content": "x", "audio": {"id": "a"}}]}, "input[0].audio"),
         (
             "chat/completions",
-            {"messages": [*USER, {"role": "assistant", "tool_calls": [{}]}]},
-            "messages[1].tool_calls",
+            {"messages": [*USER, {"role": "assistant", "function_call": {"name": "f"}}]},
+            "messages[1].function_call",
         ),
         ("responses", {"input": "x", "text": {"verbosity": "high"}}, "text.verbosity"),
         (

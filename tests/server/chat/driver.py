@@ -8,6 +8,7 @@ from tests.support.tokenizer import chat_tokenizer
 
 from warmturn_server.chat import (
     AheadOf,
+    Calling,
     ChatService,
     Conversation,
     Item,
@@ -27,15 +28,19 @@ TOKENIZER = TextTokenizer(chat_tokenizer(CHATML))
 
 class Chat:
     def __init__(
-        self, folder: Path, tokenizer: TextTokenizer = TOKENIZER, style: Style | None = None, ahead: AheadOf = "typing"
+        self,
+        folder: Path,
+        tokenizer: TextTokenizer = TOKENIZER,
+        style: Style | None = None,
+        ahead: AheadOf = "typing",
+        calling: Calling | None = None,
     ) -> None:
-        self.engine = FakeEngine(tokenizer, style)
+        marks = (style.tokens if style else frozenset[str]()) | (calling.tokens if calling else frozenset[str]())
+        self.engine = FakeEngine(tokenizer, marks)
         self.store = SqliteStore(folder / "log.sqlite3")
         self.unstored = UnstoredTurns(ttl_seconds=3600)
         transcriber = Transcriber(tokenizer)
-        self.service = ChatService(
-            self.store, self.engine, transcriber, style=style, ahead=ahead, unstored=self.unstored
-        )
+        self.service = ChatService(self.store, self.engine, transcriber, None, style, ahead, self.unstored, calling)
         self.tokenizer = tokenizer
 
     async def new(self) -> Conversation:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import Future
 
 from tests.support.models import IM_END
 
-from warmturn_server.chat import Style, TextTokenizer
+from warmturn_server.chat import TextTokenizer
 from warmturn_server.engine.detokenizer import Detokenizer
 from warmturn_server.engine_api import (
     AheadRequest,
@@ -87,9 +87,9 @@ class FakeEngine:
     max_tokens = 4096
     block_size = 8
 
-    def __init__(self, tokenizer: TextTokenizer, style: Style | None = None) -> None:
+    def __init__(self, tokenizer: TextTokenizer, marks: Iterable[str] = ()) -> None:
         self._tokenizer = tokenizer
-        self._marks = {tokenizer.special_id(mark): mark for mark in (style.tokens if style else ())}
+        self._marks = {tokenizer.special_id(mark): mark for mark in marks}
         self.answers: deque[list[int]] = deque()
         self.requests: list[GenerationRequest] = []
         self.generations: list[FakeGeneration] = []

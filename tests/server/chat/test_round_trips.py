@@ -7,7 +7,7 @@ from tests.server.chat.driver import TOKENIZER, message, user
 from tests.server.chat.fake_engine import FakeEngine
 from tests.support.redis_server import RedisServer
 
-from warmturn_server.chat import ChatService, Item, Transcriber, Turn, TurnRequest
+from warmturn_server.chat import ChatService, Item, Peers, Transcriber, Turn, TurnRequest
 from warmturn_server.chat.storage.redis.locks import RedisLocks
 from warmturn_server.chat.storage.redis.scripts import ScriptRunner
 from warmturn_server.chat.storage.redis.store import RedisStore
@@ -27,7 +27,7 @@ class Counted:
         self.runner = CountingRunner(server.client())
         locks = RedisLocks(self.runner, renew_seconds=600)
         self.service = ChatService(
-            RedisStore(self.runner, Signer()), FakeEngine(TOKENIZER), Transcriber(TOKENIZER), locks
+            RedisStore(self.runner, Signer()), FakeEngine(TOKENIZER), Transcriber(TOKENIZER), Peers(locks)
         )
 
     async def turn(self, *items: Item, **where: object) -> tuple[Turn, int]:

@@ -17,6 +17,7 @@ _MAX_METADATA = 512
 """Characters that a server keeps of one value, as OpenAI's does."""
 _NAMES = {"max_tokens": "max_output_tokens"}
 """Of options that the API calls otherwise than the command line."""
+_GONE = "item_not_found"
 _TYPED_SECONDS = 2.0
 
 
@@ -161,8 +162,16 @@ class ChatSession:
         if self.conversation is None or asked is None:
             return None
         for item in reversed(items[asked:]):
-            self.client.conversations.delete_item(self.conversation.id, item.id)
+            self._delete(self.conversation, item)
         return items[asked].text
+
+    def _delete(self, conversation: Conversation, item: Item) -> None:
+        """What was said and called in one reply goes together, so that it may be gone."""
+        try:
+            self.client.conversations.delete_item(conversation.id, item.id)
+        except ApiError as error:
+            if error.code != _GONE:
+                raise
 
     @contextmanager
     def retrying(self) -> Iterator[str | None]:

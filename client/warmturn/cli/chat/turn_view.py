@@ -3,7 +3,7 @@
 from warmturn.cli.answer_view import answer_view
 from warmturn.cli.chat.session import ChatSession
 from warmturn.cli.console import note
-from warmturn.format import turn_line
+from warmturn.format import call_line, turn_line
 from warmturn.stream import ReasoningDelta, TextDelta
 
 _SHOWN_CHARS = 60
@@ -36,4 +36,5 @@ def show_conversation(session: ChatSession) -> None:
     if conversation is not None:
         note(f"{conversation.id}  {conversation.title}".rstrip())
     for item in session.items():
-        note(f"{'> ' if item.role == 'user' else ''}{item.text}")
+        if item.type == "message" or call_line(item):
+            note(f"{'> ' if item.role == 'user' else ''}{item.text or call_line(item)}")

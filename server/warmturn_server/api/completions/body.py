@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from ...chat import MOST_CHOICES, CacheWishes, Reply, RunningTurn
+from ...chat import MOST_CHOICES, CacheWishes, Reply, RunningTurn, ToolCall
 from ...engine_api import Grammar
 from ..cache_marks import CompletionCacheOptions
 from ..field_types import Count, Metadata, ShortText
@@ -16,6 +16,7 @@ from ..fields.bodies import COMPLETIONS, STREAM_OPTIONS
 from ..json import Json
 from ..messages import InputMessage
 from ..structure import ResponseFormat
+from ..tools import CompletionTools, HasTools
 from ..wire import LOGPROBS, SamplingFields
 
 
@@ -25,10 +26,11 @@ class StreamOptions(Decided):
     include_usage: bool | None = None
 
 
-class CreateCompletion(SamplingFields):
+class CreateCompletion(SamplingFields, HasTools):
     """Body of `POST /v1/chat/completions`; the same rules as for responses."""
 
     fields_of: ClassVar = COMPLETIONS
+    place_of_schemas: ClassVar = "tools[{}].function.parameters"
 
     messages: Annotated[list[InputMessage], Field(min_length=1, max_length=4096)]
     model: ShortText | None = None
@@ -43,6 +45,7 @@ class CreateCompletion(SamplingFields):
     user: ShortText | None = None
     response_format: ResponseFormat | None = None
     prompt_cache_options: CompletionCacheOptions | None = None
+    tools: CompletionTools | None = None
 
     def forms(self) -> Iterator[Grammar]:
         if self.response_format:
@@ -88,13 +91,31 @@ def completion_object(choices: Sequence[Json], turns: Sequence[RunningTurn], rep
 
 def choice_object(turn: RunningTurn, logprobs: list[Json] | None) -> Json:
     """Of a message that goes on it has what is new."""
-    said = turn.result.output[0].text.removeprefix(turn.opening)
     return {
         "index": turn.number,
-        "message": {"role": "assistant", "content": said, "refusal": None, **_thought(turn)},
+        "message": message_object(turn),
         "logprobs": _logprobs(logprobs),
         "finish_reason": finish_reason(turn),
     }
+
+
+def message_object(turn: RunningTurn) -> Json:
+    """Nothing was said where functions were called and no more."""
+    (item,) = turn.result.output
+    said = item.text.removeprefix(turn.opening)
+    calls = [call_object(call) for call in item.calls]
+    message = {"role": "assistant", "content": said or (None if calls else ""), "refusal": None, **_thought(turn)}
+    return {**message, "tool_calls": calls} if calls else message
+
+
+def call_object(call: ToolCall) -> Json:
+    return {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def call_delta(call: ToolCall, number: int, *, begins: bool) -> Json:
+    """Of a chunk: the first one of a call names it."""
+    whole = call_object(call) if begins else {"function": {"arguments": call.arguments}}
+    return {"tool_calls": [{"index": number, **whole}]}
 
 
 def chunk_object(
@@ -111,7 +132,9 @@ def usage_chunk_object(turns: Sequence[RunningTurn]) -> Json:
 def finish_reason(turn: RunningTurn) -> str:
     """A turn that was cancelled has no reason in this API; it was cut short."""
     reply = turn.result.reply
-    return "stop" if reply and reply.finish_reason == "stop" else "length"
+    if reply is None or reply.finish_reason != "stop":
+        return "length"
+    return "tool_calls" if turn.result.output[0].calls else "stop"
 
 
 def extension(turn: RunningTurn, extras: Json) -> Json:

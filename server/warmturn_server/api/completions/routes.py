@@ -19,8 +19,10 @@ from ..reply import extras, logprob_objects
 from ..shapes import Completion
 from ..sse import EventStream, closed_on_disconnect, data_event, until_done
 from ..thinking import template_options
+from ..tools import definitions
 from .body import (
     CreateCompletion,
+    call_delta,
     choice_object,
     chunk_object,
     completion_object,
@@ -62,6 +64,8 @@ def _turn_request(
     return TurnRequest(
         input=as_items(body.messages),
         principal=caller,
+        tools=definitions(body.offered),
+        tool_rules=body.tool_rules,
         sampling=body.sampling(defaults, body.limit, body.num_logprobs),
         reuse=body.reuse_mode,
         tokens=body.tokens,
@@ -89,6 +93,7 @@ async def _chunks(body: CreateCompletion, choices: Choices, tokenizer: TextToken
     """With `include_usage` all chunks have a usage, null but for the last one."""
     usage = {"usage": None} if body.wants_usage else {}
     reports = dict[int, Json]()
+    calls = dict[int, dict[str, int]]()
     for turn in choices.turns:
         yield data_event({**chunk_object(turn, {"role": "assistant", "content": ""}), **usage})
     async for turn, delta in choices.deltas():
@@ -101,6 +106,10 @@ async def _chunks(body: CreateCompletion, choices: Choices, tokenizer: TextToken
         logprobs = _logprobs(body, tokenizer, delta.said_logprobs)
         if delta.text or logprobs:
             yield data_event({**chunk_object(turn, {"content": delta.text}, logprobs), **usage})
+        for call in delta.calls:
+            own = calls.setdefault(turn.number, {})
+            begins, number = call.call_id not in own, own.setdefault(call.call_id, len(own))
+            yield data_event({**chunk_object(turn, call_delta(call, number, begins=begins)), **usage})
     if body.wants_usage:
         yield data_event({**usage_chunk_object(choices.turns), **reports[0]})
 

@@ -7,7 +7,7 @@ from typing import Final
 from . import extensions
 from .decisions import Fields, Refused
 
-_NO_TOOLS: Final = "must be 'auto' or 'none': this server calls no tools"
+_OLD_TOOLS: Final = "its newer names are tools and tool_choice: give those"
 _TEXT_ONLY: Final = "this server answers in text only"
 _NO_MODERATION: Final = "this server does not moderate"
 _NO_END: Final = (
@@ -22,31 +22,30 @@ _HARMLESS: Final = {
     "safety_identifier": "who the caller's user is changes no answer",
     "service_tier": "there is one tier, and the reply names it",
     "prompt_cache_key": "state is found by its tokens; a hint is not needed",
-    "tools": "shown again, never called: tool_choice cannot ask for a call",
-    "parallel_tool_calls": "no tools are called",
+    "max_tool_calls": "it counts calls of tools that a server runs itself; here are none",
 }
 
+_TOOLS: Final = {"tools", "tool_choice", "parallel_tool_calls"}
 _REFUSED: Final = {
-    "tool_choice": Refused(_NO_TOOLS, ("auto", "none")),
+    "functions": Refused(_OLD_TOOLS),
+    "function_call": Refused(_OLD_TOOLS, ("auto", "none")),
     "moderation": Refused(_NO_MODERATION),
     "prompt_cache_retention": Refused(_NO_END),
 }
 
 COMPLETIONS: Final = Fields(
     honoured=extensions.HONOURED
+    | _TOOLS
     | {"messages", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p"}
     | {"n", "logprobs", "top_logprobs", "response_format"},
     harmless={
         **extensions.HARMLESS,
         **_HARMLESS,
-        "functions": "never called: function_call cannot ask for a call",
         "prediction": "it would only make a reply sooner",
-        "max_tool_calls": "no tools are called",
     },
     refused={
         **extensions.REFUSED,
         **_REFUSED,
-        "function_call": Refused(_NO_TOOLS, ("auto", "none")),
         "modalities": Refused(f"must be ['text']: {_TEXT_ONLY}", (["text"],)),
         "audio": Refused(_TEXT_ONLY),
         "image": Refused(_TEXT_ONLY),
@@ -69,6 +68,7 @@ COMPLETIONS: Final = Fields(
 
 RESPONSES: Final = Fields(
     honoured=extensions.HONOURED
+    | _TOOLS
     | {
         "input",
         "model",
@@ -84,7 +84,6 @@ RESPONSES: Final = Fields(
     harmless={
         **extensions.HARMLESS,
         **_HARMLESS,
-        "max_tool_calls": "no tools are called",
         "prediction": "it would only make a reply sooner",
         "stream_options": "padding against eavesdroppers is not added",
     },
@@ -104,8 +103,6 @@ RESPONSES: Final = Fields(
         "max_completion_tokens": Refused(_OTHER_API.format("chat completions", "max_output_tokens")),
         "response_format": Refused(_OTHER_API.format("chat completions", "text.format"), ({"type": "text"},)),
         "logprobs": Refused("ask for include: ['message.output_text.logprobs']", (False,)),
-        "functions": Refused("this server calls no tools"),
-        "function_call": Refused(_NO_TOOLS, ("auto", "none")),
         "verbosity": Refused("must be 'medium': say in the instructions how long replies should be", ("medium",)),
         "web_search_options": Refused("this server searches nothing"),
     },
@@ -183,20 +180,44 @@ STREAM_OPTIONS: Final = Fields(
 )
 
 MESSAGE: Final = Fields(
-    honoured={"type", "role", "content", "refusal", "reasoning_content", "reasoning", "cache_control"},
+    honoured={"type", "role", "content", "refusal", "reasoning_content", "reasoning", "id", "name", "cache_control"}
+    | {"tool_calls", "tool_call_id", "call_id", "arguments", "output"},
     harmless={
-        "id": "an item that is given gets an id of its own",
         "status": "what was said counts, however it ended",
         "phase": "what was said counts, in whichever phase",
-        "name": "chat templates have no place for a speaker's name",
         "summary": "of reasoning, of which only what is whole is of use",
         "encrypted_content": "of reasoning, which only who sealed it can read",
+        "caller": "there is one: the model",
+        "created_by": "who made an item changes no answer",
     },
     refused={
         "audio": Refused("this server takes text only"),
-        "tool_calls": Refused("this server takes text only: it calls no tools"),
-        "function_call": Refused("this server takes text only: it calls no tools"),
+        "function_call": Refused("give tool_calls"),
+        "namespace": Refused("functions are known by their names alone"),
+        "async": Refused("must be false: results come with the next request", (False,)),
     },
+)
+
+TOOL: Final = Fields(honoured={"type", "function"})
+FUNCTION: Final = Fields(
+    honoured={"name", "description", "parameters", "strict"},
+    harmless={
+        "output_schema": "results are shown to the model as they come",
+        "cache_control": "state is saved of every token",
+    },
+    refused={
+        "async": Refused("must be false: results come with the next request", (False,)),
+        "defer_loading": Refused("must be false: the model is told of all tools", (False,)),
+        "allowed_callers": Refused("must be ['direct']: the model calls", (["direct"],)),
+    },
+)
+FUNCTION_TOOL: Final = Fields(FUNCTION.honoured | {"type"}, FUNCTION.harmless, FUNCTION.refused)
+
+CALLED: Final = Fields(honoured={"name", "arguments"})
+TOOL_CALL: Final = Fields(
+    honoured={"id", "type", "function"},
+    harmless={"index": "calls count in the order in which they come"},
+    refused={"custom": Refused("this server calls functions only")},
 )
 
 PART: Final = Fields(

@@ -145,7 +145,7 @@ _LLAMA_CPP: Final = {
     "chat_format": Refused(_OWN_TEMPLATE),
     "chat_parser": Refused(_OWN_TEMPLATE),
     "generation_prompt": Refused(_OWN_TEMPLATE),
-    "parse_tool_calls": Refused("must be false: this server calls no tools", (False,)),
+    "parse_tool_calls": Refused("must be true: calls are always told apart from what is said", (True,)),
     "reasoning_format": Refused("must be auto: thought and answer are always told apart", ("auto", "deepseek")),
     "reasoning_control": Refused("thinking cannot be ended from outside", (False,)),
     "reasoning_budget_tokens": Refused(_NO_BUDGET, (-1,)),

@@ -7,15 +7,17 @@ from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ...chat import Begun, CacheWishes, Item, Reasoning, Reply, RunningTurn, Turn
+from ...chat import Begun, CacheWishes, Reply, RunningTurn, Turn
 from ...engine_api import Grammar, SamplingParams
 from ..cache_marks import CacheOptions
-from ..field_types import AnyList, Count, LongText, Metadata, ShortText
+from ..field_types import Count, LongText, Metadata, ShortText
 from ..fields import Decided, FieldRefused
 from ..fields.bodies import INPUT_TOKENS, RESPONSES, TEXT
+from ..items import reply_objects
 from ..json import Json
-from ..messages import Messages, message_object, reasoning_object
+from ..messages import Messages
 from ..structure import TextFormat
+from ..tools import HasTools, Tools
 from ..wire import LOGPROBS, SamplingFields
 
 _STATUS: Final[Mapping[str, str]] = {
@@ -44,9 +46,8 @@ class TextOptions(Decided):
         return {"format": {"type": "text"}, **self.model_dump(by_alias=True, exclude_none=True)}
 
 
-class CreateResponse(SamplingFields):
-    """Body of `POST /v1/responses`. Tools are echoed but never called; what would silently change the answer's meaning
-    (prompt templates) is refused."""
+class CreateResponse(SamplingFields, HasTools):
+    """Body of `POST /v1/responses`. What would silently change the answer's meaning (prompt templates) is refused."""
 
     fields_of: ClassVar = RESPONSES
 
@@ -61,9 +62,7 @@ class CreateResponse(SamplingFields):
     max_output_tokens: Count | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     metadata: Metadata | None = None
-    tools: AnyList | None = None
-    tool_choice: object = None
-    parallel_tool_calls: bool | None = None
+    tools: Tools | None = None
     max_tool_calls: Count | None = None
     text: TextOptions | None = None
     service_tier: ShortText | None = None
@@ -116,7 +115,7 @@ class CreateResponse(SamplingFields):
             "truncation": self.truncation or "disabled",
             "max_output_tokens": self.max_output_tokens,
             "max_tool_calls": self.max_tool_calls,
-            "tools": self.tools or [],
+            "tools": [tool.echo for tool in self.tools or ()],
             "tool_choice": self.tool_choice or "auto",
             "parallel_tool_calls": self.parallel_tool_calls is not False,
             "text": (self.text or TextOptions()).echo(),
@@ -197,7 +196,7 @@ def finished_response(turn: Turn, extras: Mapping[str, object] | None = None, lo
         "completed_at": reply.completed_at if status == "completed" else None,
         "status": status,
         "incomplete_details": {"reason": "max_output_tokens"} if reply.finish_reason == "length" else None,
-        "output": [output for item in turn.output for output in _outputs(item, logprobs)],
+        "output": [shown for item in turn.output for shown in reply_objects(item, logprobs)],
         "usage": usage_object(reply),
         "warmturn": {**reply.report, **(extras or {})},
     }
@@ -214,17 +213,6 @@ def usage_object(reply: Reply) -> Json:
         "output_tokens_details": {"reasoning_tokens": reply.reasoning_tokens},
         "total_tokens": report["prompt_tokens"] + reply.output_tokens,
     }
-
-
-def _outputs(item: Item, logprobs: Iterable[Json]) -> list[Json]:
-    """What was thought, and what was said: as in OpenAI's API each an item of its own."""
-    answer = message_object(item)
-    for part in answer["content"]:
-        part["logprobs"] = list(logprobs)
-    if not item.reasoning:
-        return [answer]
-    outputs = [reasoning_object(item), answer]
-    return outputs if isinstance(item.content[0], Reasoning) else outputs[::-1]
 
 
 def _always(echo: Mapping[str, object], instructions: str | None, stored: bool) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from ...chat import RunningTurn, TextTokenizer, Turn
+from ...chat import Part, Reasoning, RunningTurn, Text, TextTokenizer, ToolCall, Turn
 from ..errors import error_in_stream
 from ..json import Json
 from ..reply import logprob_objects
@@ -40,16 +40,20 @@ class ResponseEvents:
         if self._turn.opening:
             for event in self._events.text(self._turn.opening, []):
                 yield event
-        logprobs = list[Json]()
+        logprobs, untold = list[Json](), list[Json]()
         async for delta in self._turn.deltas():
             new = logprob_objects(self._tokenizer, delta.said_logprobs)
             logprobs += new
+            untold += new
             if delta.reasoning:
                 for event in self._events.reasoning(delta.reasoning):
                     yield event
-            if delta.text or new:
-                for event in self._events.text(delta.text, new):
+            if delta.text or (untold and self._events.has_text):
+                for event in self._events.text(delta.text, untold):
                     yield event
+                untold = []
+            for event in (event for call in delta.calls for event in self._events.call(call)):
+                yield event
         self.ending = finished_response(self._turn.result, await self._extras(), logprobs)
         for event in self._events.ending(self.ending, logprobs):
             yield event
@@ -61,7 +65,18 @@ def replayed_events(turn: Turn, extras: Json) -> list[bytes]:
     events = Numbered(item.id)
     return [
         *events.beginning(begun_response(turn)),
-        *(events.reasoning(item.reasoning) if item.reasoning else ()),
-        *events.text(item.text, []),
+        *(event for part in item.content for event in _replayed(events, part)),
         *events.ending(finished_response(turn, extras), []),
     ]
+
+
+def _replayed(events: Numbered, part: Part) -> list[bytes]:
+    if isinstance(part, Reasoning):
+        return events.reasoning(part.text)
+    return (
+        events.call(part)
+        if isinstance(part, ToolCall)
+        else events.text(part.text, [])
+        if isinstance(part, Text)
+        else []
+    )

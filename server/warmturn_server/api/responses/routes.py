@@ -13,16 +13,17 @@ from ...chat import ChatService, ConversationId, Principal, RunningTurn, TurnId,
 from ...engine_api import SamplingParams
 from ..caller import Caller, Defaults, Service, Tenant, check_model, repeatable_id
 from ..json import JsonReply
-from ..messages import as_items
 from ..openapi import answers, or_stream
 from ..pages import PageQuery, page_of_items
 from ..reply import collect, extras, logprob_objects, refuse_unknown_includes
 from ..shapes import Deleted, InputTokens, ItemPage, ResponseShape
 from ..sse import EventStream, replay, turn_headers
 from ..thinking import template_options
+from ..tools import definitions
 from .background import InBackground
 from .body import CountTokens, CreateResponse, finished_response, running_response
 from .events import ResponseEvents, replayed_events
+from .given import given_items
 from .later import NOTHING_YET, Later, listening
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
@@ -40,7 +41,7 @@ async def create(
     background: InBackground,
 ) -> Response:
     check_model(service, body.model)
-    asked = _turn_request(body, caller, service, defaults)
+    asked = await _turn_request(body, caller, service, defaults)
     if known := repeatable_id(request, "resp_"):
         asked = replace(asked, turn_id=TurnId(known))
         if made := await service.repeated(caller.tenant, TurnId(known)):
@@ -59,7 +60,7 @@ async def create(
 async def input_tokens(body: CountTokens, service: Service, caller: Caller, defaults: Defaults) -> Response:
     """Of the prompt that a response to this would have; nothing is computed."""
     check_model(service, body.model)
-    count = await service.count_input(_turn_request(body, caller, service, defaults))
+    count = await service.count_input(await _turn_request(body, caller, service, defaults))
     return JsonReply({"object": "response.input_tokens", "input_tokens": count})
 
 
@@ -69,17 +70,19 @@ async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, ser
     return JsonReply(finished_response(turn.result, extension, logprobs), headers=turn_headers(turn))
 
 
-def _turn_request(
+async def _turn_request(
     body: CreateResponse, caller: Principal, service: ChatService, defaults: SamplingParams
 ) -> TurnRequest:
     options = template_options(body, service)
     sampling = body.sampling(defaults, body.max_output_tokens, body.num_logprobs)
     return TurnRequest(
-        input=as_items(body.input),
+        input=await given_items(body, caller, service),
         principal=caller,
         conversation_id=ConversationId(body.conversation_id) if body.conversation_id is not None else None,
         previous_response_id=TurnId(body.previous_response_id) if body.previous_response_id is not None else None,
         instructions=body.instructions or None,
+        tools=definitions(body.offered),
+        tool_rules=body.tool_rules,
         sampling=sampling,
         reuse=body.reuse_mode,
         tokens=body.tokens,

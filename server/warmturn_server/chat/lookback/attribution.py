@@ -78,9 +78,9 @@ def _turns(items: Sequence[Item]) -> list[int | None]:
     """The turn of each item, and last that of the reply. Who instructs the model has no part in the turns."""
     turns, turn, answered = list[int | None](), 1, False
     for item in items:
-        if answered and item.role != "assistant":
+        if answered and item.role not in ("assistant", "tool"):
             turn += 1
-        answered = item.role == "assistant"
+        answered = item.role in ("assistant", "tool")
         turns.append(None if item.role in ("system", "developer") else turn)
     return [*turns, turn + answered]
 

@@ -17,6 +17,8 @@ class Place(Enum):
     """Behind what was said; more that is said there is part of the answer."""
     NOWHERE = auto()
     """Between two messages of one reply: a role's name, which is neither thought nor said."""
+    CALL = auto()
+    """Of a function; said, to who knows of none."""
     LABEL = auto()
     """In the name of what comes next, a channel's for instance."""
 
@@ -68,7 +70,7 @@ _HARMONY: Final = Format(
         "<|call|>": Place.NOWHERE,
     },
     label_end="<|message|>",
-    labels={"<|channel|>analysis": Place.THOUGHT, "": Place.ANSWER},
+    labels={"to=functions.": Place.CALL, "<|channel|>analysis": Place.THOUGHT, "": Place.ANSWER},
 )
 _COMMAND: Final = Format(
     "command",

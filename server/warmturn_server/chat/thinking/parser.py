@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ...engine_api import Thought
+from ..marks import first_mark, overlap
 from ..parts import PartDelta, Reasoning, Text
+from ..reply_parser import InCall
 from .formats import Format, Place
 
 
@@ -22,9 +24,12 @@ class Style:
     opening: str | None = None
     closing: str | None = None
 
-    def parser(self, prompt_end: str = "") -> ThinkingParser:
-        """For a reply to a prompt that ends with this, behind all that was said: it may open the thought already."""
-        parser = ThinkingParser(self)
+    def parser(self, prompt_end: str = "", *, tells_calls: bool = False) -> ThinkingParser:
+        """For a reply to a prompt that ends with this, behind all that was said: it may open the thought already.
+
+        `tells_calls`: what is written in a place for calls comes as such, with its label, and is not said.
+        """
+        parser = ThinkingParser(self, tells_calls=tells_calls)
         parser.begin(prompt_end)
         return parser
 
@@ -41,8 +46,9 @@ class Style:
 class ThinkingParser:
     """What ends a thought may end a line; the line's end is no part of either."""
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style, *, tells_calls: bool = False) -> None:
         self._style = style
+        self._tells_calls = tells_calls
         self._format = style.format
         self._in_text = [mark for mark in style.format.all_marks if mark not in style.tokens]
         self._place = Place.ANSWER
@@ -58,13 +64,17 @@ class ThinkingParser:
         return self._place is Place.THOUGHT
 
     @property
+    def calls(self) -> bool:
+        return self._tells_calls and self._place is Place.CALL
+
+    @property
     def has_thought(self) -> bool:
         return self._has_thought
 
     def begin(self, prompt_end: str) -> None:
         """Take the prompt's end as read; nothing of it is part of the reply."""
         rest = prompt_end
-        while found := _first(rest, self._format.all_marks):
+        while found := first_mark(rest, self._format.all_marks):
             before, mark, rest = found
             self._label += before if self._place is Place.LABEL else ""
             self._pass(mark)
@@ -76,8 +86,7 @@ class ThinkingParser:
         self._held += text
         parts = self._certain()
         if mark and mark in self._style.tokens:
-            parts += [*self._rest(), *self._ended()]
-            self._pass(mark)
+            parts += [*self._rest(), *self._ended(), *self._pass(mark)]
         return parts
 
     def finish(self) -> list[PartDelta]:
@@ -87,18 +96,26 @@ class ThinkingParser:
             return [*parts, Reasoning(spaces)]
         return [*parts, Text(spaces)] if spaces and not self._has_thought else parts
 
+    def flush(self) -> list[PartDelta]:
+        """What is held back for a mark that cannot come any more: another one came."""
+        return self._rest()
+
+    def end_thought(self) -> None:
+        """As a mark would that is none of its own."""
+        if self._place is Place.THOUGHT:
+            self._place, self._is_fresh, self._spaces = Place.ANSWER, True, ""
+
     def _certain(self) -> list[PartDelta]:
         """Of what is held, all but what may be the beginning of a mark."""
         parts = list[PartDelta]()
-        while found := _first(self._held, self._awaited):
+        while found := first_mark(self._held, self._awaited):
             before, mark, self._held = found
             parts += self._part(before)
             if mark in self._awaited:  # what stood before it may have been said, and then it is said itself
-                parts += self._ended()
-                self._pass(mark)
+                parts += [*self._ended(), *self._pass(mark)]
             else:
                 parts += self._part(mark)
-        begun = max((_overlap(self._held, mark) for mark in self._awaited), default=0)
+        begun = max((overlap(self._held, mark) for mark in self._awaited), default=0)
         certain = len(self._held) - begun
         text, self._held = self._held[:certain], self._held[certain:]
         return parts + self._part(text)
@@ -119,8 +136,8 @@ class ThinkingParser:
             return [mark for mark in marks if mark.startswith("<|") or self._format.marks[mark] is Place.ANSWERED]
         return [mark for mark in marks if mark in self._format.openings or self._has_thought]
 
-    def _pass(self, mark: str) -> None:
-        was, goes_on = self._place, self._place is Place.LABEL
+    def _pass(self, mark: str) -> list[PartDelta]:
+        was, goes_on, label = self._place, self._place is Place.LABEL, self._label
         if mark == self._format.label_end:
             self._place = self._format.behind_label(self._label) if goes_on else was
         else:
@@ -128,6 +145,8 @@ class ThinkingParser:
         self._label = (self._label if goes_on else "") + mark if self._place is Place.LABEL else ""
         self._has_thought |= self._place is Place.THOUGHT
         self._is_fresh = True
+        begins_call = self._tells_calls and self._place is Place.CALL and goes_on
+        return [InCall(label + mark)] if begins_call else []
 
     def _ended(self) -> list[PartDelta]:
         """Where a part ends: spaces that the template puts there itself are no part of it."""
@@ -144,6 +163,8 @@ class ThinkingParser:
         if self._place is Place.LABEL:
             self._label += text
             return []
+        if self._place is Place.CALL and self._tells_calls:
+            return [InCall(text)]
         return self._thought(text) if self._place is Place.THOUGHT else self._answer(text)
 
     def _thought(self, text: str) -> list[PartDelta]:
@@ -170,17 +191,3 @@ class ThinkingParser:
             text = text.lstrip("\n")
         self._spaces, self._has_said = "", True
         return [Text(text)]
-
-
-def _first(text: str, marks: list[str] | tuple[str, ...]) -> tuple[str, str, str] | None:
-    """What stands before the first of the marks in it, that mark, and the rest."""
-    found = [(at, -len(mark), mark) for mark in marks if (at := text.find(mark)) >= 0]
-    if not found:
-        return None
-    at, _, mark = min(found)
-    return text[:at], mark, text[at + len(mark) :]
-
-
-def _overlap(text: str, mark: str) -> int:
-    """Length of the longest end of `text` that `mark` begins with."""
-    return next((size for size in range(min(len(text), len(mark) - 1), 0, -1) if text.endswith(mark[:size])), 0)

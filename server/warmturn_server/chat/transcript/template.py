@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, cast
+from dataclasses import replace
+from typing import Any, Final, cast
 
 import jinja2
 from transformers import PreTrainedTokenizerBase
@@ -11,6 +12,15 @@ from transformers import PreTrainedTokenizerBase
 from ...errors import InvalidRequest, ModelRefused
 from ..model import ChatMessage, PromptEnd, TemplateOptions, Tool
 from .control_names import ControlNames, Written
+from .tool_messages import (
+    SAMPLE_ARGUMENTS,
+    SAMPLE_FUNCTION,
+    SAMPLE_TOOL,
+    CallStyle,
+    Spell,
+    sample_calls,
+    sample_results,
+)
 from .unused_character import unused_character
 
 OPTIONS: Final = frozenset(
@@ -55,8 +65,14 @@ class ChatTemplate:
             raise ModelRefused(f"The model's chat template cannot be told: {error}") from error
         self.options = OPTIONS & set(_variables(self.source))
         """The names of `OPTIONS` that it looks at."""
+        self.calls = CallStyle()
         self._field = _FIELDS[0]
         self._field = next((name for name in _FIELDS if self._writes_thought_of(name)), _FIELDS[0])
+        self.knows_tools, self.tools_refused = self._knows_tools()
+        """Whether functions can be offered with it; if it raises, what it says to that."""
+        self.calls = next((style for style in _call_styles() if self._writes_calls(style)), CallStyle())
+        """How it takes calls."""
+        self.writes_calls = self._writes_calls(self.calls)
 
     def render(
         self,
@@ -93,6 +109,21 @@ class ChatTemplate:
                 if (text := self._tried(messages, asked)) is not None:
                     yield text
 
+    def spell_calls(self, spell: Spell) -> None:
+        """For a template that says nothing of calls: they are said as the model writes them."""
+        self.calls = replace(self.calls, spelled=spell)
+
+    def call_samples(self) -> tuple[str, str, str]:
+        """What it writes when functions are offered, when one was called, and when its result is there; empty where it
+        does not take that."""
+        asked, called, told = [_ASKED], [_ASKED, sample_calls()], [_ASKED, sample_calls(), *sample_results()]
+        tools = [SAMPLE_TOOL]
+        prompt, call, result = (
+            self._tried(messages, {}, tools, begins_reply=begins)
+            for messages, begins in ((asked, True), (called, False), (told, True))
+        )
+        return prompt or "", call or "", result or ""
+
     @property
     def rewrites(self) -> bool:
         """Whether it says something else of a reply, once the user has answered, than what the model wrote."""
@@ -107,15 +138,42 @@ class ChatTemplate:
                 self.render(messages)
             except InvalidRequest as error:
                 found[shape] = str(error)
+        if self.tools_refused:
+            found["tools"] = self.tools_refused
         return found
+
+    def _knows_tools(self) -> tuple[bool, str]:
+        try:
+            return SAMPLE_FUNCTION in self._rendered([_ASKED], [SAMPLE_TOOL], {}, begins_reply=True).text, ""
+        except InvalidRequest as error:
+            return False, str(error)
+
+    def _writes_calls(self, style: CallStyle) -> bool:
+        """Both of two calls, and each argument once."""
+        self.calls = style
+        told = [_ASKED, sample_calls(2), *sample_results(2)]
+        text = self._tried(told, {}, [SAMPLE_TOOL], begins_reply=True) or ""
+        offered = self._tried([_ASKED], {}, [SAMPLE_TOOL], begins_reply=True) or ""
+        value = str(SAMPLE_ARGUMENTS["argument0"])
+        values = text.count(value) - offered.count(value)
+        is_json = f"'argument0': '{value}'" not in text and f'\\": \\"{value}' not in text
+        return values == 2 and is_json
 
     def _writes_thought_of(self, field: str) -> bool:
         self._field = field
         return any(SAMPLE_THOUGHT in text and _A_LIST not in text for text in self.samples())
 
-    def _tried(self, messages: list[ChatMessage], options: TemplateOptions) -> str | None:
+    def _tried(
+        self,
+        messages: list[ChatMessage],
+        options: TemplateOptions,
+        tools: Sequence[Tool] = (),
+        *,
+        begins_reply: bool | None = None,
+    ) -> str | None:
+        begins = len(messages) == 1 if begins_reply is None else begins_reply
         try:
-            return self._rendered(messages, (), options, begins_reply=len(messages) == 1).text
+            return self._rendered(messages, tools, options, begins_reply=begins).text
         except InvalidRequest:
             return None
 
@@ -124,9 +182,10 @@ class ChatTemplate:
     ) -> Written:
         own, given = [self._own(message) for message in messages], [dict(tool) for tool in tools] or None
         (said, offered, told), mark = self._names.guarded(own, given, options)
+        put: Any = self.calls.put(said)
         try:
             rendered = self._tokenizer.apply_chat_template(
-                said, offered, tokenize=False, add_generation_prompt=begins_reply, **told
+                put, offered, tokenize=False, add_generation_prompt=begins_reply, **told
             )
         except jinja2.TemplateError as error:
             raise _refused(str(error)) from error
@@ -144,6 +203,14 @@ class ChatTemplate:
             parts = [{"type": "thinking", "thinking": thought}, {"type": "text", "text": message["content"]}]
             return {**own, "content": parts}
         return {**own, self._field: thought}
+
+
+def _call_styles() -> Iterator[CallStyle]:
+    """The plainest first."""
+    for one_at_a_time in (False, True):
+        for short_ids in (False, True):
+            for as_text in (False, True):
+                yield CallStyle(as_text, one_at_a_time, short_ids)
 
 
 def _refused(message: str) -> InvalidRequest:

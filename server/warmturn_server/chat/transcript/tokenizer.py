@@ -130,6 +130,11 @@ class TextTokenizer:
         """Of the special token that is written so."""
         return next((token_id for token_id, content in self._special.items() if content == text), None)
 
+    @property
+    def special_texts(self) -> list[str]:
+        """How special tokens are written, the longest first."""
+        return sorted(self._special.values(), key=len, reverse=True)
+
     def is_special(self, token_id: int) -> bool:
         return token_id in self._special
 

@@ -7,7 +7,7 @@ from tests.server.chat.driver import Chat, user
 from tests.support.templates import CHATML, TEMPLATES
 from tests.support.tokenizer import chat_tokenizer
 
-from warmturn_server.chat import TextTokenizer, Tool
+from warmturn_server.chat import CALL_FORMATS, Calling, TextTokenizer, Tool
 from warmturn_server.chat.model import ChatMessage
 from warmturn_server.errors import InvalidRequest
 
@@ -54,7 +54,7 @@ def test_a_template_that_refuses_them_says_so() -> None:
 
 
 async def test_those_of_a_turn_are_in_its_prompt(tmp_path: Path) -> None:
-    chat = Chat(tmp_path, rendering(LISTS_TOOLS))
+    chat = Chat(tmp_path, rendering(LISTS_TOOLS), calling=Calling(CALL_FORMATS["hermes"]))
     await chat.ask((user("who?"),), None, tools=(tool("weather"),))
     assert chat.prompt.startswith('<tool>{"type": "function", "function": {"name": "weather"')
     await chat.ask((user("who?"),), None)

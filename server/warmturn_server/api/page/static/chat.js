@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId } from "./dom.js";
-import { TurnView, said, thought } from "./turn.js";
+import { TurnView, isCall, said, thought } from "./turn.js";
 
 const NOTICED_AFTER_TRIES = 10;
 const TRY_AGAIN_MS = 200;
@@ -162,6 +162,7 @@ export class Chat {
 
   /** Items come as messages; a turn is what was asked and the reply after it. */
   #recall(item, logged) {
+    if (isCall(item)) return (this.turns.at(-1) ?? this.#append("")).called(item);
     const text = said(item, "\n");
     if (item.role === "assistant") {
       const turn = this.turns.at(-1)?.itemId === undefined && this.turns.length ? this.turns.at(-1) : this.#append("");

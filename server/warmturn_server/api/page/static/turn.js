@@ -23,10 +23,11 @@ export class TurnView {
     this.thought = el("p");
     this.thinking = el("summary");
     this.folded = el("details", { class: "thought", hidden: true }, this.thinking, this.thought);
+    this.calls = el("div", { class: "calls" });
     this.note = el("div", { class: "note", role: "group", "aria-label": "What this turn cost" });
     this.asked = el("p", { class: "asked" }, el("span", { class: "visually-hidden" }, "You: "), said);
     this.tools = el("p", { class: "tools" });
-    this.element = el("li", { class: "turn" }, el("article", {}, said && this.asked, this.folded, this.reply.element, this.tools), this.note);
+    this.element = el("li", { class: "turn" }, el("article", {}, said && this.asked, this.folded, this.calls, this.reply.element, this.tools), this.note);
     this.attempts = [];
     this.panel = null;
   }
@@ -56,6 +57,11 @@ export class TurnView {
     return this.element.hasAttribute("aria-busy");
   }
 
+  /** A function that the model called, or what came of it: one line. */
+  called(item) {
+    this.calls.append(el("p", {}, item.type === "function_call" ? `called ${item.name}(${item.arguments})` : `result: ${item.output}`));
+  }
+
   /** A reply from an earlier visit, with what the log says it cost; items put in by hand cost nothing. */
   recall(text, incomplete, logged) {
     this.#say(text);
@@ -72,6 +78,8 @@ export class TurnView {
     this.responseId = response.id;
     this.#say(messages.map((item) => said(item, "")).join(""));
     this.think(response.output.map(thought).join(""));
+    this.calls.replaceChildren();
+    for (const item of response.output.filter(isCall)) this.called(item);
     this.attempts.push({ reuse: report.reuse, ttft_ms: report.ttft_ms });
     this.#account(report);
     if (this.attempts.length > 1) this.note.append(comparison(this.attempts));
@@ -178,6 +186,7 @@ function comparison(attempts) {
 /** The text of an item without what was thought, and that alone. */
 export const said = (item, between) => texts(item, (part) => part.type !== "reasoning_text").join(between);
 export const thought = (item) => texts(item, (part) => part.type === "reasoning_text").join("");
+export const isCall = (item) => item.type === "function_call" || item.type === "function_call_output";
 const texts = (item, isMeant) => (item.content ?? []).filter(isMeant).map((part) => part.text);
 
 const remark = (text) => el("p", { class: "remark" }, text);

@@ -63,11 +63,12 @@ class Grammars:
         self._beside.shutdown()
 
     def _never_in(self, grammar: Grammar) -> NDArray[np.bool_]:
-        """All special tokens but the marks of a thought."""
-        if grammar.thought is None or not grammar.thought.tokens:
+        """All special tokens but the marks of a thought, and those that are part of the form."""
+        marks = grammar.tokens | (grammar.thought.tokens if grammar.thought else frozenset())
+        if not marks:
             return self._never
         never = self._never.copy()
-        never[[self._special[mark] for mark in grammar.thought.tokens]] = False
+        never[[self._special[mark] for mark in marks]] = False
         return never
 
     def _read_vocabulary(self) -> LLTokenizer:

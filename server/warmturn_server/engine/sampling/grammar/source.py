@@ -33,27 +33,56 @@ def _form(grammar: Grammar) -> str:
         schema = json.loads(grammar.text)
         refuse_unknown_keywords(schema, grammar.given_as)
         return _of_schema(schema, grammar.whitespace)
+    if grammar.kind == "calls":
+        return _of_calls(json.loads(grammar.text))
     try:
         return grammar_from(grammar.kind, grammar.text)
     except (ValueError, RecursionError) as error:
         raise refused(grammar, str(error)) from error
 
 
+def _of_calls(given: Mapping[str, Any]) -> str:
+    lines = [given["lark"]]
+    for rule, part in given["schemas"].items():
+        refuse_unknown_keywords(part["schema"], part["place"])
+        rules = _rules(part["whitespace"])
+        if not part["whitespace"]:
+            rules |= {"item_separator": ", ", "key_separator": ": "}
+        lines.append(f"{rule}: %json {json.dumps({**part['schema'], 'x-guidance': rules})}")
+    return "\n".join(lines)
+
+
 def refused(grammar: Grammar, why: str) -> InvalidRequest:
     """For a grammar that does not compile. Of a schema it names the smallest part that fails by itself as all does."""
+    if grammar.kind == "calls":
+        return _refused_calls(json.loads(grammar.text), grammar, why)
     if grammar.kind != "json_schema":
         return InvalidRequest(f"{grammar.given_as}: {_short(why)}", code="invalid_grammar", param=grammar.given_as)
     schema = json.loads(grammar.text)
     why = LLMatcher.validate_grammar(_of_schema(schema, grammar.whitespace)) or why
-    failing = _Failing(grammar.given_as, schema, why).smallest()
+    return _refused_schema(_Failing(grammar.given_as, schema, why))
+
+
+def _refused_calls(given: Mapping[str, Any], grammar: Grammar, why: str) -> InvalidRequest:
+    for part in given["schemas"].values():
+        if wrong := LLMatcher.validate_grammar(_of_schema(part["schema"], part["whitespace"])):
+            return _refused_schema(_Failing(part["place"], part["schema"], wrong))
+    return InvalidRequest(f"{grammar.given_as}: {_short(why)}", code="invalid_grammar", param=grammar.given_as)
+
+
+def _refused_schema(whole: _Failing) -> InvalidRequest:
+    failing = whole.smallest()
     return InvalidRequest(f"{failing.place}: {_short(failing.why)}", code="invalid_json_schema", param=failing.place)
 
 
 def _of_schema(schema: object, whitespace: str | None) -> str:
     """No whitespace at all is not a pattern for the library, but a switch of its own."""
+    return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_rules(whitespace))
+
+
+def _rules(whitespace: str | None) -> Any:
     pattern = _WHITESPACE if whitespace is None else whitespace
-    rules: Any = {"whitespace_pattern": pattern} if pattern else {"whitespace_flexible": False}
-    return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=rules)
+    return {"whitespace_pattern": pattern} if pattern else {"whitespace_flexible": False}
 
 
 def _short(why: str) -> str:
