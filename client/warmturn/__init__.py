@@ -12,6 +12,7 @@ from warmturn.lookback import AtDepth, LayerLooks, Look, Lookback, Seen, Source
 from warmturn.stream import Event, ReasoningDelta, TextDelta, TurnEnded, TurnStarted, TurnStream
 from warmturn.wire import (
     REUSE_MODES,
+    Call,
     Control,
     Conversation,
     Drafts,
@@ -36,6 +37,7 @@ __all__ = [
     "REUSE_MODES",
     "ApiError",
     "AtDepth",
+    "Call",
     "Client",
     "Control",
     "Conversation",

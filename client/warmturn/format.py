@@ -60,9 +60,10 @@ def turn_line(report: TurnReport) -> str:
 
 def call_line(item: Item) -> str:
     """A call or its result in one line; empty for what is neither."""
-    if item.type == "function_call":
-        return _one_line(f"called {item.name}({item.arguments})")
-    return _one_line(f"result: {item.output}") if item.type == "function_call_output" else ""
+    if item.call is None:
+        return ""
+    is_call = item.type == "function_call"
+    return _one_line(f"called {item.call.name}({item.call.arguments})" if is_call else f"result: {item.call.output}")
 
 
 def _one_line(text: str) -> str:

@@ -250,11 +250,19 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One item of a conversation; `role` and `text` are empty for items that are no messages.
+class Call:
+    """Of a function: a `function_call` has its name and arguments, a `function_call_output` its output; the id joins
+    the two."""
 
-    A `function_call` has its `name` and `arguments`, a `function_call_output` its `output`; `call_id` joins the two.
-    """
+    call_id: str
+    name: str = ""
+    arguments: str = ""
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a conversation; `role` and `text` are empty for items that are no messages."""
 
     id: str
     type: str
@@ -262,10 +270,7 @@ class Item:
     text: str = ""
     status: str | None = None
     reasoning: str = ""
-    call_id: str = ""
-    name: str = ""
-    arguments: str = ""
-    output: str = ""
+    call: Call | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +336,7 @@ def parse_item(data: Json) -> Item:
             _item_text(data),
             data.get("status"),
             _item_text(data, _THOUGHT),
-            **{name: data[name] for name in _OF_CALLS if isinstance(data.get(name), str)},
+            Call(**{name: data[name] for name in _OF_CALLS if name in data}) if data.get("call_id") else None,
         ),
         "an item",
     )
