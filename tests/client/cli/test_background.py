@@ -168,7 +168,7 @@ def test_at_a_terminal_it_is_offered_and_told_how_far_it_is(tmp_path: Path) -> N
             terminal.wait_for(r"no server at http://127.0.0.1:\d+; start one in the background, with model bundled\?")
             terminal.type("n" + ENTER if how == "n" else ENTER)
             if how == CTRL_C:
-                terminal.wait_for(r"loading a fake \.\.\. \d s")
+                terminal.wait_for(r"loading a fake \.\.\. \d+ s")
                 terminal.type(CTRL_C)
             assert terminal.wait() == (3 if how == "n" else 130)
     gone = "who does not wait for it does not want it"

@@ -329,7 +329,7 @@ def test_with_no_time_for_the_slowest_mode_its_beginnings_are_compared(
     monkeypatch.setattr(demo_command, "script_for", lambda _: GENERIC_SCRIPT[:4])
     document = json.loads(CliRunner().invoke(app, ["demo", "--url", shared_server.base_url, "--json"]).stdout)
     assert document["ok"] is True
-    assert all(turn["left_out_tokens"] > 0 for turn in document["turns"])
+    assert all(turn["left_out_tokens"] > 0 for turn in document["turns"][1:]), "the first reply is a word"
 
 
 @pytest.mark.slow
