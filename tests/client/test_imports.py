@@ -13,7 +13,8 @@ from tests.support.sources import Sources, in_circles
 ROOT = Path(__file__).parents[2] / "client"
 PACKAGES = ("warmturn", "warmturn_bench")
 LIBRARY = (
-    *("client", "conversation_file", "conversations", "errors", "format", "lookback", "own_server"),
+    *("client", "conversation_file", "conversations", "doubts", "errors", "format", "lookback"),
+    *("own_server", "patience"),
     *("savings", "settings", "sse", "stream", "transport", "wire"),
 )
 """What the load test may know of the client; its command alone also knows what all commands share."""
@@ -22,9 +23,11 @@ RECORDS = {
     "Circumstances",
     "DemoTurn",
     "Difference",
+    "Miss",
     "ModeFigures",
     "Reply",
     "Sample",
+    "Saved",
     "Scenario",
     "Turn",
     "TurnReport",
