@@ -14,6 +14,7 @@ from warmturn_server.engine import ModelRunner, load_model
 from warmturn_server.engine.model.exact import products
 from warmturn_server.engine.model.exact.products import ExactProducts, FixedRows
 from warmturn_server.engine.model.products.dense import dense
+from warmturn_server.engine.model.runner import ExecutorName
 from warmturn_server.errors import ModelRefused, StartRefused
 
 
@@ -42,27 +43,30 @@ def test_no_bit_differs_however_turns_are_cut_batched_and_restored(tiny_models: 
     assert (counts["tokens differ"], counts["bits differ"]) == (0, 0)
 
 
+@pytest.mark.parametrize("executor", ["auto", "lean"])
 @both_dtypes
 @pytest.mark.parametrize("architecture", ["llama", "qwen3", "mistral_sliding", "gemma3"])
-def test_other_families_keep_their_bits_or_are_refused(tiny_models: TinyModels, architecture: str, dtype: str) -> None:
+def test_other_families_keep_their_bits_or_are_refused(
+    tiny_models: TinyModels, architecture: str, dtype: str, executor: ExecutorName
+) -> None:
     """At load every one is tried on prefills and pieces of them, beside another sequence."""
     loaded = load_model(str(tiny_models(architecture)), device="cpu", dtype=dtype, max_context=None)
     with where_it_can_be_kept():
-        assert ModelRunner(loaded, exact=True).about()["exact"]
+        assert ModelRunner(loaded, executor, exact=True).about()["exact"]
 
 
 def test_what_cannot_be_exact_is_refused(tiny_models: TinyModels, monkeypatch: pytest.MonkeyPatch) -> None:
-    for architecture, why in (("gpt2", "lean executor"), ("gemma2", "caps its scores")):
+    for architecture, why in (("gpt2", "other executors"), ("gemma2", "caps its scores")):
         loaded = load_model(str(tiny_models(architecture)), device="cpu", dtype="float32", max_context=None)
         with pytest.raises(StartRefused, match=why):
-            ModelRunner(loaded, exact=True)
+            ModelRunner(loaded, "lean", exact=True)
     from warmturn_server.engine.model import runner
     from warmturn_server.engine.model.attention import look
 
     monkeypatch.setattr(runner, "look_exactly", look)
     loaded = load_model(str(tiny_models()), device="cpu", dtype="float32", max_context=None)
     with pytest.raises(ModelRefused, match="come out otherwise"):
-        ModelRunner(loaded, exact=True)
+        ModelRunner(loaded, "lean", exact=True)
 
 
 def test_state_of_the_exact_mode_is_its_own(tiny_models: TinyModels, tmp_path: Path) -> None:

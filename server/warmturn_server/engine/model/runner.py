@@ -11,6 +11,7 @@ import torch
 from ...errors import ModelRefused, StartRefused
 from ...kvcache import KVBuffer, KVLayout
 from .attention import look
+from .compiled.compiling import NotCompiled
 from .exact.attention import look_exactly
 from .exact.check import refuse_if_inexact
 from .exact.products import ExactProducts
@@ -21,8 +22,8 @@ from .lean.check import decline_if_a_layer_differs
 from .lean.executor import LeanExecutor
 from .lean.read import NotTaken, decoder_layers, describe
 from .loader import LoadedModel
-from .native.compiling import NotCompiled
 from .native.executor import NativeExecutor
+from .native.kernels import all_packed
 from .own import own_answers
 from .products.few_bits import WeightKind, few_bits
 from .products.in_model import replace_linears
@@ -39,7 +40,8 @@ class ModelRunner:
 
     By the fastest executor that is proved to compute what the model does, or by `executor` where that is named. Each
     takes the steps that it can, and leaves the others to the one before. `declined` says why there is no faster one.
-    `exact`: by the lean one alone, with the same bits however work is cut and batched, or not at all.
+    `exact`: with the same bits however work is cut and batched, or not at all; by the compiled kernels, or by the lean
+    executor where they are not there.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class ModelRunner:
         self.generic = GenericExecutor(loaded.model, loaded.device)
         self._executor: Executor = self.generic
         refuse_if_wrong(self.generic, self.name, self._own, self.buffer)
-        self.declined = self._speed_up(loaded, "lean" if exact and executor == "auto" else executor)
+        self.declined = self._speed_up(loaded, executor)
         if exact:
             self._refuse_if_inexact(loaded)
         _log.info("%s: steps by the %s executor, %s", self.name, self.executors[-1].kind, self.weights)
@@ -86,6 +88,8 @@ class ModelRunner:
             return {"lean": str(error)}
         if most == "lean":
             return {}
+        if self.exact is not None and not all_packed(model.layers):
+            return {"native": "--exact needs products that the kernels compute"}
         try:
             self._prefer_layers(NativeExecutor(model, lean, self.layout))
         except (NotTaken, NotCompiled, ModelRefused) as error:
@@ -98,11 +102,14 @@ class ModelRunner:
         self.prefer(executor)
 
     def _refuse_if_inexact(self, loaded: LoadedModel) -> None:
-        if any(scoring.softcap is not None for scoring in loaded.scorings):
-            raise StartRefused(f"--exact is not for {self.name}, whose attention caps its scores")
-        if self.executors[-1].kind != "lean":
-            why = self.declined.get("lean", "--executor names another")
-            raise StartRefused(f"--exact is what the lean executor can do, which does not run here: {why}")
+        kind = self.executors[-1].kind
+        why = ", ".join(self.declined.values()) or "--executor names another"
+        if kind != "native" and any(scoring.softcap is not None for scoring in loaded.scorings):
+            raise StartRefused(
+                f"--exact needs compiled kernels for {self.name}, whose attention caps its scores: {why}"
+            )
+        if kind == "generic":
+            raise StartRefused(f"--exact is what the other executors can do, which do not run here: {why}")
         refuse_if_inexact(self._executor, self.vocab_size, self.context_length, self.buffer)
 
     @property
@@ -111,7 +118,8 @@ class ModelRunner:
         if self.exact is None:
             return self.bits.version
         processor = torch.backends.cpu.get_cpu_capability()
-        return f"{self.bits.version}, exact 1 by {self.num_threads} threads of {processor}: {self.exact.describe()}"
+        by = f"{self.executors[-1].kind} on {self.num_threads} threads of {processor}"
+        return f"{self.bits.version}, exact 2 by {by}: {self.exact.describe()}"
 
     def prefer(self, executor: Executor) -> None:
         """Have it compute the steps that it takes from now on, once it is proved right; else `ModelRefused`."""

@@ -13,7 +13,9 @@ from tests.support.programs import program
 from warmturn_server.engine import ModelRunner, Work, load_model
 from warmturn_server.engine.model.batch import Batch
 from warmturn_server.engine.model.capture import Queries
-from warmturn_server.engine.model.native import compiling
+from warmturn_server.engine.model.compiled import compiling
+from warmturn_server.engine.model.exact.check import refuse_if_inexact
+from warmturn_server.engine.model.native.kernels import all_packed
 from warmturn_server.kvcache import KVBuffer
 
 FAMILIES = sorted({*SERVED, *FAMILY} - {"gpt2", "gpt_oss"})
@@ -67,11 +69,14 @@ def test_a_batch_of_all_kinds_says_what_the_generic_executor_says(
 
 def test_who_wants_queries_gets_them(tiny_models: TinyModels) -> None:
     runner = runner_of(tiny_models)
-    [work, *_] = works(runner, (3, 1, 1, 1, 1, 1))
-    work.queries = Queries(1)
-    runner.forward([work])
-    assert runner.kind == "lean"
-    assert work.queries.of_layer(0).shape[1] == 3
+    seen = list[Queries]()
+    for forward in (runner.forward, runner.generic.forward):
+        [work, *_] = works(runner, (3, 1, 1, 1, 1, 1))
+        work.queries = Queries(1)
+        forward([work])
+        seen.append(work.queries)
+    assert torch.allclose(seen[0].of_layer(1), seen[1].of_layer(1), atol=1e-4)
+    assert seen[0].of_layer(1).shape[1] == 3
 
 
 def test_state_that_is_no_numbers_is_not_passed_over(tiny_models: TinyModels) -> None:
@@ -83,7 +88,7 @@ def test_state_that_is_no_numbers_is_not_passed_over(tiny_models: TinyModels) ->
 
 
 def test_a_row_has_the_same_bits_whoever_is_beside_it(tiny_models: TinyModels) -> None:
-    """What the kernels compute; products are torch's, and may sum otherwise for another number of rows."""
+    """What the kernels compute; products are torch's where weights are not packed, and may sum otherwise."""
     runner = runner_of(tiny_models, "llama", "bfloat16")
     native = runner.executors[-1]
     for number in range(len(HISTORIES)):
@@ -96,6 +101,16 @@ def _attention_of(native: object, step: list[Work]) -> torch.Tensor:
     qkv = torch.stack([torch.full((8 * 16,), 0.01 * work.buffer.length) for work in step]).bfloat16()
     attended: torch.Tensor = native._attended(1, qkv, native.prepared(Batch.of(step)))  # type: ignore[attr-defined]
     return attended
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "mistral_sliding", "qwen3"])
+def test_with_packed_weights_the_same_tokens_in_other_pieces_give_the_same_bits(
+    tiny_models: TinyModels, architecture: str
+) -> None:
+    runner = runner_of(tiny_models, architecture, "bfloat16")
+    if not all_packed(runner.executors[-1]._model.layers):  # type: ignore[attr-defined]
+        pytest.skip("this processor's weights are not packed")
+    refuse_if_inexact(runner, runner.vocab_size, runner.context_length, runner.buffer)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The Llama family by products and compiled kernels: eight calls a layer, one attention for all that decode."""
+"""The Llama family by compiled kernels: all layers in one call where their weights are packed, else a call a part."""
 
 from __future__ import annotations
 
@@ -9,27 +9,24 @@ import torch
 from torch.nn import functional
 
 from ....kvcache import KVLayout
-from ..attention import Chunk, look
+from ..attention import Chunk
 from ..batch import Batch
 from ..executor import Work
 from ..lean.description import Description
 from ..lean.executor import LeanExecutor
 from ..lean.read import NotTaken
-from .kernels import MOST_DIM, MOST_GROUP, HeadsOf, Kernels, NormOf, StepOf
-
-_MOST_ROWS = 8
-"""Of a sequence, that the kernels look for; a longer chunk reads its keys fewer times by torch's attention."""
+from .kernels import MOST_DIM, MOST_QUERIES, HeadsOf, Kernels, LayersOf, NormOf, StepOf, all_packed
 
 
 class Prepared(NamedTuple):
-    """A step; its chunks that are too `long` for the kernels to look for."""
+    """A step, and its chunks."""
 
     step: StepOf
-    long: Sequence[Chunk]
+    chunks: Sequence[Chunk]
 
 
 class NativeExecutor:
-    """Takes what nobody wants the queries of. Raises `NotTaken` or `NotCompiled` where it cannot be.
+    """Takes every step. Raises `NotTaken` or `NotCompiled` where it cannot be.
 
     `lean` computes the same model by torch's operators; what positions rotate by is kept once for both.
     """
@@ -42,48 +39,58 @@ class NativeExecutor:
         self._kernels = Kernels(layout.dtype)
         self._activation = _number_of(model)
         self._heads = [HeadsOf(layer.attention, layout, number) for number, layer in enumerate(model.layers)]
-        self._norms = [(NormOf(layer.norm), NormOf(layer.mlp_norm)) for layer in model.layers]
-        self._out_norms = [(NormOf(layer.out_norm), NormOf(layer.mlp_out_norm)) for layer in model.layers]
+        self._norms = [
+            [NormOf(norm) for norm in (layer.norm, layer.out_norm, layer.mlp_norm, layer.mlp_out_norm)]
+            for layer in model.layers
+        ]
         self._head_norm, self._none = NormOf(model.head.norm), NormOf(None)
+        self._whole = (
+            LayersOf(model.layers, self._heads, self._norms, self._activation) if all_packed(model.layers) else None
+        )
+        self._group = max(layer.attention.heads // layer.attention.shape.kv_heads for layer in model.layers)
         self._covered = 0
 
-    def takes(self, step: Sequence[Work]) -> bool:
-        return all(work.queries is None for work in step)
+    def takes(self, step: Sequence[Work]) -> bool:  # noqa: ARG002
+        return True
 
     @torch.inference_mode()
     def forward(self, step: Sequence[Work]) -> torch.Tensor:
         """See `Executor`."""
         batch = Batch.of(step)
         x, prepared = self._model.embed(torch.tensor(batch.token_ids)), self.prepared(batch)
-        added: torch.Tensor | None = None
-        for number in range(len(self._model.layers)):
-            added = self._layer(number, x, added, prepared)
-        assert added is not None, "a model has layers"
+        added = self._through_layers(x.contiguous(), prepared)
         kept = torch.tensor(batch.kept, dtype=torch.long)
-        normed = self._sum(x[kept], added[kept], self._out_norms[-1][1], self._head_norm)
+        normed = self._sum(x[kept], added[kept], self._norms[-1][3], self._head_norm)
         batch.computed()
         return self._lean.logits(normed)
 
     def prepared(self, batch: Batch) -> Prepared:
         """What depends on the step alone."""
         self._cover(max(batch.positions) + 1)
-        short = [number for number, chunk in enumerate(batch.chunks) if chunk.num_tokens <= _MOST_ROWS]
-        long = [chunk for chunk in batch.chunks if chunk.num_tokens > _MOST_ROWS]
-        heads = max(layer.attention.heads for layer in self._model.layers)
-        return Prepared(StepOf(batch.chunks, batch.positions, short, heads), long)
+        return Prepared(StepOf(batch.chunks, batch.positions, self._group), batch.chunks)
 
     def layer(self, number: int, x: torch.Tensor, prepared: Prepared) -> torch.Tensor:
         """What layer `number` makes of its input `[tokens, width]`, in its place; appends K and V to the buffers."""
         added = self._layer(number, x, None, prepared)
-        self._sum(x, added, self._out_norms[number][1], self._none)
+        self._sum(x, added, self._norms[number][3], self._none)
         return x
+
+    def _through_layers(self, x: torch.Tensor, prepared: Prepared) -> torch.Tensor:
+        """x changes in place; returns what the last layer adds to it. Queries are there between two parts only."""
+        if self._whole is not None and all(chunk.queries is None for chunk in prepared.chunks):
+            return self._kernels.run(self._whole, x, self._model.residual_scale, prepared.step)
+        added: torch.Tensor | None = None
+        for number in range(len(self._model.layers)):
+            added = self._layer(number, x, added, prepared)
+        assert added is not None, "a model has layers"
+        return added
 
     def _layer(self, number: int, x: torch.Tensor, added: torch.Tensor | None, prepared: Prepared) -> torch.Tensor:
         """Returns what is to be `added` to x after it; takes what is to be added before."""
-        layer, (norm, mlp_norm) = self._model.layers[number], self._norms[number]
-        qkv = layer.attention.qkv(self._sum(x, added, self._out_norms[number - 1][1], norm)).contiguous()
+        layer, (norm, out_norm, mlp_norm, _) = self._model.layers[number], self._norms[number]
+        qkv = layer.attention.qkv(self._sum(x, added, self._norms[number - 1][3], norm)).contiguous()
         out = layer.attention.out(self._attended(number, qkv, prepared))
-        gate_up = layer.gate_up(self._sum(x, out, self._out_norms[number][0], mlp_norm))
+        gate_up = layer.gate_up(self._sum(x, out, out_norm, mlp_norm))
         activated = gate_up.new_empty(gate_up.shape[0], gate_up.shape[1] // 2)
         self._kernels.activate(gate_up, activated, self._activation)
         return layer.down(activated)
@@ -97,11 +104,11 @@ class NativeExecutor:
         attention, heads = self._model.layers[number].attention, self._heads[number]
         out = qkv.new_empty(qkv.shape[0], attention.heads, attention.shape.value_dim)
         self._kernels.turn_and_keep(qkv, heads, prepared.step)
-        if prepared.step.looks:
-            self._kernels.look(qkv, out, heads, prepared.step)
-        for chunk in prepared.long:
-            query = qkv[chunk.rows].view(chunk.num_tokens, -1, attention.shape.key_dim)[:, : attention.heads]
-            out[chunk.rows] = look(chunk, number, query.transpose(0, 1), attention.scoring)
+        for chunk in prepared.chunks:
+            if chunk.queries is not None:
+                query = qkv[chunk.rows].view(chunk.num_tokens, -1, attention.shape.key_dim)[:, : attention.heads]
+                chunk.queries.take(number, chunk.start, query.transpose(0, 1), attention.scoring)
+        self._kernels.look(qkv, out, heads, prepared.step)
         return out.view(qkv.shape[0], -1)
 
     def _cover(self, stop: int) -> None:
@@ -117,7 +124,8 @@ class NativeExecutor:
 def _refuse_unusual(model: Description) -> None:
     for layer in model.layers:
         attention = layer.attention
-        if attention.shape.key_dim > MOST_DIM or attention.heads > MOST_GROUP * attention.shape.kv_heads:
+        group = attention.heads // attention.shape.kv_heads
+        if attention.shape.key_dim > MOST_DIM or attention.shape.key_dim % 2 or group > MOST_QUERIES:
             raise NotTaken("its heads, or their groups, are larger than the kernels' memory")
 
 

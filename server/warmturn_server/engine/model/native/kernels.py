@@ -10,12 +10,14 @@ import torch
 
 from ....kvcache import KVLayout
 from ..attention import Chunk
-from ..lean.description import Attention, Norm
+from ..compiled.compiling import compiled
+from ..lean.description import Attention, Layer, Norm
 from ..lean.rope import RopeTable
-from .compiling import compiled
+from ..products.packed import PackedProduct, ProductStruct
+from ..products.product import Product
 
-SPAN, MOST_GROUP, MOST_DIM = 256, 16, 256
-"""As in `kernels.cpp`."""
+MOST_QUERIES, MOST_DIM = 48, 256
+"""As in `attention.h`."""
 
 
 class _Norm(ctypes.Structure):
@@ -39,9 +41,22 @@ class _Step(ctypes.Structure):
     _fields_ = (
         *((name, c_int64) for name in ("chunks", "rows", "slabs")),
         *((name, c_void_p) for name in ("row", "start", "count", "capacity", "slab", "position")),
-        ("spans", c_int64),
-        ("span", c_void_p),
-        ("partial", c_void_p),
+        ("blocks", c_int64),
+        ("block", c_void_p),
+    )
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("norm", "out_norm", "mlp_norm", "mlp_out_norm", "heads")),
+        *((name, ProductStruct) for name in ("qkv", "out", "gate_up", "down")),
+        ("activation", c_int32),
+    )
+
+
+class _Room(ctypes.Structure):
+    _fields_ = tuple(
+        (name, c_void_p) for name in ("normed", "qkv", "attended", "more", "gate_up", "activated", "added")
     )
 
 
@@ -76,18 +91,15 @@ class HeadsOf:
 
 
 class StepOf:
-    """The chunks of a step where the kernels find them. Those `looked_at` get their attention from them too."""
+    """The chunks of a step where the kernels find them, in blocks of rows whose queries are few enough together."""
 
-    def __init__(self, chunks: Sequence[Chunk], positions: Sequence[int], looked_at: Sequence[int], heads: int) -> None:
-        layout = chunks[0].buffer.layout
-        spans = [
-            (number, token, first)
-            for number in looked_at
-            for token in range(chunks[number].num_tokens)
-            for first in range(0, chunks[number].start + token + 1, SPAN)
+    def __init__(self, chunks: Sequence[Chunk], positions: Sequence[int], group: int) -> None:
+        layout, rows = chunks[0].buffer.layout, max(1, MOST_QUERIES // group)
+        blocks = [
+            (number, first, min(rows, chunk.num_tokens - first))
+            for number, chunk in enumerate(chunks)
+            for first in range(0, chunk.num_tokens, rows)
         ]
-        widest = max(shape.value_dim for shape in layout.layers)
-        self._partial = torch.empty(len(spans), heads, 2 + widest)
         self._held = (
             _longs([chunk.row for chunk in chunks]),
             _longs([chunk.start for chunk in chunks]),
@@ -95,13 +107,52 @@ class StepOf:
             _longs([chunk.buffer.capacity for chunk in chunks]),
             (c_void_p * (len(chunks) * len(layout.slabs)))(*(at for chunk in chunks for at in chunk.buffer.addresses)),
             _longs(positions),
-            _longs([number for span in spans for number in span]),
+            _longs([number for block in blocks for number in block]),
         )
-        *arrays, span = (ctypes.addressof(array) for array in self._held)
-        sizes = (len(chunks), len(positions), len(layout.slabs))
-        self._struct = _Step(*sizes, *arrays, len(spans), span, self._partial.data_ptr())
+        *arrays, block = (ctypes.addressof(array) for array in self._held)
+        self._struct = _Step(len(chunks), len(positions), len(layout.slabs), *arrays, len(blocks), block)
         self.address = ctypes.addressof(self._struct)
-        self.looks = bool(spans)
+
+
+class LayersOf:
+    """All layers of a model where the kernels find them, to be run in one go; all products of it are packed."""
+
+    def __init__(
+        self, layers: Sequence[Layer], heads: Sequence[HeadsOf], norms: Sequence[Sequence[NormOf]], activation: int
+    ) -> None:
+        """norms: of each layer, in the order of `Layer`."""
+        self._structs = (_Layer * len(layers))(
+            *(
+                _Layer(*(norm.address for norm in own), at.address, *_structs(layer), activation)
+                for layer, at, own in zip(layers, heads, norms, strict=True)
+            )
+        )
+        self.count, self.address = len(layers), ctypes.addressof(self._structs)
+        self._layers = layers
+
+    def room(self, rows: int, like: torch.Tensor) -> tuple[_Room, list[torch.Tensor]]:
+        """For what a step of so many rows leaves in between; the last one is what the last layer adds."""
+        widths = [max(widths) for widths in zip(*map(_widths, self._layers), strict=True)]
+        tensors = [like.new_empty(rows, width) for width in widths]
+        return _Room(*(tensor.data_ptr() for tensor in tensors)), tensors
+
+
+def all_packed(layers: Sequence[Layer]) -> bool:
+    return all(isinstance(product, PackedProduct) for layer in layers for product in _products(layer))
+
+
+def _products(layer: Layer) -> tuple[Product, ...]:
+    return layer.attention.qkv, layer.attention.out, layer.gate_up, layer.down
+
+
+def _structs(layer: Layer) -> list[ProductStruct]:
+    return [product.struct for product in _products(layer) if isinstance(product, PackedProduct)]
+
+
+def _widths(layer: Layer) -> tuple[int, ...]:
+    """In the order of `_Room`."""
+    qkv, out, gate_up, down = _structs(layer)
+    return qkv.inputs, qkv.outputs, out.inputs, out.outputs, gate_up.outputs, down.inputs, down.outputs
 
 
 class Kernels:
@@ -116,7 +167,9 @@ class Kernels:
         self._turn_and_keep, self._look = library.turn_and_keep, library.look
         self._turn_and_keep.argtypes = (c_void_p, c_void_p, c_void_p)
         self._look.argtypes = (c_void_p, c_void_p, c_void_p, c_void_p)
-        for function in (self._add_and_norm, self._activate, self._turn_and_keep, self._look):
+        self._run = library.run
+        self._run.argtypes = (c_void_p, c_int64, c_void_p, c_int64, c_float, c_void_p, c_void_p)
+        for function in (self._add_and_norm, self._activate, self._turn_and_keep, self._look, self._run):
             function.restype = None
 
     def add_and_norm(
@@ -139,8 +192,15 @@ class Kernels:
         self._turn_and_keep(qkv.data_ptr(), heads.address, step.address)
 
     def look(self, qkv: torch.Tensor, out: torch.Tensor, heads: HeadsOf, step: StepOf) -> None:
-        """After that: what the chunks that are `looked_at` see, `[rows, heads * dim]`."""
+        """After that: what the rows see, `[rows, heads * dim]`."""
         self._look(qkv.data_ptr(), out.data_ptr(), heads.address, step.address)
+
+    def run(self, layers: LayersOf, x: torch.Tensor, scale: float, step: StepOf) -> torch.Tensor:
+        """All layers over `x` `[rows, width]`, which changes in place; returns what the last of them adds to it."""
+        room, tensors = layers.room(len(x), x)
+        where = ctypes.addressof(room)
+        self._run(layers.address, layers.count, x.data_ptr(), x.shape[1], scale, where, step.address)
+        return tensors[-1]
 
 
 def _longs(values: Sequence[int]) -> ctypes.Array[c_int64]:

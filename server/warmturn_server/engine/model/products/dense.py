@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from .packed import PackedProduct, can_pack
 from .plain import PlainProduct
 from .prepacked import PrepackedProduct, can_prepack
 from .product import Product, stacked
@@ -19,4 +20,6 @@ def dense(linears: Sequence[nn.Linear]) -> Product:
 
 def dense_of(weight: torch.Tensor, bias: torch.Tensor | None) -> Product:
     """weight `[out_features, in_features]`, bias `[out_features]`."""
+    if can_pack(weight):
+        return PackedProduct(weight, bias)
     return PrepackedProduct(weight, bias) if can_prepack(weight) else PlainProduct(weight, bias)

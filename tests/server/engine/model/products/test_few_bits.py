@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from warmturn_server.engine.model.products import few_bits as module
+from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.engine.model.products.few_bits import FewBits, WeightKind, few_bits
 from warmturn_server.engine.model.products.in_model import replace_linears
 from warmturn_server.engine.model.products.int4 import GROUP, Int4Codes
@@ -111,7 +112,10 @@ def test_weights_unlike_others_stay() -> None:
         model.down_proj.weight[:, 1::GROUP] = -1.0
     bits = FewBits(model, "int4")
     assert bits.left == {"down_proj": "its weights would be off by 26%"}
-    assert {product.kind for product in replace_linears(model, bits).values()} == {"int4", "plain"}
+    assert {product.kind for product in replace_linears(model, bits).values()} == {
+        "int4",
+        dense([nn.Linear(GROUP, 32)]).kind,
+    }
 
 
 @every_kind

@@ -4,7 +4,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.engine.model.products.in_model import replace_linears
 from warmturn_server.engine.model.products.parts import Parts
 from warmturn_server.engine.model.products.plain import PlainProduct
@@ -73,6 +72,6 @@ def test_no_input_is_held_when_all_have_had_it() -> None:
 
 def test_a_layer_alone_that_would_be_plain_stays() -> None:
     model = Layer()
-    replace_linears(model, dense)
+    replace_linears(model, lambda linears: PlainProduct(*stacked(linears)))
     assert type(model.o_proj) is nn.Linear
     assert type(model.q_proj) is not nn.Linear

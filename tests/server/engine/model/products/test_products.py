@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from warmturn_server.engine.model.products.dense import dense
+from warmturn_server.engine.model.products.packed import PackedProduct, can_pack
 from warmturn_server.engine.model.products.plain import PlainProduct
 from warmturn_server.engine.model.products.prepacked import PrepackedProduct, can_prepack
 from warmturn_server.engine.model.products.product import MakeProduct, Product, stacked
@@ -33,11 +34,19 @@ def prepacked(linears: Sequence[nn.Linear]) -> Product:
     return PrepackedProduct(*stacked(linears))
 
 
+def packed(linears: Sequence[nn.Linear]) -> Product:
+    weight, bias = stacked(linears)
+    if not can_pack(weight):
+        pytest.skip("this processor's weights are not packed")
+    return PackedProduct(weight, bias)
+
+
 WAYS = (
     Way(plain, torch.float32, "plain"),
     Way(plain, torch.bfloat16, "plain"),
     Way(prepacked, torch.bfloat16, "prepacked"),
-    Way(dense, torch.float32, "plain"),
+    Way(packed, torch.float32, "packed"),
+    Way(packed, torch.bfloat16, "packed"),
 )
 every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.kind}-{way.dtype}")
 
@@ -70,10 +79,10 @@ def assert_multiplies(product: Product, linears: Sequence[nn.Linear], dtype: tor
 
 @every_way
 def test_one_layer(way: Way) -> None:
-    linears = layers(way.dtype, 48)
+    linears = layers(way.dtype, 64)
     product = way.make(linears)
     assert product.kind == way.kind
-    assert product.num_bytes == 48 * IN * way.dtype.itemsize
+    assert product.num_bytes == 64 * IN * way.dtype.itemsize
     assert_multiplies(product, linears, way.dtype)
 
 
@@ -88,7 +97,8 @@ def test_layers_of_one_input_are_one_product(way: Way) -> None:
 def test_each_has_its_own_bias_or_none(way: Way, bias: tuple[bool, bool]) -> None:
     linears = layers(way.dtype, 64, 32, bias=bias)
     product = way.make(linears)
-    assert product.num_bytes == (96 * IN + 96) * way.dtype.itemsize
+    of_bias = 4 if way.kind == "packed" else way.dtype.itemsize
+    assert product.num_bytes == 96 * IN * way.dtype.itemsize + 96 * of_bias
     assert_multiplies(product, linears, way.dtype)
 
 
@@ -100,7 +110,27 @@ def test_leading_dimensions_stay(way: Way) -> None:
     assert product(x.view(1, 2, 3, IN)).shape == (1, 2, 3, 32)
 
 
-def test_only_bfloat16_on_a_cpu_is_prepacked() -> None:
-    assert dense(layers(torch.float32, 32)).kind == "plain"
-    there = can_prepack(layers(torch.bfloat16, 32)[0].weight)
-    assert dense(layers(torch.bfloat16, 32)).kind == ("prepacked" if there else "plain")
+def test_outputs_that_fill_no_tile_and_inputs_that_fill_no_unit() -> None:
+    linears = layers(torch.bfloat16, 43)
+    assert_multiplies(packed(linears), linears, torch.bfloat16)
+    assert not can_pack(torch.zeros(32, 7, dtype=torch.bfloat16))
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@torch.inference_mode()
+def test_a_packed_row_has_the_same_bits_whatever_is_beside_it(dtype: torch.dtype) -> None:
+    product, x = packed(layers(dtype, 96)), inputs(70, dtype)
+    whole = product(x)
+    for count in (1, 2, 11, 12, 13, 25, 69):
+        assert torch.equal(product(x[70 - count :]), whole[70 - count :])
+
+
+def test_what_this_processor_is_best_at_is_chosen() -> None:
+    """Elsewhere only bfloat16 on a CPU is prepacked."""
+    weights = {dtype: layers(dtype, 32)[0].weight for dtype in ROUNDING}
+    if can_pack(weights[torch.bfloat16]):
+        assert {dense(layers(dtype, 32)).kind for dtype in ROUNDING} == {"packed"}
+    else:
+        assert dense(layers(torch.float32, 32)).kind == "plain"
+        there = can_prepack(weights[torch.bfloat16])
+        assert dense(layers(torch.bfloat16, 32)).kind == ("prepacked" if there else "plain")

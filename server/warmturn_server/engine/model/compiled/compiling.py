@@ -59,7 +59,8 @@ def _compile(compiler: str, flags: tuple[str, ...], openmp: str, built: Path) ->
 def _key(compiler: str, flags: tuple[str, ...], openmp: str) -> str:
     """Another compiler, processor or torch: another library."""
     version = subprocess.run([compiler, "--version"], check=True, capture_output=True, timeout=_SECONDS).stdout
-    parts = (_SOURCE.read_bytes(), version, _processor(), " ".join((*flags, openmp)).encode())
+    sources = (path.read_bytes() for path in sorted([_SOURCE, *_SOURCE.parent.glob("*.h")]))
+    parts = (b"\0".join(sources), version, _processor(), " ".join((*flags, openmp)).encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
