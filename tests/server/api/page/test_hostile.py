@@ -4,7 +4,9 @@
 through as markup is seen even where the policy kept it from doing harm.
 """
 
+import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -17,6 +19,8 @@ from tests.server.api.page.payloads import PAYLOADS
 from tests.support.server import ServerProcess
 
 expect.set_options(timeout=PATIENCE_MS)
+
+ItemsOf = Callable[[tuple[str, ...]], list[dict[str, str]]]
 
 AT_A_TIME = 10
 OPENED = 7
@@ -48,6 +52,14 @@ ALL_BEGINNINGS = """async (payloads) => {
   return shown;
 }"""
 
+CALLED_BY = """async (names) => {
+  const { TurnView } = await import("/page/turn.js");
+  const turn = new TurnView("");
+  document.getElementById("turns").append(turn.element);
+  for (const name of names) turn.called({ type: "function_call", name, arguments: "{}" });
+  return [...turn.calls.children].map((line) => line.textContent);
+}"""
+
 
 @pytest.fixture
 def hostile(start_server: StartServer) -> ServerProcess:
@@ -60,10 +72,23 @@ def messages(payloads: tuple[str, ...]) -> list[dict[str, str]]:
     ]
 
 
-def conversation_of(http: httpx.Client, payloads: tuple[str, ...]) -> str:
+def calls(payloads: tuple[str, ...]) -> list[dict[str, str]]:
+    """Of a function with a name of the allowed letters: the server takes no other."""
+    named = [(payload, f"call_{number}") for number, payload in enumerate(payloads)]
+    return [
+        item
+        for payload, call_id in named
+        for item in (
+            {"type": "function_call", "call_id": call_id, "name": "f", "arguments": json.dumps({payload: payload})},
+            {"type": "function_call_output", "call_id": call_id, "output": payload},
+        )
+    ]
+
+
+def conversation_of(http: httpx.Client, payloads: tuple[str, ...], items_of: ItemsOf = messages) -> str:
     conversation: str = http.post("/v1/conversations", json={}).json()["id"]
     for start in range(0, len(payloads), AT_A_TIME):
-        body = {"items": messages(payloads[start : start + AT_A_TIME])}
+        body = {"items": items_of(payloads[start : start + AT_A_TIME])}
         http.post(f"/v1/conversations/{conversation}/items", json=body).raise_for_status()
     return conversation
 
@@ -82,6 +107,20 @@ def test_what_users_and_models_say(visit: StartVisit, hostile: ServerProcess) ->
     assert replies[0] == PAYLOADS[0]
     assert page.evaluate(SUSPECT) == []
     assert page.evaluate(ALL_BEGINNINGS, PAYLOADS) == replies, "as it comes it is the same in the end"
+    assert page.evaluate(SUSPECT) == []
+
+
+def test_what_is_called_and_what_comes_of_it(visit: StartVisit, hostile: ServerProcess) -> None:
+    with hostile.client() as http:
+        conversation = conversation_of(http, PAYLOADS, calls)
+    page = visit(hostile.base_url).open(f"#/c/{conversation}")
+    shown = page.locator(".calls p")
+    expect(shown).to_have_count(2 * len(PAYLOADS))
+    called = [(f"called f({json.dumps({each: each})})", f"result: {each}") for each in PAYLOADS]
+    assert shown.all_text_contents() == [line for pair in called for line in pair]
+    assert page.evaluate(CALLED_BY, PAYLOADS) == [f"called {each}({{}})" for each in PAYLOADS], (
+        "whatever a server sends"
+    )
     assert page.evaluate(SUSPECT) == []
 
 
