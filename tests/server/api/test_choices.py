@@ -78,6 +78,22 @@ def test_streamed_they_come_beside_each_other(http: httpx.Client, path: str) -> 
     assert last["usage"]["total_tokens"] == whole["usage"]["total_tokens"]
 
 
+@pytest.mark.parametrize("asked", [{"include_usage": True}, {"include_usage": False}])
+@pytest.mark.parametrize("path", PROMPTS)
+def test_each_chunk_tells_what_was_used_so_far(http: httpx.Client, path: str, asked: dict[str, Any]) -> None:
+    whole = ask(http, path, n=3, seed=3)["usage"]
+    pieces = pieces_of(http, path, n=3, seed=3, stream_options={**asked, "continuous_usage_stats": True})
+    assert {len(piece["usage"]) for piece in pieces if piece["choices"]} == {3}
+    used = [piece["usage"]["completion_tokens"] for piece in pieces]
+    assert used == sorted(used)
+    assert 0 <= used[0] < used[len(used) // 2] < used[-1] == whole["completion_tokens"] == 24
+    assert {piece["usage"]["prompt_tokens"] for piece in pieces} == {whole["prompt_tokens"]}
+    assert all(
+        piece["usage"]["total_tokens"] == whole["prompt_tokens"] + at for piece, at in zip(pieces, used, strict=True)
+    )
+    assert bool(pieces[-1]["choices"]) is not asked["include_usage"]
+
+
 def test_without_a_seed_each_is_random(http: httpx.Client) -> None:
     said = [tuple(choice["warmturn"]["output_token_ids"]) for choice in ask(http, CHAT, n=4)["choices"]]
     assert len(set(said)) > 1

@@ -19,7 +19,8 @@ from openai.types.responses.response_output_message_param import ResponseOutputM
 from tests.support.fields_of_others import ADAPTERS, LLAMA_CPP, VLLM
 from tests.support.server import ServerProcess
 
-from warmturn_server.api.completions.body import CreateCompletion, StreamOptions
+from warmturn_server.api.completions.body import CreateCompletion
+from warmturn_server.api.completions.stream_options import StreamOptions
 from warmturn_server.api.conversations import CreateConversation, CreateItems, ForkConversation, UpdateConversation
 from warmturn_server.api.fields import Decided
 from warmturn_server.api.messages import InputMessage, InputPart
@@ -202,11 +203,6 @@ def test_of_what_is_read_later_too(http: httpx.Client) -> None:
             "messages[1].function_call",
         ),
         ("responses", {"input": "x", "text": {"verbosity": "high"}}, "text.verbosity"),
-        (
-            "chat/completions",
-            {"messages": USER, "stream": True, "stream_options": {"continuous_usage_stats": True}},
-            "stream_options.continuous_usage_stats",
-        ),
     ],
 )
 def test_a_field_within_another_is_named_with_its_place(

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Self
 from pydantic import Field, model_validator
 
 from ...chat import MOST_CHOICES
-from ..completions.body import StreamOptions
+from ..completions.stream_options import StreamOptions
 from ..field_types import LongText, ShortText, TokenId
 from ..fields import FieldRefused
 from ..fields.bodies import PROMPTS

@@ -13,6 +13,7 @@ from ...chat import BarePrompt, BareReplies, ChatService, interleaved
 from ...engine_api import ReuseMode, SamplingParams
 from ...errors import InvalidRequest
 from ..caller import Caller, Defaults, Service, check_model
+from ..completions.stream_options import StreamOptions, used
 from ..json import Json, JsonReply
 from ..openapi import answers, or_stream
 from ..shapes import BareCompletion
@@ -67,8 +68,9 @@ async def _pieces(replies: BareReplies, choice: Choice) -> AsyncIterator[Json]:
 
 
 async def _chunks(body: CreateBareCompletion, replies: BareReplies, choices: Sequence[Choice]) -> AsyncIterator[bytes]:
-    usage: Json = {"usage": None} if body.wants_usage else {}
+    options = body.stream_options or StreamOptions()
     async for number, piece in interleaved([_pieces(replies, choice) for choice in choices]):
+        usage = options.usage_of_chunk(*_counts(choices))
         if piece is None:
             last = {"index": number, "text": "", "logprobs": None, **choices[number].ending()}
             yield data_event({**_head(replies), "choices": [last], **usage})
@@ -89,14 +91,16 @@ def _head(replies: BareReplies) -> Json:
 
 
 def _usage(choices: Sequence[Choice]) -> Json:
+    cached = sum(choice.finish.report.cached_tokens for choice in _firsts(choices) if choice.finish)
+    return {**used(*_counts(choices)), "prompt_tokens_details": {"cached_tokens": cached}}
+
+
+def _counts(choices: Sequence[Choice]) -> tuple[int, int]:
+    """Tokens of the prompts, and of the replies so far."""
+    prompt = sum(len(choice.prompt.token_ids) for choice in _firsts(choices))
+    return prompt, sum(len(choice.output_ids) if choice.body.num_new_tokens else 0 for choice in choices)
+
+
+def _firsts(choices: Sequence[Choice]) -> list[Choice]:
     """A prompt counts once, with the first of its choices, for which it was computed."""
-    firsts = [choice for choice in choices if choice.number % choice.body.num_choices == 0]
-    reports = [choice.finish.report for choice in firsts if choice.finish]
-    prompt = sum(report.prompt_tokens for report in reports)
-    output = sum(len(choice.output_ids) if choice.body.num_new_tokens else 0 for choice in choices)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": output,
-        "total_tokens": prompt + output,
-        "prompt_tokens_details": {"cached_tokens": sum(report.cached_tokens for report in reports)},
-    }
+    return [choice for choice in choices if choice.number % choice.body.num_choices == 0]

@@ -11,19 +11,14 @@ from ...chat import MOST_CHOICES, CacheWishes, Reply, RunningTurn, ToolCall
 from ...engine_api import Grammar
 from ..cache_marks import CompletionCacheOptions
 from ..field_types import Count, Metadata, ShortText
-from ..fields import Decided, FieldRefused
-from ..fields.bodies import COMPLETIONS, STREAM_OPTIONS
+from ..fields import FieldRefused
+from ..fields.bodies import COMPLETIONS
 from ..json import Json
 from ..messages import InputMessage
 from ..structure import ResponseFormat
 from ..tools import CompletionTools, HasTools
 from ..wire import LOGPROBS, SamplingFields
-
-
-class StreamOptions(Decided):
-    fields_of: ClassVar = STREAM_OPTIONS
-
-    include_usage: bool | None = None
+from .stream_options import StreamOptions, used
 
 
 class CreateCompletion(SamplingFields, HasTools):
@@ -76,6 +71,7 @@ class CreateCompletion(SamplingFields, HasTools):
 
     @property
     def wants_usage(self) -> bool:
+        """With a last chunk of its own."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
@@ -148,9 +144,7 @@ def usage_object(turns: Sequence[RunningTurn]) -> Json:
     output = sum(reply.output_tokens for reply in replies)
     reasoning = sum(reply.reasoning_tokens for reply in replies)
     return {
-        "prompt_tokens": report["prompt_tokens"],
-        "completion_tokens": output,
-        "total_tokens": report["prompt_tokens"] + output,
+        **used(report["prompt_tokens"], output),
         "prompt_tokens_details": {"cached_tokens": report["cached_tokens"], "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": reasoning, "audio_tokens": 0},
     }

@@ -30,6 +30,7 @@ from .body import (
     finish_reason,
     usage_chunk_object,
 )
+from .stream_options import StreamOptions
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["chat completions"])
 
@@ -90,8 +91,9 @@ def _input_is_messages() -> Iterator[None]:
 
 
 async def _chunks(body: CreateCompletion, choices: Choices, tokenizer: TextTokenizer) -> AsyncIterator[bytes]:
-    """With `include_usage` all chunks have a usage, null but for the last one."""
-    usage = {"usage": None} if body.wants_usage else {}
+    """With `include_usage` all chunks have a usage, null but for the last one where none is asked of each."""
+    options, prompt, output = body.stream_options or StreamOptions(), len(choices.turns[0].prompt_token_ids), 0
+    usage = options.usage_of_chunk(prompt, output)
     reports = dict[int, Json]()
     calls = dict[int, dict[str, int]]()
     for turn in choices.turns:
@@ -101,6 +103,8 @@ async def _chunks(body: CreateCompletion, choices: Choices, tokenizer: TextToken
             report = reports[turn.number] = {"warmturn": extension(turn, await extras(body, turn))}
             yield data_event({**chunk_object(turn, {}, finish=finish_reason(turn)), **usage, **report})
             continue
+        output += len(delta.token_ids)
+        usage = options.usage_of_chunk(prompt, output)
         if delta.reasoning:
             yield data_event({**chunk_object(turn, {"reasoning_content": delta.reasoning}), **usage})
         logprobs = _logprobs(body, tokenizer, delta.said_logprobs)

@@ -174,9 +174,8 @@ STRUCTURED_OUTPUTS: Final = Fields(
 )
 
 STREAM_OPTIONS: Final = Fields(
-    honoured={"include_usage"},
+    honoured={"include_usage", "continuous_usage_stats"},
     harmless={"include_obfuscation": "padding against eavesdroppers is not added"},
-    refused={"continuous_usage_stats": Refused("must be false: the last chunk has the usage", (False,))},
 )
 
 MESSAGE: Final = Fields(
