@@ -97,6 +97,12 @@ def _has_form(told: Mapping[str, Any], _: Mapping[str, Any]) -> bool:
     return set(told) == {"name", "alive"} and told["name"] in ("Mirelo", "Luno") and isinstance(told["alive"], bool)
 
 
+def _is_called(told: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
+    """With arguments of the schema; what follows goes on from the call as it was written."""
+    goes_on = told["had"] - 1 <= told["cached"] < told["input"]
+    return told["name"] == "keep" and _has_form(told["given"], plain) and goes_on and bool(told["text"])
+
+
 def _is_counted(told: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
     return bool(told["counted"] == told["used"] == plain["input_tokens"])
 
@@ -115,7 +121,9 @@ _COLUMNS: Final[dict[str, set[str]]] = {
     "`previous_response_id`": {"response_again"},
     "conversation": {"conversation"},
     "items sent again": {"items_sent_again"},
+    "items referred to": {"items_referred_to"},
     "schema too": {"response_form"},
+    "a function called": {"response_called"},
     "tokens counted": {"count"},
     "errors": {"error"},
 }
@@ -127,6 +135,7 @@ _CHECKS: Final[dict[str, Callable[[Any, Mapping[str, Any]], bool]]] = {
     "_referred_to": _is_remembered,
     "conversation": _is_remembered,
     "_form": _has_form,
+    "_called": _is_called,
     "count": _is_counted,
     "error": _is_refused,
     "": _is_said,

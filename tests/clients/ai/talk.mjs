@@ -1,5 +1,5 @@
 import { createOpenAI } from "@ai-sdk/openai";
-import { Output, generateText, jsonSchema, streamText } from "ai";
+import { Output, generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
 import { BASE_URL, FACT, MODEL, NO_MODEL, PET, QUESTION, tell } from "./telling.mjs";
 
 const provider = createOpenAI({ baseURL: BASE_URL, apiKey: "none" });
@@ -35,6 +35,18 @@ async function form(model) {
   return (await generateText({ ...asked(model), output: Output.object({ schema: jsonSchema(PET), name: "pet" }) })).output;
 }
 
+async function called(model) {
+  const execute = () => "It is kept in mind.";
+  const keep = tool({ description: "Keeps a pet in mind.", inputSchema: jsonSchema(PET), strict: true, execute });
+  const prepareStep = ({ stepNumber }) => ({ toolChoice: stepNumber ? "none" : "required" });
+  const steps = { tools: { keep }, prepareStep, stopWhen: stepCountIs(2) };
+  const ran = await generateText({ ...asked(model), ...steps, providerOptions: { openai: { parallelToolCalls: false } } });
+  const [first, last] = ran.steps;
+  const [{ toolName, input: given }] = first.toolCalls;
+  const { cachedInputTokens: cached, inputTokens: input } = last.usage;
+  return { name: toolName, given, had: first.usage.totalTokens, input, cached, text: ran.text };
+}
+
 async function error() {
   try {
     await generateText(asked(provider.responses(NO_MODEL)));
@@ -52,6 +64,8 @@ await tell({
   response_stream: () => streamed(provider.responses(MODEL)),
   response_again: previous,
   items_sent_again: () => again(provider.responses(MODEL), { openai: { store: false } }),
+  items_referred_to: () => again(provider.responses(MODEL)),
+  response_called: () => called(provider.responses(MODEL)),
   response_form: () => form(provider.responses(MODEL)),
   error,
 });

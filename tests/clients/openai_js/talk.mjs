@@ -66,6 +66,17 @@ async function response_form() {
   return (await client.responses.parse({ ...asked, input: FACT, text })).output_parsed;
 }
 
+async function response_called() {
+  const tools = [{ type: "function", name: "keep", description: "Keeps a pet in mind.", parameters: PET, strict: true }];
+  const first = await client.responses.create({ ...asked, input: FACT, tools, tool_choice: "required", parallel_tool_calls: false });
+  const call = first.output.find((item) => item.type === "function_call");
+  const input = [{ type: "function_call_output", call_id: call.call_id, output: "It is kept in mind." }];
+  const rest = { tools, tool_choice: "none", previous_response_id: first.id };
+  const { output_text, usage } = await client.responses.create({ ...asked, ...rest, input });
+  const told = { had: first.usage.total_tokens, ...again({ output_text, usage }) };
+  return { name: call.name, given: JSON.parse(call.arguments), ...told };
+}
+
 async function count() {
   const { input_tokens } = await client.responses.inputTokens.count({ model: MODEL, input: FACT });
   return { counted: input_tokens, used: (await client.responses.create({ ...asked, input: FACT })).usage.input_tokens };
@@ -89,6 +100,7 @@ await tell({
   response_again,
   conversation,
   response_form,
+  response_called,
   count,
   error,
 });
