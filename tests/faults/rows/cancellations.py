@@ -19,7 +19,8 @@ from tests.support.waiting import wait_until
 
 _TOGETHER = 5
 _MOST_TURNS = 20
-_LONG = {"max_output_tokens": 300, "ignore_eos": True}
+_LONG = {"max_output_tokens": 1_000, "ignore_eos": True}
+"""Takes seconds: with fewer tokens a reply may be whole before a client that got no processor breaks it off."""
 
 
 @contextmanager
