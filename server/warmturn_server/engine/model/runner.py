@@ -27,6 +27,7 @@ from .native.kernels import all_packed
 from .own import own_answers
 from .products.few_bits import WeightKind, few_bits
 from .products.in_model import replace_linears
+from .products.table import share_table, tied_head
 from .verify import refuse_if_wrong
 from .weights import Weights
 
@@ -65,7 +66,10 @@ class ModelRunner:
         with self.bits.meant():
             self._own = own_answers(loaded, decoder_layers(loaded.model) if executor != "generic" else ())
         self.exact = ExactProducts(self.bits) if exact else None
+        tied = tied_head(loaded.model)
         self.products = replace_linears(loaded.model, self.exact or self.bits)
+        if tied is not None:
+            share_table(loaded.model, self.products[tied])
         self.weights.now_in(loaded.model, self.products)
         self.generic = GenericExecutor(loaded.model, loaded.device)
         self._executor: Executor = self.generic

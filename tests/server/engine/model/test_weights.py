@@ -1,11 +1,13 @@
 """Models whose weights are in eight or four bits: proved at load, told, and of state that is nobody else's."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tests.support.engines import greedy, running_engine
 from tests.support.models import TinyModels
+from torch import nn
 
 from warmturn_server import bundled
 from warmturn_server.engine import ModelRunner, Work, load_model
@@ -73,6 +75,23 @@ def test_tied_embeddings_are_looked_up_as_they_were(tiny_models: TinyModels) -> 
     assert runner.products["lm_head"].kind == "int4"
     x = torch.randn(2, before.shape[1], generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(runner.products["lm_head"](x), x @ Int4Codes.of(before).dequantised().T)
+
+
+def test_tied_embeddings_are_in_memory_once(tiny_models: TinyModels) -> None:
+    """Where the head is packed they are looked up in it."""
+    model = loaded(tiny_models, "llama")
+    head: Any = model.model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    table = model.model.get_input_embeddings()
+    assert isinstance(head, nn.Linear)
+    assert isinstance(table, nn.Embedding)
+    head.weight = table.weight
+    before = table.weight.detach().clone()
+    runner = ModelRunner(model)
+    now: Any = model.model.get_input_embeddings()
+    assert torch.equal(now(torch.arange(len(before))), before)
+    if runner.products["lm_head"].kind == "packed":
+        assert torch.equal(now.weight, before)
+        assert runner.weights.resident_bytes <= runner.weights.loaded_bytes * 1.01
 
 
 @every_kind

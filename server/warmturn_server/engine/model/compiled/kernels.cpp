@@ -47,8 +47,9 @@ void look(const number *qkv, number *out, const Heads *layer_, const Step *step_
         before[block + 1] = before[block] + spans_of(step, block);
         block_of.resize(before[block + 1], block);
     }
+    const bool shared = step.rows * layer.heads * before.back() * SPAN * layer.dim > WORTH_SHARING * step.blocks;
     if (step.blocks * layer.kv_heads >= 4 * omp_get_max_threads()) {
-#pragma omp parallel for schedule(dynamic) collapse(2)
+#pragma omp parallel for schedule(dynamic) collapse(2) if (shared)
         for (i64 block = 0; block < step.blocks; block++)
             for (i64 head = 0; head < layer.kv_heads; head++) {
                 const i64 spans = spans_of(step, block), size = step.block[block * 3 + 2] * group * stride;
@@ -62,7 +63,7 @@ void look(const number *qkv, number *out, const Heads *layer_, const Step *step_
     }
     const i64 most = MAX_QUERIES * stride;
     std::vector<float> partial(before.back() * layer.kv_heads * most);
-#pragma omp parallel
+#pragma omp parallel if (shared)
     {
 #pragma omp for schedule(dynamic) collapse(2)
         for (i64 item = 0; item < (i64)block_of.size(); item++)

@@ -3,6 +3,8 @@
 #pragma once
 #include "numbers.h"
 
+static const i64 WORTH_SHARING_ROWS = 1 << 14;  // numbers: with fewer one thread is done before others woke
+
 struct Norm {
     const void *weight;  // number if it rounds first, float if not; null: no norm
     float eps;
@@ -57,7 +59,7 @@ extern "C" {
 // x += scale * after(added), then out = before(x). `after` may be none, `added` null: then only the norm.
 void add_and_norm(number *x, number *added, number *out, const Norm *after, const Norm *before, float scale, i64 rows,
                   i64 width) {
-#pragma omp parallel for schedule(static) if (rows > 1)
+#pragma omp parallel for schedule(static) if (rows * width > WORTH_SHARING_ROWS)
     for (i64 row = 0; row < rows; row++) {
         number *stream = x + row * width;
         if (added) {
@@ -75,7 +77,7 @@ void add_and_norm(number *x, number *added, number *out, const Norm *after, cons
 
 // gate_up [rows, 2 * width] -> out [rows, width]: activation 0 is silu, 1 gelu with tanh.
 void activate(const number *gate_up, number *out, int32_t activation, i64 rows, i64 width) {
-#pragma omp parallel for schedule(static) if (rows > 1)
+#pragma omp parallel for schedule(static) if (rows * width > WORTH_SHARING_ROWS)
     for (i64 row = 0; row < rows; row++) {
         const number *gate = gate_up + row * 2 * width, *up = gate + width;
         number *to = out + row * width;
@@ -118,7 +120,7 @@ void turn_and_keep(number *qkv, const Heads *layer_, const Step *step_) {
     const Step &step = *step_;
     const i64 width = (layer.heads + 2 * layer.kv_heads) * layer.dim;
     for (i64 chunk = 0; chunk < step.chunks; chunk++) {
-#pragma omp parallel for schedule(static) if (step.count[chunk] > 8)
+#pragma omp parallel for schedule(static) if (step.count[chunk] * width > WORTH_SHARING_ROWS)
         for (i64 token = 0; token < step.count[chunk]; token++) {
             const i64 row = step.row[chunk] + token, at = step.start[chunk] + token;
             number *query = qkv + row * width, *key = query + layer.heads * layer.dim;

@@ -10,6 +10,7 @@ static const int ROWS_AT_ONCE = 12;
 static const int ROWS_AT_ONCE = 2;
 #endif
 static const int TILE = 32;
+static const i64 WORTH_SHARING = 1 << 18;  // products of two numbers: with fewer one thread is done before others woke
 static const int UNIT = 4 / sizeof(number);  // neighbours along the sum that lie side by side: four bytes
 
 // weights [tiles, inputs / UNIT, TILE, UNIT], zeros behind the last output; bias may be null.
@@ -100,7 +101,7 @@ int packs() {
 // x [rows, inputs] -> out [rows, outputs].
 void multiply(const Product *product, const number *x, number *out, i64 rows) {
     const i64 outputs = product->outputs, units = product->inputs / UNIT;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (rows * product->inputs * outputs > WORTH_SHARING)
     for (i64 tile = 0; tile < (outputs + TILE - 1) / TILE; tile++) {
         const i64 first = tile * TILE, left = outputs - first;
         const lanes none = {};

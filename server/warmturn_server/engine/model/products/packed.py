@@ -47,6 +47,10 @@ class PackedProduct:
         self._multiply(ctypes.byref(self.struct), c_void_p(x.data_ptr()), c_void_p(out.data_ptr()), c_int64(rows))
         return out
 
+    def rows(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Rows of the weight, `[...]` -> `[..., in_features]`."""
+        return self._packed[numbers // TILE, :, numbers % TILE].flatten(-2)
+
 
 def can_pack(weight: torch.Tensor) -> bool:
     """Where the processor has the instructions and no better ones, and whatever compiles the kernels."""

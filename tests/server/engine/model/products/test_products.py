@@ -125,6 +125,14 @@ def test_a_packed_row_has_the_same_bits_whatever_is_beside_it(dtype: torch.dtype
         assert torch.equal(product(x[70 - count :]), whole[70 - count :])
 
 
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_rows_of_a_packed_weight_are_read_as_they_were(dtype: torch.dtype) -> None:
+    [linear] = linears = layers(dtype, 70)
+    product, numbers = packed(linears), torch.tensor([[0, 69, 31], [32, 33, 5]])
+    assert isinstance(product, PackedProduct)
+    assert torch.equal(product.rows(numbers), linear.weight[numbers])
+
+
 def test_what_this_processor_is_best_at_is_chosen() -> None:
     """Elsewhere only bfloat16 on a CPU is prepacked."""
     weights = {dtype: layers(dtype, 32)[0].weight for dtype in ROUNDING}
