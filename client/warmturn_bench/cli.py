@@ -45,7 +45,14 @@ def _option(flag: str, help_text: str, **more: Any) -> Any:
 
 def bench(
     context: typer.Context,
-    scenario: Annotated[ScenarioName | None, _option("--scenario", "Kind of conversations; default chat.")] = None,
+    scenario: Annotated[
+        ScenarioName | None,
+        _option(
+            "--scenario",
+            "Kind of conversations; default chat. agent calls functions: where a server's model cannot, it says so and "
+            "exits 2.",
+        ),
+    ] = None,
     trace: Annotated[
         Path | None,
         _option(

@@ -8,6 +8,7 @@ from warmturn.errors import SettingsError
 from warmturn.wire import REUSE_MODES, ReuseMode
 from warmturn_bench.load import ClosedLoop, Load, OpenLoop
 from warmturn_bench.plan import Plan
+from warmturn_bench.workload.functions import Function, functions_of
 from warmturn_bench.workload.scenario import SCENARIOS, Scenario
 from warmturn_bench.workload.script import Scripts
 
@@ -52,6 +53,10 @@ class WorkloadOptions:
     def is_endless(self) -> bool:
         """Conversations in rounds go on until the time is up or the context is full."""
         return self.duration is not None and self.kind.in_rounds
+
+    def functions(self, context_tokens: int) -> tuple[Function, ...]:
+        """What an agent may call; of nothing else."""
+        return () if self.trace is not None else functions_of(self.kind, self.seed, context_tokens)
 
     @property
     def kills(self) -> bool:
@@ -133,6 +138,8 @@ class Options:
             self._check_proof()
         elif self.restart_command is not None:
             raise SettingsError("--restart-command goes with --scenario restart --url: an own server is simply killed")
+        if self.ignore_eos and self.workload.kind.functions:
+            raise SettingsError("a call ends where it is whole: leave --ignore-eos out with --scenario agent")
         if self.workload.turns == 1 and kills:
             raise SettingsError("the scenario restart kills the server between turns, so it needs --turns 2 or more")
         self.wanted_modes()

@@ -98,7 +98,7 @@ class Bench:
         assert self._target is not None
         self._modes = self._options.modes_on(self._target.modes)
         self._view.doing("measuring token lengths")
-        sizes = await measure_sizes(self._target, context)
+        sizes = await measure_sizes(self._target, context, self._options.workload.functions(context))
         self._scripts = scripts = self._write(sizes)
         plan = self._options.plan(scripts)
         first = [scripts.script(number) for number in range(plan.conversations or plan.together)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from warmturn.wire import ReuseMode
 from warmturn_bench.by_conversation import ConversationFigures, conversation_figures
+from warmturn_bench.by_turn import TurnFigures, turn_figures
 from warmturn_bench.resampling import Interval, drawn_again, percentile
 from warmturn_bench.sample import Sample
 
@@ -161,6 +162,7 @@ class ModeFigures:
     misses: dict[str, int] | None
     good_turns: int
     conversations: tuple[ConversationFigures, ...]
+    by_turn: tuple[TurnFigures, ...]
     saved: Saved
 
     @property
@@ -209,6 +211,7 @@ class ModeFigures:
             },
             "seconds_under_load": rounded(self.seconds),
             "conversations": [each.as_dict() for each in self.conversations],
+            "by_turn": [each.as_dict() for each in self.by_turn],
         }
 
 
@@ -241,6 +244,7 @@ def mode_figures(
         misses=_misses(good),
         good_turns=sum(time <= goodput_ttft_ms for time in ttft),
         conversations=conversation_figures(good),
+        by_turn=turn_figures(good),
         saved=_saved(samples, good, seed) if mode == "state" else Saved(),
     )
 

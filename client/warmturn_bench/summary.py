@@ -11,6 +11,7 @@ from warmturn.savings import NO_CLEAR_DIFFERENCE
 from warmturn_bench.resampling import Interval, percentile
 from warmturn_bench.result import BenchResult
 from warmturn_bench.stats import PERCENTS, ModeFigures, Saved
+from warmturn_bench.workload.scenario import AGENTS
 
 _UNKNOWN = "?"
 Row = tuple[str, Callable[[ModeFigures], str]]
@@ -37,6 +38,7 @@ def findings(result: BenchResult) -> Iterator[str]:
     if state := result.modes.get("state"):
         yield from _saved(state.saved)
         yield from _reused(state)
+        yield from _by_step(result.scenario, state)
     yield from _answers(result)
     for mode, figures in result.modes.items():
         for kind, count in figures.errors_by_kind.items():
@@ -83,6 +85,13 @@ def _reused(state: ModeFigures) -> Iterator[str]:
     if state.misses:
         reasons = (f"{count} {reason.replace('_', ' ')}" for reason, count in state.misses.items())
         yield f"Reuse stopped early: {', '.join(reasons)}."
+
+
+def _by_step(scenario: str, state: ModeFigures) -> Iterator[str]:
+    """An agent's prompts grow by little each time: what is computed of them is the point."""
+    if scenario in AGENTS and state.by_turn:
+        steps = ", ".join(each.in_words for each in state.by_turn)
+        yield f"Prompt tokens computed, step by step (averages): {steps}."
 
 
 def _answers(result: BenchResult) -> Iterator[str]:

@@ -17,9 +17,10 @@ MODE = {
     *TIMES,
     *("turns", "errors", "errors_by_kind", "turns_not_asked", "seconds_under_load"),
     *("output_tokens_per_second", "prompt_tokens", "output_tokens"),
-    *("cached_tokens", "cached_tokens_by_tier", "saved_seconds", "misses", "goodput", "conversations"),
+    *("cached_tokens", "cached_tokens_by_tier", "saved_seconds", "misses", "goodput", "conversations", "by_turn"),
 }
 CONVERSATION = {"number", "turns", "ttft_ms", "e2e_ms"}
+TURN = {"turn", "turns", "prompt_tokens", "computed_tokens"}
 SAVED = {"measured", "estimated", "ci95", "estimated_ci95", "paired_turns"}
 GOODPUT = {"turns", "share", "turns_per_second"}
 
@@ -47,3 +48,5 @@ def check_mode(figures: dict[str, Any]) -> None:
     assert set(figures["goodput"]) == GOODPUT
     assert all(set(one) == CONVERSATION for one in figures["conversations"])
     assert sum(one["turns"] for one in figures["conversations"]) == figures["turns"]
+    assert all(set(one) == TURN for one in figures["by_turn"])
+    assert sum(one["turns"] for one in figures["by_turn"]) == figures["turns"]

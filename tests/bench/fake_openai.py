@@ -9,16 +9,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Json = dict[str, Any]
+CALL = [{"index": 0, "id": "call_7", "type": "function", "function": {"name": "read_page", "arguments": '{"page":'}}]
 WORDS = ("one ", "two ", "three ", "four")
 
 
 class FakeServer:
-    """`usage` is what the last chunk says; `fail` may answer a turn with a status instead, or cut it off (0)."""
+    """`usage` is what the last chunk says; with `calls` it calls functions, on Chat Completions, and says no words;
+    `fail` may answer a turn with a status instead, or cut it off (0)."""
 
     def __init__(self, *, owned_by: str = "somebody", usage: Json | None = None) -> None:
         self.model: Json = {"id": "fake-model", "object": "model", "owned_by": owned_by, "max_model_len": 2048}
         self.usage = usage
         self.fail: Callable[[int], int | None] = lambda _: None
+        self.calls = False
         self.asked: list[Json] = []
         self.deleted: list[str] = []
         self.stats: Callable[[], Json] = dict
@@ -55,7 +58,7 @@ class FakeServer:
                 if self.path == "/v1/conversations":
                     self._json({"id": "conv_1"})
                 elif not body.get("stream"):
-                    self._json({"usage": fake.usage, "warmturn": {}})
+                    self._json({"usage": fake.usage, "warmturn": {}, "choices": [{"message": _message(fake, body)}]})
                 else:
                     self._turn(fake.fail(len(fake.turns())))
 
@@ -83,8 +86,14 @@ class FakeServer:
         return Handler
 
 
+def _message(fake: FakeServer, body: Json) -> Json:
+    return {"tool_calls": CALL} if fake.calls and body.get("tool_choice") == "required" else {"content": "one"}
+
+
 def _chunks(fake: FakeServer) -> list[Json]:
-    deltas: list[Json] = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in WORDS]
+    said: list[Json] = [{"content": word} for word in WORDS]
+    called: list[Json] = [{"tool_calls": CALL}, {"tool_calls": [{"index": 0, "function": {"arguments": ' "no"}'}}]}]
+    deltas: list[Json] = [{"choices": [{"index": 0, "delta": delta}]} for delta in (called if fake.calls else said)]
     end: list[Json] = [{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
     return [*deltas, *end, *([{"choices": [], "usage": fake.usage}] if fake.usage else [])]
 

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from tests.bench.document import check_document
 from tests.client.command import Command
+from tests.support.launch import forked
 from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
 
 pytestmark = pytest.mark.slow
 
 SMALL = ("--conversations", "3", "--turns", "2")
+TWO = ("--conversations", "2", "--turns", "2")
 
 
 def bench(command: Command, *arguments: str, **variables: str) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def bench(command: Command, *arguments: str, **variables: str) -> dict[str, Any]
     return document
 
 
-@pytest.mark.parametrize("scenario", ["chat", "long", "agent", "idle"])
+@pytest.mark.parametrize("scenario", ["chat", "long", "idle"])
 def test_every_scenario_runs_in_every_mode(shared_server: ServerProcess, command: Command, scenario: str) -> None:
     document = bench(command, "--url", shared_server.base_url, "--scenario", scenario, *SMALL)
     assert document["scenario"] == scenario
@@ -34,6 +36,29 @@ def test_every_scenario_runs_in_every_mode(shared_server: ServerProcess, command
         assert (sum(figures["cached_tokens_by_tier"].values()) > 0) is (mode == "state")
         assert figures["prompt_tokens"] == document["modes"]["state"]["prompt_tokens"]
     assert document["same_answers"] == {"compared": 6, "same": 6, "promised": False}
+
+
+def test_an_agents_steps_compute_results_and_no_more(tiny_models: TinyModels, command: Command, tmp_path: Path) -> None:
+    model = tiny_models(template="qwen-coder")
+    with ServerProcess(model, tmp_path / "data", "--control-rate", "0", launch=forked) as server:
+        document = bench(command, "--url", server.base_url, "--scenario", "agent", *TWO, "--modes", "state,prompt")
+    modes = document["modes"]
+    for figures in modes.values():
+        assert (figures["turns"], figures["errors"]) == (4, 0)
+        assert figures["prompt_tokens"] == modes["state"]["prompt_tokens"]
+    assert all(step["computed_tokens"] == step["prompt_tokens"] for step in modes["prompt"]["by_turn"])
+    task, result = modes["state"]["by_turn"]
+    grown = result["prompt_tokens"] - task["prompt_tokens"]
+    assert 0 < result["computed_tokens"] < grown, "the call itself is there: it was generated"
+    assert document["same_answers"]["same"] == 4
+
+
+def test_a_model_that_knows_no_functions_has_no_agents(shared_server: ServerProcess, command: Command) -> None:
+    done = command("bench", "--url", shared_server.base_url, "--scenario", "agent", "--json")
+    assert (done.code, done.stdout) == (2, "")
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("warmturn: --scenario agent needs a model that calls functions, and ")
+    assert f"at {shared_server.base_url} does not: " in said
 
 
 def test_an_own_server_that_is_killed_half_way(tiny_models: TinyModels, command: Command, tmp_path: Path) -> None:

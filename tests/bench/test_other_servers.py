@@ -70,6 +70,34 @@ def test_the_whole_conversation_is_sent_again_with_each_turn(command: Command) -
     assert (third["ignore_eos"], third["stream_options"], third["temperature"]) == (True, {"include_usage": True}, 0.0)
 
 
+def test_an_agents_results_are_sent_behind_the_calls_that_they_answer(command: Command) -> None:
+    fake = FakeServer(usage=USAGE)
+    fake.calls = True
+    with fake.running() as url:
+        document = run(command, url, "--scenario", "agent", "--clients", "1", "--conversations", "1", "--turns", "3")
+    *_, second, third = fake.turns()
+    roles = [message["role"] for message in third["messages"]]
+    assert roles == ["system", "user", "assistant", "tool", "assistant", "tool"]
+    assert third["messages"][:4] == second["messages"]
+    (call,) = third["messages"][4]["tool_calls"]
+    assert (call["id"], call["function"]) == ("call_7", {"name": "read_page", "arguments": '{"page": "no"}'})
+    assert third["messages"][5]["tool_call_id"] == "call_7"
+    assert (third["tool_choice"], third["parallel_tool_calls"]) == ("required", False)
+    assert [tool["function"]["name"] for tool in third["tools"]] == ["read_page", "find_page"]
+    step = {"turns": 1, "prompt_tokens": 50, "computed_tokens": 18}
+    assert document["modes"]["state"]["by_turn"] == [{"turn": turn, **step} for turn in range(3)]
+
+
+def test_a_server_that_answers_where_a_call_was_asked_for_is_told_in_one_line(command: Command) -> None:
+    with FakeServer(usage=USAGE).running() as url:
+        done = command("bench", "--url", url, "--scenario", "agent", "--json")
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == (
+        f"warmturn: --scenario agent needs a model that calls functions, and fake-model at {url} does not: asked to "
+        "call one, it called none within 512 tokens. Take another model, or --scenario long."
+    )
+
+
 def test_thinking_counts_as_output_but_is_not_sent_back() -> None:
     streamed = Streamed()
     for moment, delta in enumerate(({"reasoning_content": "hm"}, {"content": "yes"}, {"role": "assistant"})):

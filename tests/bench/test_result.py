@@ -9,6 +9,7 @@ from rich.console import Console
 from tests.bench.document import check_document
 from tests.bench.making import MODES, recording, result, sample
 
+from warmturn_bench.by_turn import turn_figures
 from warmturn_bench.report.tables import tiles
 from warmturn_bench.result import BenchResult, compare_answers
 from warmturn_bench.sample import Recording, Sample
@@ -149,3 +150,13 @@ def test_the_servers_estimate_is_called_about_and_has_its_interval() -> None:
     assert "Saved, by the server's own estimate: about 0.18 s (0.16 to 0.24 s)." in list(findings(result(made)))
     made.samples.append(sample("state", 0, 2, 20.0, saved_ms=None))
     assert not any("estimate" in sentence for sentence in findings(result(made))), "one that is unknown leaves no sum"
+
+
+def test_an_agents_steps_are_told_one_by_one_and_nobody_elses() -> None:
+    made = recording(conversations=2, turns=2)
+    said = "Prompt tokens computed, step by step (averages): 100 of 100, 40 of 100."
+    assert said in list(findings(result(made, scenario="agent")))
+    assert not any("step by step" in sentence for sentence in findings(result(made)))
+    by_turn = result(made).as_dict()["modes"]["state"]["by_turn"]
+    assert by_turn[1] == {"turn": 1, "turns": 2, "prompt_tokens": 200, "computed_tokens": 80}
+    assert next(iter(turn_figures([sample("state", 0, 0, 1.0, cached_tokens=None)]))).in_words == "?"

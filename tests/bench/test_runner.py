@@ -11,6 +11,7 @@ from warmturn_bench.load import ClosedLoop
 from warmturn_bench.plan import Plan
 from warmturn_bench.runner import Runner
 from warmturn_bench.sample import Recording, Reply
+from warmturn_bench.targets.calls import Tried
 
 TURN_SECONDS = 0.01
 
@@ -33,6 +34,9 @@ class InstantTarget:
 
     async def figures(self) -> dict[str, Any] | None:
         return None
+
+    async def try_call(self, *_: object) -> Tried:
+        return Tried(called=True, prompt_tokens=None, output_tokens=None)
 
     async def settle(self) -> None: ...
 

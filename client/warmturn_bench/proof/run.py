@@ -18,7 +18,8 @@ from warmturn_bench.proof.result import ProofResult, Setting
 from warmturn_bench.targets.openai import OpenAITarget
 from warmturn_bench.targets.target import connected, measure_sizes
 from warmturn_bench.workload.scenario import Lengths, Scenario
-from warmturn_bench.workload.script import ScenarioScripts, Script, Sizes, words
+from warmturn_bench.workload.script import ScenarioScripts, Script, Sizes
+from warmturn_bench.workload.vocabulary import words
 
 _KIND = Scenario(
     "restart",

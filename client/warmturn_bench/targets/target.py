@@ -6,10 +6,13 @@ from typing import Any, Protocol
 from warmturn.errors import ProtocolError, SettingsError
 from warmturn.wire import ReuseMode
 from warmturn_bench.sample import Reply
+from warmturn_bench.targets.calls import Tried, measure_calls
 from warmturn_bench.targets.http import Http
 from warmturn_bench.targets.openai import OpenAITarget
 from warmturn_bench.targets.warmturn import WarmturnTarget
-from warmturn_bench.workload.script import Script, ScriptedTurn, Sizes, words
+from warmturn_bench.workload.functions import Function
+from warmturn_bench.workload.script import Script, ScriptedTurn, Sizes
+from warmturn_bench.workload.vocabulary import words
 
 _ASSUMED_CONTEXT = 4096
 _CONTEXT_NAMES = ("context_length", "max_model_len", "context_window")
@@ -33,6 +36,9 @@ class Target(Protocol):
 
     async def prompt_tokens(self, text: str) -> int | None:
         """How long a prompt of this one message is; None where the server does not tell."""
+
+    async def try_call(self, functions: tuple[Function, ...], most_tokens: int) -> Tried:
+        """Has the model call one of them. Raises `ApiError` where it cannot be asked to."""
 
     async def figures(self) -> dict[str, Any] | None:
         """What the server says of itself, `/v1/stats`; None where there is no such thing."""
@@ -65,9 +71,17 @@ async def connected(url: str, api_key: str | None, model: str | None) -> tuple[H
     return http, entry["id"], _context(entry)
 
 
-async def measure_sizes(target: Target, context_tokens: int) -> Sizes:
-    """Asks the server itself: nobody else knows its tokenizer. Two prompts tell the slope and what is around them."""
+async def measure_sizes(target: Target, context_tokens: int, functions: tuple[Function, ...] = ()) -> Sizes:
+    """Asks the server itself: nobody else knows its tokenizer. Two prompts tell the slope and what is around them.
+
+    Raises `SettingsError` where there are functions and its model calls none.
+    """
     few, many = [await target.prompt_tokens(_probe(count)) for count in _PROBE_WORDS]
+    sizes = _sizes(few, many, context_tokens)
+    return await measure_calls(sizes, functions, target.try_call, f"{target.model} at {target.url}")
+
+
+def _sizes(few: int | None, many: int | None, context_tokens: int) -> Sizes:
     if few is None or many is None or many <= few:
         return Sizes(1.5, 12, context_tokens)
     per_word = (many - few) / (_PROBE_WORDS[1] - _PROBE_WORDS[0])

@@ -7,9 +7,10 @@ from random import Random
 from warmturn.errors import SettingsError
 from warmturn_bench.workload import mooncake, sharegpt
 from warmturn_bench.workload.mooncake import is_mooncake, mooncake_conversations
-from warmturn_bench.workload.script import Script, ScriptedTurn, Sizes, words
+from warmturn_bench.workload.script import Script, ScriptedTurn, Sizes
 from warmturn_bench.workload.sharegpt import is_sharegpt, sharegpt_conversation
 from warmturn_bench.workload.trace import BlockPart, Trace, TracedConversation, TracedTurn, entries
+from warmturn_bench.workload.vocabulary import words
 
 _FORMATS = (
     "known are Mooncake's lines ({timestamp, input_length, output_length, hash_ids}) and ShareGPT's conversations "

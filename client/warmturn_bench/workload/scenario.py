@@ -39,6 +39,8 @@ class Scenario:
     in_rounds: bool = False
     kills: bool = False
     small_memory: bool = False
+    functions: int = 0
+    """So many are offered, and one of them is called in each turn: `user` is how long their results are."""
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -63,13 +65,13 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "agent": Scenario(
         "agent",
-        "An agent's many short steps on a long context.",
-        system_tokens=600,
-        user=Lengths(16, 0.4, most=64),
-        answer=Lengths(8, 0.4, most=32),
-        turns=20,
+        "An agent's loop: a task, then ten steps in which a function is called and its result sent, on a long context.",
+        system_tokens=800,
+        user=Lengths(50, 0.5, most=300),
+        answer=Lengths(40, 0.0),
+        turns=11,
         conversations=6,
-        opening=Lengths(1000, 0.3, most=6000),
+        functions=4,
     ),
     "idle": Scenario(
         "idle",
@@ -96,3 +98,5 @@ SCENARIOS: dict[str, Scenario] = {
         kills=True,
     ),
 }
+
+AGENTS = frozenset(name for name, scenario in SCENARIOS.items() if scenario.functions)

@@ -6,7 +6,9 @@ from itertools import takewhile
 from random import Random
 from typing import Protocol
 
+from warmturn_bench.workload.functions import Function, functions_of
 from warmturn_bench.workload.scenario import Scenario
+from warmturn_bench.workload.vocabulary import words
 
 _OPENING_PART, _SYSTEM_PART = 2, 4
 """A small model's context shall have room for more than these: each takes one part in so many at most."""
@@ -14,7 +16,10 @@ _OPENING_PART, _SYSTEM_PART = 2, 4
 
 @dataclass(frozen=True, slots=True)
 class ScriptedTurn:
-    """`tokens` is what the turn will take of the context, as far as that can be foreseen."""
+    """`tokens` is what the turn will take of the context, as far as that can be foreseen.
+
+    An agent's `text` is its task at first, then what the function that it called gave back.
+    """
 
     text: str
     max_output_tokens: int
@@ -27,6 +32,8 @@ class Script:
     system: str
     turns: tuple[ScriptedTurn, ...]
     system_tokens: int = 0
+    functions: tuple[Function, ...] = ()
+    """One of them has to be called in each turn."""
 
     @property
     def tokens(self) -> int:
@@ -40,6 +47,14 @@ class Sizes:
     tokens_per_word: float
     frame_tokens: int
     context_tokens: int
+    definitions_tokens: int = 0
+    call_tokens: int = 0
+    """Of the functions that an agent is offered, and of one call."""
+
+    @property
+    def most_call_tokens(self) -> int:
+        """No two calls are of the same length, and some models think before one."""
+        return 3 * self.call_tokens
 
     def words(self, tokens: int) -> int:
         return max(round(tokens / self.tokens_per_word), 1)
@@ -50,9 +65,14 @@ class Sizes:
     def turn(self, text: str, output_tokens: int) -> ScriptedTurn:
         return ScriptedTurn(text, output_tokens, self.tokens(text) + output_tokens + self.frame_tokens)
 
+    def step(self, text: str) -> ScriptedTurn:
+        """A turn that is answered with a call."""
+        tokens = self.tokens(text) + self.call_tokens + self.frame_tokens
+        return ScriptedTurn(text, self.most_call_tokens, tokens)
+
     def fitting(self, system: str, turns: Iterator[ScriptedTurn]) -> tuple[ScriptedTurn, ...]:
         """As many turns from the first as the context surely holds."""
-        left = 0.95 * self.context_tokens - self.tokens(system)
+        left = 0.95 * self.context_tokens - self.tokens(system) - self.definitions_tokens - 2 * self.call_tokens
 
         def fits(turn: ScriptedTurn) -> bool:
             nonlocal left
@@ -82,13 +102,15 @@ class ScenarioScripts:
         self._num_turns = turns
         self._seed = seed
         self._sizes = sizes
+        self._functions = functions_of(scenario, seed, sizes.context_tokens)
         shared = Random(f"{seed} system")
         self._system = words(shared, sizes.words(min(scenario.system_tokens, sizes.context_tokens // _SYSTEM_PART)))
 
     def script(self, number: int) -> Script:
         rng = Random(f"{self._seed} {self.name} {number}")
         turns = self._sizes.fitting(self._system, self._turns(rng))
-        return Script(number, self._system, turns, self._sizes.tokens(self._system))
+        before = self._sizes.tokens(self._system) + self._sizes.definitions_tokens
+        return Script(number, self._system, turns, before, self._functions)
 
     def _turns(self, rng: Random) -> Iterator[ScriptedTurn]:
         for number in range(self._num_turns):
@@ -96,29 +118,5 @@ class ScenarioScripts:
             if number == 0 and self._scenario.opening:
                 tokens += min(self._scenario.opening.draw(rng), self._sizes.context_tokens // _OPENING_PART)
             text = words(rng, self._sizes.words(tokens))
-            yield self._sizes.turn(text, self._scenario.answer.draw(rng))
-
-
-_TEXT = """
-apple arm autumn baker bank basket beach bell bench bird blanket boat book bottle bowl bread bridge brother bucket
-butter button candle carpet castle cellar chair cherry city clock cloud coat coffee corner cotton country cousin cup
-curtain daughter desk dinner doctor door dream dress driver drum earth egg engine evening farm father feather field
-finger fire fish flag floor flower forest fork friend fruit game garden gate glass glove grass guest guitar hammer
-harbour hat heart hill horse hotel house ice island jacket journey kettle key kitchen knife ladder lake lamp
-language leaf lemon letter library light lion market meadow meal milk mirror money month moon morning mother
-mountain mouse museum music nail name neighbour nest night nose notebook ocean office onion orange oven owl page
-paint paper park pencil pepper piano picture pillow plate pocket poem potato quarter queen question rabbit radio
-rain ribbon ring river road roof room rope rose sail salt sand school scissors season shadow ship shirt shoe
-shoulder silver singer sister sky snow soap song soup spoon spring stairs star station stone storm story street
-sugar summer sun table tailor teacher tent thunder ticket tiger tower town train tree trumpet uncle valley village
-violin voice wall watch water weather week wheel wind window winter wood wool word yard year
-"""
-_WORDS = _TEXT.split()
-
-
-def words(rng: Random, count: int) -> str:
-    """Sentences of `count` words in all, at least one."""
-    chosen = [rng.choice(_WORDS) for _ in range(max(count, 1))]
-    for end in range(9, len(chosen), 10):
-        chosen[end] += "."
-    return " ".join(chosen)
+            answer_tokens = self._scenario.answer.draw(rng)
+            yield self._sizes.step(text) if self._functions else self._sizes.turn(text, answer_tokens)
