@@ -1,7 +1,8 @@
 """The tokenizer: byte-level BPE trained on the generator's own dialogues, and the chat template.
 
 The template puts a space, not a line break, after the role `user`: so a name at the start of a message has the same
-tokens as a name inside a sentence, and copying it needs no second spelling.
+tokens as a name inside a sentence, and copying it needs no second spelling. Functions, calls and their results, of
+which the training has none, are written as Hermes does.
 """
 
 import argparse
@@ -20,11 +21,26 @@ from .wordings import SYSTEM_PROMPTS
 VOCABULARY = 2048
 PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"
 MAX_POSITIONS = 4096
-TEMPLATE = (
-    "{%- for message in messages -%}"
-    "{{- '<|im_start|>' + message['role'] + ('\\n' if message['role'] == 'assistant' else ' ') -}}"
-    "{{- message['content'] | trim + '<|im_end|>\\n' -}}"
+_FUNCTIONS = (
+    "{%- if tools -%}{{- '<|im_start|>system Functions:' -}}"
+    "{%- for tool in tools -%}{{- '\\n' + (tool | tojson) -}}{%- endfor -%}{{- '<|im_end|>\\n' -}}{%- endif -%}"
+)
+_RESULT = (
+    "{{- '<|im_start|>user <tool_response>\\n' + message['content'] | trim + '\\n</tool_response><|im_end|>\\n' -}}"
+)
+_CALLS = (
+    "{%- for call in message['tool_calls'] or [] -%}"
+    "{{- ('\\n' if message['content'] or not loop.first else '') + '<tool_call>\\n'"
+    " + ({'name': call.function.name, 'arguments': call.function.arguments} | tojson) + '\\n</tool_call>' -}}"
     "{%- endfor -%}"
+)
+_MESSAGE = (
+    "{{- '<|im_start|>' + message['role'] + ('\\n' if message['role'] == 'assistant' else ' ') -}}"
+    f"{{{{- message['content'] | trim -}}}}{_CALLS}{{{{- '<|im_end|>\\n' -}}}}"
+)
+TEMPLATE = (
+    f"{_FUNCTIONS}{{%- for message in messages -%}}"
+    f"{{%- if message['role'] == 'tool' -%}}{_RESULT}{{%- else -%}}{_MESSAGE}{{%- endif -%}}{{%- endfor -%}}"
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
 )
 
