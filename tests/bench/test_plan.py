@@ -141,6 +141,7 @@ def test_many_clients_get_enough_conversations_to_be_busy() -> None:
         (Options(WorkloadOptions("restart", turns=1)), "--turns 2 or more"),
         (Options(modes="state,magic"), "magic"),
         (Options(modes=""), "is empty"),
+        (Options(WorkloadOptions("agent"), ignore_eos=True), "leave --ignore-eos out"),
     ],
 )
 def test_what_does_not_go_together_is_refused(options: Options, said: str) -> None:
