@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from warmturn_server.engine import admission
 from warmturn_server.kvcache import RestorePolicy
 
 
@@ -12,4 +13,5 @@ def restoring_always_wins() -> Iterator[None]:
     """Tiny models recompute faster than any clock can tell; what is tested here is what restoring brings."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RestorePolicy, "restore_seconds", lambda *_: 0.0)
+        patch.setattr(admission, "_WORTH_ASKING_SECONDS", 0.0)
         yield

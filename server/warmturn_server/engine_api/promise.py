@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -25,8 +24,8 @@ class PromiseRequest:
 
     name: str
     tenant: str
-    token_ids: Sequence[int]
-    stretches: Sequence[Stretch]
+    token_ids: tuple[int, ...]
+    stretches: tuple[Stretch, ...]
     owner: str = ""
 
 

@@ -9,7 +9,7 @@ from tests.support.engines import running_engine
 from tests.support.models import TinyModels
 from tests.support.reference import Reference
 
-from warmturn_server.engine import Engine
+from warmturn_server.engine import Engine, admission
 from warmturn_server.kvcache import RestorePolicy
 
 StartEngine = Callable[..., Engine]
@@ -42,3 +42,4 @@ def start_engine(tiny_models: TinyModels, tmp_path: Path) -> Iterator[StartEngin
 def restoring_always_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny models recompute faster than any clock can tell; what is tested here is what restoring brings."""
     monkeypatch.setattr(RestorePolicy, "restore_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(admission, "_WORTH_ASKING_SECONDS", 0.0)

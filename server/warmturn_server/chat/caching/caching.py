@@ -84,7 +84,7 @@ class Caching:
 
     def _promise(self, name: str, request: TurnRequest, context: TurnContext, stretches: list[Stretch]) -> None:
         asked = PromiseRequest(
-            name, request.tenant, context.transcript.token_ids, stretches, request.conversation_id or ""
+            name, request.tenant, context.transcript.token_ids, tuple(stretches), request.conversation_id or ""
         )
         try:
             self._engine.promise(asked)

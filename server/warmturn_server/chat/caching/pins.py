@@ -38,7 +38,7 @@ class Pins:
             if not token_ids:
                 raise InvalidRequest("There is no state to pin yet: the conversation has no answered turn.")
             name = _name(conversation_id)
-            stretches = [Stretch(len(token_ids), seconds)]
+            stretches = (Stretch(len(token_ids), seconds),)
             try:
                 await self._promise(PromiseRequest(name, tenant, token_ids, stretches, owner=conversation_id))
                 promised = await asyncio.to_thread(partial(self._engine.settle, name, if_saved=True))

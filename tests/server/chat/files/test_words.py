@@ -129,7 +129,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
     "text": set_to([7.5], "turn", "input", 0, "parts"),
     "kind": set_to([{"type": "spell", "text": "x"}], "turn", "input", 0, "parts"),
     "arguments": set_to(
-        [{"type": "tool_call", "call_id": "c", "name": "n", "arguments": "{"}], "turn", "output", 0, "parts"
+        [{"type": "tool_call", "call_id": "c", "name": "n", "arguments": ["{"]}], "turn", "output", 0, "parts"
     ),
     "complete": set_to("yes", "turn", "input", 0, "complete"),
     "item_id": set_to(5, "turn", "input", 0, "id"),
