@@ -106,7 +106,10 @@ def test_a_turn_that_comes_sooner_goes_on_from_what_is_there(
     answers: list[tuple[int, ...]] = []
     thread = threading.Thread(target=lambda: answers.append(chat.engine.generate(chat.turn).token_ids))
     thread.start()
-    wait_until(lambda: chat.engine.num_waiting or not chat.engine._inbox.empty, "the turn has not come")
+    wait_until(
+        lambda: chat.engine.num_waiting or chat.engine.num_running or not chat.engine._inbox.empty,
+        "the turn has not come",
+    )
     steps.go_on()
     thread.join(30)
     assert answers == [expected]

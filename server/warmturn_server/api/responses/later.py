@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import Request
 from starlette.responses import Response
 
-from ...chat import ChatService, Turn, TurnId
+from ...chat import Begun, ChatService, Turn, TurnId
 from ...chat.history import response_not_found
 from ...errors import InvalidRequest, NotFound
 from ..growing import Reading
@@ -37,7 +37,13 @@ class Later:
             return log.response
         if turn := await self._written():
             return finished_response(turn, await later_extras(request, turn, self.service))
-        return log.response if log else await self._unwritten()
+        if log:
+            return log.response
+        begun = await self.service.begun.find(self.tenant, self.turn_id)
+        lost = begun is None or not begun.runs_elsewhere
+        if lost and (turn := await self._written()):  # it was over between the two looks
+            return finished_response(turn, await later_extras(request, turn, self.service))
+        return self._unwritten(begun)
 
     async def events(self, request: Request, behind: int | None) -> Response:
         """Raises NotFound, and InvalidRequest where there is nothing `behind` that number."""
@@ -48,7 +54,8 @@ class Later:
             return replay(_behind(log.events.items, behind))
         if turn is None:
             await self.service.begun.refuse_elsewhere(self.tenant, self.turn_id)
-            raise _not_to_be_had((await self._unwritten())["error"]["message"], "stream")
+            begun = await self.service.begun.find(self.tenant, self.turn_id)
+            raise _not_to_be_had(self._unwritten(begun)["error"]["message"], "stream")
         if behind is not None and turn.reply and turn.reply.echo.get("background"):
             raise _not_to_be_had(
                 "The events that it came in are no longer kept: leave starting_after out to have "
@@ -71,8 +78,7 @@ class Later:
                 raise
             return None
 
-    async def _unwritten(self) -> Json:
-        begun = await self.service.begun.find(self.tenant, self.turn_id)
+    def _unwritten(self, begun: Begun | None) -> Json:
         if begun is None:
             raise response_not_found(self.turn_id)
         return unwritten_response(begun, self.service.engine.model_name)

@@ -284,9 +284,11 @@ def test_titles_tell_conversations_apart(visit: StartVisit, start_server: StartS
         visitor.say("Hello!")
         expect(page.locator("#conversations li")).to_have_count(1 + number)
         page.get_by_role("link", name="New", exact=True).click()
+        expect(page.locator(".turn")).to_have_count(0)
     visitor.say("Hello!").get_by_role("button", name="Branch").click()
     wanted = ["Hello! (4)", "Hello! (3)", "Hello! (2)", "Hello!", "From another client, without a title"]
     expect(page.locator("#conversations a")).to_have_text([re.compile(rf"^{re.escape(name)}\d") for name in wanted])
+    expect(page.get_by_role("heading", name="Hello! (4)")).to_be_visible()
     page.get_by_role("button", name="Rename").click()
     page.get_by_label("Title").fill("Greetings <b>")
     page.keyboard.press("Enter")

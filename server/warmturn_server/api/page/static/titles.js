@@ -32,11 +32,13 @@ export class Title {
     byId("title-input").addEventListener("keydown", (event) => this.#key(event));
   }
 
+  /** What is being typed stays, if it is the same conversation that is shown anew. */
   show(conversation) {
+    const isEdited = !byId("title-form").hidden && conversation?.id === this.conversation?.id;
     this.conversation = conversation;
     byId("title").textContent = conversation ? title(conversation) : "New conversation";
     byId("rename").hidden = !conversation;
-    this.#edit(false);
+    if (!isEdited) this.#edit(false);
   }
 
   #edit(isEdited) {
