@@ -1,7 +1,7 @@
 """What a step costs by each executor: decoding of several sequences, and a short prefill, after a long history.
 
-`python -m tests.benchmarks.decoding`: the executors take turns within one run, on the same weights and the same state,
-so that their ratios hold on a machine whose pace changes. Prints a table and ends with one line of JSON.
+`python -m tests.benchmarks.decoding`: the executors, each as `--executor` gives it, take turns within one run, on the
+same state, so that their ratios hold on a machine whose pace changes. Prints a table and ends with one line of JSON.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import torch
 from tests.benchmarks.shape_135m import make_model
 
 from warmturn_server.engine import Executor, ModelRunner, Work, load_model
+from warmturn_server.engine.model.runner import ExecutorName
 from warmturn_server.kvcache import KVBuffer
 
 HISTORY, NEW_TOKENS = 1000, 60
@@ -35,8 +36,8 @@ def main() -> None:
     torch.set_num_threads(1 if asked.busy_machine else asked.threads)
     with tempfile.TemporaryDirectory() as folder:
         model = asked.model or make_model(Path(folder) / "model")
-        runner = ModelRunner(load_model(str(model), device="cpu", dtype=asked.dtype, max_context=None))
-    executors = {executor.kind: executor for executor in runner.executors}
+        executors = runners_of(model, asked.dtype)
+    runner = next(iter(executors.values()))
     shapes = {f"decode {count}": (count, 1) for count in SEQUENCES} | {f"prefill {NEW_TOKENS}": (1, NEW_TOKENS)}
     ms = {
         name: {kind: 1000 * seconds for kind, seconds in compared(runner, executors, shape, asked).items()}
@@ -45,6 +46,14 @@ def main() -> None:
     for line in table(ms, asked.history):
         print(line)
     print(json.dumps({"history": asked.history, "dtype": str(runner.dtype), "threads": runner.num_threads, "ms": ms}))
+
+
+def runners_of(model: Path, dtype: str) -> dict[str, ModelRunner]:
+    """One for each executor that there is, the slowest first, with weights laid out as that one wants them."""
+    names: tuple[ExecutorName, ...] = ("generic", "lean", "auto")
+    loaded = (load_model(str(model), device="cpu", dtype=dtype, max_context=None) for _ in names)
+    runners = [ModelRunner(one, name) for one, name in zip(loaded, names, strict=False)]
+    return {runner.executors[-1].kind: runner for runner in runners}
 
 
 def compared(

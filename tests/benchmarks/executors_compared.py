@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
+from tests.benchmarks.decoding import runners_of
 from tests.benchmarks.held_out import GREEDY, Prompt, hold_dialogues
 from tokenizers import Tokenizer
 
 from warmturn_mini.data import Turn
 from warmturn_server import bundled
-from warmturn_server.engine import Executor, ModelRunner, Work, load_model
+from warmturn_server.engine import ModelRunner, Work, load_model
 from warmturn_server.engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
 from warmturn_server.kvcache import KVBuffer
 
@@ -26,10 +27,10 @@ Ids = tuple[int, ...]
 
 
 class Speaker:
-    """One executor, and the dialogue's state as it computed it."""
+    """A runner on one executor, and the dialogue's state as it computed it."""
 
-    def __init__(self, executor: Executor, runner: ModelRunner, ends: frozenset[int]) -> None:
-        self._executor, self._runner, self._ends = executor, runner, ends
+    def __init__(self, runner: ModelRunner, ends: frozenset[int]) -> None:
+        self._runner, self._ends = runner, ends
         self.kept, self._held = runner.buffer(), list[int]()
 
     def in_full(self, prompt: Prompt) -> Ids:
@@ -62,13 +63,13 @@ class Speaker:
     def _extend(self, buffer: KVBuffer, tokens: Sequence[int]) -> torch.Tensor:
         logits = torch.empty(0)
         while buffer.length < len(tokens):
-            logits = self._executor.forward([Work(buffer, tokens[buffer.length : buffer.length + CHUNK])])
+            logits = self._runner.forward([Work(buffer, tokens[buffer.length : buffer.length + CHUNK])])
         return logits
 
 
 def compare(dialogues: int) -> Counter[str]:
     loaded = load_model(str(bundled.path()), device="cpu", dtype="bfloat16", max_context=None)
-    runner, tokenizer = ModelRunner(loaded), load_tokenizer(loaded)
+    runners, tokenizer = runners_of(bundled.path(), "bfloat16"), load_tokenizer(loaded)
     ends = eos_token_ids(loaded, tokenizer)
     counts: Counter[str] = Counter()
 
@@ -76,7 +77,7 @@ def compare(dialogues: int) -> Counter[str]:
         return _turn(speakers, prompt, backend_of(tokenizer), counts)
 
     for seed in range(dialogues):
-        speakers = {executor.kind: Speaker(executor, runner, ends) for executor in runner.executors}
+        speakers = {kind: Speaker(runner, ends) for kind, runner in runners.items()}
         hold_dialogues(1, partial(answer, speakers), first=seed)
     return counts
 

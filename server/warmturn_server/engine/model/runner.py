@@ -25,6 +25,7 @@ from .loader import LoadedModel
 from .native.executor import NativeExecutor
 from .native.kernels import all_packed
 from .own import own_answers
+from .products.dense import dense, dense_by_torch
 from .products.few_bits import WeightKind, few_bits
 from .products.in_model import replace_linears
 from .products.table import share_table, tied_head
@@ -41,6 +42,7 @@ class ModelRunner:
 
     By the fastest executor that is proved to compute what the model does, or by `executor` where that is named. Each
     takes the steps that it can, and leaves the others to the one before. `declined` says why there is no faster one.
+    With one that is named nothing computes that is compiled here.
     `exact`: with the same bits however work is cut and batched, or not at all; by the compiled kernels, or by the lean
     executor where they are not there.
     """
@@ -62,7 +64,8 @@ class ModelRunner:
         self.layout = KVLayout.of(loaded.layers, loaded.dtype)
         self.pair_cost = pair_cost(loaded.model, loaded.layers)
         self.weights = Weights.of(loaded.model)
-        self.bits = few_bits(loaded.model, self.name, weights, loaded.device)
+        own_dense = dense if executor == "auto" else dense_by_torch
+        self.bits = few_bits(loaded.model, self.name, weights, loaded.device, own_dense)
         with self.bits.meant():
             self._own = own_answers(loaded, decoder_layers(loaded.model) if executor != "generic" else ())
         self.exact = ExactProducts(self.bits) if exact else None

@@ -78,11 +78,12 @@ static void lay_out_values(const number *values, i64 count, i64 dim, number *to)
     }
 }
 
+static void see_nothing(float *partial) { partial[0] = -INFINITY, partial[1] = NOTHING; }
+
 // Scores in their place -> weights; largest score and sum of weights go to `partial`.
 static void weigh(float *scores, number *weights, i64 low, i64 high, i64 count, const Heads &layer, float *partial) {
-    std::memset((void *)weights, 0, (count + UNIT) / UNIT * UNIT * sizeof(number));
-    partial[0] = -INFINITY, partial[1] = NOTHING;
-    if (low >= high) return;
+    std::memset((void *)weights, 0, (count + UNIT - 1) / UNIT * UNIT * sizeof(number));
+    if (low >= high) return see_nothing(partial);
     const whole places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const i64 begin = low / 16 * 16;
     lanes largest = lanes{} - INFINITY;
@@ -113,6 +114,10 @@ static void look_at_span(const Seat &seat, i64 first, float *partial) {
     const Heads &layer = seat.layer;
     const i64 dim = layer.dim, group = layer.heads / layer.kv_heads, queries = seat.rows * group, stride = 2 + dim;
     const i64 end = seat.stop + seat.rows - 1, count = first + SPAN < end ? SPAN : end - first;
+    if (layer.window && first + SPAN <= seat.stop - layer.window) {  // no row sees as far back as that
+        for (i64 query = 0; query < queries; query++) see_nothing(partial + query * stride);
+        return;
+    }
     for (i64 row = 0; row < seat.rows; row++)
         std::memcpy((void *)(desk.queries + row * group * dim), seat.query + row * seat.width, group * dim * sizeof(number));
     lay_out_keys(seat.keys + first * dim, count, dim, desk.keys);

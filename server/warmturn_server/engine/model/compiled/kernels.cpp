@@ -6,6 +6,8 @@
 
 #include <omp.h>
 
+#include <memory>
+
 #include "attention.h"
 
 static Seat seat_of(const number *qkv, const Heads &layer, const Step &step, i64 block, i64 head) {
@@ -42,9 +44,11 @@ void look(const number *qkv, number *out, const Heads *layer_, const Step *step_
     const Heads &layer = *layer_;
     const Step &step = *step_;
     const i64 group = layer.heads / layer.kv_heads, stride = 2 + layer.dim;
-    std::vector<i64> before(step.blocks + 1), block_of;
+    std::vector<i64> before(step.blocks + 1), place(step.blocks + 1), block_of;
     for (i64 block = 0; block < step.blocks; block++) {
-        before[block + 1] = before[block] + spans_of(step, block);
+        const i64 spans = spans_of(step, block);
+        before[block + 1] = before[block] + spans;
+        place[block + 1] = place[block] + spans * step.block[block * 3 + 2] * layer.heads * stride;
         block_of.resize(before[block + 1], block);
     }
     const bool shared = step.rows * layer.heads * before.back() * SPAN * layer.dim > WORTH_SHARING * step.blocks;
@@ -61,23 +65,23 @@ void look(const number *qkv, number *out, const Heads *layer_, const Step *step_
             }
         return;
     }
-    const i64 most = MAX_QUERIES * stride;
-    std::vector<float> partial(before.back() * layer.kv_heads * most);
+    const std::unique_ptr<float[]> partial(new float[place.back()]);
+    const auto own = [&](i64 block, i64 head, i64 span) {
+        const i64 size = step.block[block * 3 + 2] * group * stride;
+        return &partial[place[block] + (head * spans_of(step, block) + span) * size];
+    };
 #pragma omp parallel if (shared)
     {
 #pragma omp for schedule(dynamic) collapse(2)
         for (i64 item = 0; item < (i64)block_of.size(); item++)
             for (i64 head = 0; head < layer.kv_heads; head++) {
-                const i64 block = block_of[item], span = item - before[block], spans = spans_of(step, block);
-                const i64 size = step.block[block * 3 + 2] * group * stride;
-                float *own = &partial[(before[block] * layer.kv_heads + head * spans) * most];
-                look_at_span(seat_of(qkv, layer, step, block, head), span * SPAN, own + span * size);
+                const i64 block = block_of[item], span = item - before[block];
+                look_at_span(seat_of(qkv, layer, step, block, head), span * SPAN, own(block, head, span));
             }
 #pragma omp for schedule(static) collapse(2)
         for (i64 block = 0; block < step.blocks; block++)
             for (i64 head = 0; head < layer.kv_heads; head++)
-                put_block_together(&partial[(before[block] * layer.kv_heads + head * spans_of(step, block)) * most], out,
-                                   layer, step, block, head);
+                put_block_together(own(block, head, 0), out, layer, step, block, head);
     }
 }
 

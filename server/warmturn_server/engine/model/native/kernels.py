@@ -128,12 +128,11 @@ class LayersOf:
             )
         )
         self.count, self.address = len(layers), ctypes.addressof(self._structs)
-        self._layers = layers
+        self._widths = [max(widths) for widths in zip(*map(_widths, layers), strict=True)]
 
     def room(self, rows: int, like: torch.Tensor) -> tuple[_Room, list[torch.Tensor]]:
         """For what a step of so many rows leaves in between; the last one is what the last layer adds."""
-        widths = [max(widths) for widths in zip(*map(_widths, self._layers), strict=True)]
-        tensors = [like.new_empty(rows, width) for width in widths]
+        tensors = [like.new_empty(rows, width) for width in self._widths]
         return _Room(*(tensor.data_ptr() for tensor in tensors)), tensors
 
 

@@ -20,6 +20,13 @@ def dense(linears: Sequence[nn.Linear]) -> Product:
 
 def dense_of(weight: torch.Tensor, bias: torch.Tensor | None) -> Product:
     """weight `[out_features, in_features]`, bias `[out_features]`."""
-    if can_pack(weight):
-        return PackedProduct(weight, bias)
+    return PackedProduct(weight, bias) if can_pack(weight) else _by_torch(weight, bias)
+
+
+def dense_by_torch(linears: Sequence[nn.Linear]) -> Product:
+    """The fastest of torch's own: nothing of it is compiled here; a `MakeProduct`."""
+    return _by_torch(*stacked(linears))
+
+
+def _by_torch(weight: torch.Tensor, bias: torch.Tensor | None) -> Product:
     return PrepackedProduct(weight, bias) if can_prepack(weight) else PlainProduct(weight, bias)

@@ -17,7 +17,7 @@ from .dense import dense
 from .in_model import LinearGroup, linear_groups
 from .int4 import GROUP, OUT_MULTIPLE, Int4Codes, Int4Product
 from .int8 import IN_MULTIPLE, Int8Codes, Int8Product
-from .product import Product, stacked_bias
+from .product import MakeProduct, Product, stacked_bias
 
 WeightKind = Literal["auto", "int8", "int4"]
 _log = logging.getLogger(__name__)
@@ -59,8 +59,9 @@ class FewBits:
     `left` says of each of those, by its path, why. Of kind `auto` all are dense.
     """
 
-    def __init__(self, model: nn.Module, kind: WeightKind) -> None:
+    def __init__(self, model: nn.Module, kind: WeightKind, dense: MakeProduct = dense) -> None:
         self.kind = kind
+        self._dense = dense
         self.left = dict[str, str]()
         self._codes = dict[nn.Linear, Any]()
         if kind != "auto":
@@ -85,7 +86,7 @@ class FewBits:
     def __call__(self, linears: Sequence[nn.Linear]) -> Product:
         """Takes the layers' codes, so that they are in memory once."""
         if not all(linear in self._codes for linear in linears):
-            return dense(linears)
+            return self._dense(linears)
         form = _FORMATS[self.kind]
         codes, bias = form.codes.stacked([self._codes.pop(linear) for linear in linears]), stacked_bias(linears)
         product = form.product(codes, bias)
@@ -113,11 +114,13 @@ class FewBits:
             self.left[group.path] = f"its weights would be off by {off:.0%}"
 
 
-def few_bits(model: nn.Module, name: str, kind: WeightKind, device: torch.device) -> FewBits:
+def few_bits(
+    model: nn.Module, name: str, kind: WeightKind, device: torch.device, dense: MakeProduct = dense
+) -> FewBits:
     """Raises `StartRefused` where no weight of the model `name` can be kept like that."""
     if kind != "auto" and device.type != "cpu":
         raise StartRefused(f"--weights {kind} is made for the CPU, not for {device}: leave out one of the two")
-    chosen = FewBits(model, kind)
+    chosen = FewBits(model, kind, dense)
     if kind != "auto" and not chosen._codes:
         why = next(iter(chosen.left.values()), "it has no linear layers")
         raise ModelRefused(f"none of {name}'s weights can be kept in {kind} ({why}): leave out --weights")
