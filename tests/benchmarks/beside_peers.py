@@ -1,6 +1,6 @@
 """This server beside others that speak OpenAI's API, by one ruler: `python -m tests.benchmarks.beside_peers`.
 
-`NAME=URL` for each server, the one to compare first; they run already, and say the same model. Each client has a
+`NAME=URL` for each server; they run already, and say the same model. Each client has a
 conversation of its own, which it sends whole each time: a system prompt of 200 random words, then turns of 60
 with replies of exactly 32 tokens at temperature 0, streamed. The servers take turns within each round, one at a time,
 so that a noisy minute meets all of them. Shown are medians: first token of the last turn, time between tokens, and
