@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable
 from typing import Final
 
@@ -31,12 +30,15 @@ _BYTES_BESIDE: Final = 4096
 """What an answer takes beside what it says, about."""
 _HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~]{1,255}", re.ASCII)
+_DELETED: Final = re.compile(r"/v1/\w+/([^/]+)(?:/items/[^/]+)?")
+"""Paths at which something that was said is deleted, and whose it was. A pin that goes takes nothing along."""
 
 
 class Answer:
     """What one request is answered with, as it comes, for as many as ask for it."""
 
-    def __init__(self, fingerprint: bytes) -> None:
+    def __init__(self, path: str, fingerprint: bytes) -> None:
+        self._asked_at = path.split("/")
         self.fingerprint = fingerprint
         self.messages = Growing[Message]()
         self.route: object = None
@@ -56,8 +58,10 @@ class Answer:
         began = self.messages.items[:1]
         return not self.failure and not self.is_abandoned.is_set() and bool(began) and began[0]["status"] < 300
 
-    def names(self, thing: bytes) -> bool:
-        return any(thing in message.get("body", b"") for message in self.messages.items)
+    def is_about(self, name: str) -> bool:
+        """Whether that is where it was asked for, or it says the name."""
+        said = name.encode()
+        return name in self._asked_at or any(said in message.get("body", b"") for message in self.messages.items)
 
     def forget(self) -> None:
         self.is_gone = True
@@ -97,7 +101,7 @@ class AnswerOnce:
         self._kept_seconds = kept_seconds
         self._max_bytes = max_bytes
         self._at_work: dict[bytes, tuple[Answer, asyncio.Task[None]]] = {}
-        self._kept: OrderedDict[bytes, tuple[Answer, int]] = OrderedDict()
+        self._kept: dict[bytes, tuple[Answer, int, asyncio.TimerHandle]] = {}
         self._num_bytes = 0
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -145,7 +149,7 @@ class AnswerOnce:
             await asyncio.wait([at_work[1]])
         if known := at_work or self._kept.get(key):
             return known[0]
-        answer = Answer(_fingerprint(scope, body))
+        answer = Answer(scope["path"], _fingerprint(scope, body))
         inner = {**scope, REPEATABLE: _digest(key, answer.fingerprint).hex()}
         self._at_work[key] = answer, asyncio.create_task(self._carry_out(key, answer, inner, body))
         return answer
@@ -175,26 +179,25 @@ class AnswerOnce:
     def _keep(self, key: bytes, answer: Answer) -> None:
         if not answer.succeeded:
             return
-        self._kept[key] = answer, (size := answer.num_bytes)
-        self._num_bytes += size
+        expires = asyncio.get_running_loop().call_later(self._kept_seconds, self._drop, key)
+        self._kept[key] = answer, answer.num_bytes, expires
+        self._num_bytes += answer.num_bytes
         if answer.is_gone:
             answer.forget()
-        asyncio.get_running_loop().call_later(self._kept_seconds, self._drop, key, answer)
         while self._num_bytes > self._max_bytes:
-            self._drop(*next((key, answer) for key, (answer, _) in self._kept.items()))
+            self._drop(next(iter(self._kept)))
 
-    def _drop(self, key: bytes, answer: Answer) -> None:
-        kept, num_bytes = self._kept.get(key, (None, 0))
-        if kept is answer:
-            self._num_bytes -= num_bytes
-            del self._kept[key]
+    def _drop(self, key: bytes) -> None:
+        _, num_bytes, expires = self._kept.pop(key)
+        expires.cancel()
+        self._num_bytes -= num_bytes
 
     def _forget(self, path: str) -> None:
-        """Answers that name what was deleted, at `/v1/responses/ID` or `/v1/conversations/ID`, may quote it."""
-        steps = path.split("/")[1:]
-        if len(steps) >= 3:
-            for answer, _ in [*self._at_work.values(), *self._kept.values()]:
-                if answer.names(steps[2].encode()):
+        """Answers that are about what was deleted may quote it."""
+        if found := _DELETED.fullmatch(path):
+            at_work, kept = self._at_work.values(), self._kept.values()
+            for answer in [*(entry[0] for entry in at_work), *(entry[0] for entry in kept)]:
+                if answer.is_about(found[1]):
                     answer.forget()
 
 

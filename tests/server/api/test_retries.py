@@ -1,9 +1,11 @@
 """`Idempotency-Key`: what is sent again is carried out once."""
 
 import asyncio
+import gc
 import secrets
 from collections.abc import Iterator
 from typing import Any, Final
+from weakref import WeakSet
 
 import httpx
 import pytest
@@ -127,6 +129,19 @@ def test_what_is_deleted_is_told_to_nobody(http: httpx.Client) -> None:
         assert (again.status_code, again.json()["error"]["code"]) == (409, "answer_deleted")
 
 
+async def test_what_was_brought_to_a_conversation_goes_with_it(chat: Chat) -> None:
+    async with client_of(chat) as http:
+        place = f"/v1/conversations/{(await chat.new()).id}"
+        body = {"items": [{"role": "user", "content": "A secret."}]}
+        said = await http.post(f"{place}/items", json=body, headers=keyed("k"))
+        assert (await http.delete(f"{place}/pin")).status_code == 200
+        again = await http.post(f"{place}/items", json=body, headers=keyed("k"))
+        assert (said.status_code, again.content) == (200, said.content), "a pin that goes takes nothing along"
+        await http.delete(place)
+        again = await http.post(f"{place}/items", json=body, headers=keyed("k"))
+        assert (again.status_code, again.json()["error"]["code"]) == (409, "answer_deleted")
+
+
 def test_what_is_in_the_log_is_known_after_a_restart(start_server: StartServer) -> None:
     server = start_server()
     headers, made = keyed(), dict[str, Json]()
@@ -173,8 +188,11 @@ async def test_answers_are_kept_within_bytes(chat: Chat) -> None:
     async with client_of(chat) as http:
         answers = retries.AnswerOnce(http._transport.app, max_bytes=20_000)  # type: ignore[attr-defined]
         http._transport.app = answers  # type: ignore[attr-defined]
+        seen = WeakSet[retries.Answer]()
         for number in range(10):
             body = {"messages": [{"role": "user", "content": "who?"}]}
             await http.post("/v1/chat/completions", json=body, headers=keyed(f"{number}"))
+            seen.update(answer for answer, *_ in answers._kept.values())
             assert answers._num_bytes <= 20_000
-        assert 1 <= len(answers._kept) < 5
+        gc.collect()
+        assert 1 <= len(answers._kept) == len(seen) < 5, "what is dropped is held by nobody"
