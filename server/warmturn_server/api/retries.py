@@ -204,9 +204,11 @@ class AnswerOnce:
 def _refused(answer: Answer, fingerprint: bytes) -> JsonReply | None:
     if answer.fingerprint != fingerprint:
         return _refusal(409, "idempotency_key_reused", "came with another request before: each has a key of its own")
-    if answer.is_gone:
-        return _refusal(409, "answer_deleted", "was that of a request whose answer was deleted; send it with another")
-    return None
+    return answer_deleted() if answer.is_gone else None
+
+
+def answer_deleted() -> JsonReply:
+    return _refusal(409, "answer_deleted", "was that of a request whose answer was deleted; send it with another")
 
 
 def _refusal(status: int, code: str, message: str) -> JsonReply:

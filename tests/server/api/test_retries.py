@@ -142,6 +142,24 @@ async def test_what_was_brought_to_a_conversation_goes_with_it(chat: Chat) -> No
         assert (again.status_code, again.json()["error"]["code"]) == (409, "answer_deleted")
 
 
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("deletes", ["response", "item"])
+async def test_what_was_deleted_is_not_told_by_another_server_either(chat: Chat, deletes: str, streams: bool) -> None:
+    """It has the log, and not the first one's answers."""
+    place = f"/v1/conversations/{(await chat.new()).id}"
+    body = {"input": "who?", "conversation": place.rpartition("/")[2], "stream": streams}
+    async with client_of(chat) as first, client_of(chat) as second, client_of(chat) as third:
+        for server in (first, second):
+            assert (await server.post("/v1/responses", json=body, headers=keyed("k"))).status_code == 200
+        (turn,) = (await first.get(f"{place}/turns")).json()["data"]
+        await first.delete(
+            f"/v1/responses/{turn['id']}" if deletes == "response" else f"{place}/items/{turn['items'][-1]}"
+        )
+        again = await third.post("/v1/responses", json=body, headers=keyed("k"))
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "answer_deleted")
+    assert again.headers["x-should-retry"] == "false"
+
+
 def test_what_is_in_the_log_is_known_after_a_restart(start_server: StartServer) -> None:
     server = start_server()
     headers, made = keyed(), dict[str, Json]()

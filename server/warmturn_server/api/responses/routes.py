@@ -9,13 +9,14 @@ from functools import partial
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from ...chat import ChatService, ConversationId, Principal, RunningTurn, TurnId, TurnRequest
+from ...chat import ChatService, ConversationId, Principal, RunningTurn, Turn, TurnId, TurnRequest
 from ...engine_api import SamplingParams
 from ..caller import Caller, Defaults, Service, Tenant, check_model, repeatable_id
 from ..json import JsonReply
 from ..openapi import answers, or_stream
 from ..pages import PageQuery, page_of_items
 from ..reply import collect, extras, logprob_objects, refuse_unknown_includes
+from ..retries import answer_deleted
 from ..shapes import Deleted, InputTokens, ItemPage, ResponseShape
 from ..sse import EventStream, replay, turn_headers
 from ..thinking import template_options
@@ -45,7 +46,7 @@ async def create(
     if known := repeatable_id(request, "resp_"):
         asked = replace(asked, turn_id=TurnId(known))
         if made := await service.repeated(caller.tenant, TurnId(known)):
-            return replay(replayed_events(made, {})) if body.stream else JsonReply(finished_response(made))
+            return _again(made, asked.stored, streams=bool(body.stream))
     turn = await service.start(asked)
     events = ResponseEvents(turn, service.tokenizer, partial(extras, body, turn))
     if body.background:
@@ -62,6 +63,13 @@ async def input_tokens(body: CountTokens, service: Service, caller: Caller, defa
     check_model(service, body.model)
     count = await service.count_input(await _turn_request(body, caller, service, defaults))
     return JsonReply({"object": "response.input_tokens", "input_tokens": count})
+
+
+def _again(made: Turn, was_stored: bool, *, streams: bool) -> Response:
+    """From the log, unless the response was deleted there, or what it said from its conversation."""
+    if not made.output or (was_stored and not made.stored):
+        return answer_deleted()
+    return replay(replayed_events(made, {})) if streams else JsonReply(finished_response(made))
 
 
 async def _answer(body: CreateResponse, turn: RunningTurn, request: Request, service: ChatService) -> Response:
