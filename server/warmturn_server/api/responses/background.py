@@ -25,6 +25,7 @@ class EventLog:
         self.turn_id, self.tenant = turn.id, turn.request.tenant
         self.conversation_id = turn.request.conversation_id
         self.events = Growing[bytes]()
+        self.num_bytes = 0
         self._turn: RunningTurn | None = turn
         self._ending: Json = {}
         self._written: tuple[Item, ...] | None = None
@@ -46,10 +47,6 @@ class EventLog:
             return self._ending
         return {**running_response(turn), "status": "in_progress" if turn.has_begun else "queued"}
 
-    @property
-    def num_bytes(self) -> int:
-        return sum(map(len, self.events.items))
-
     def tells(self, turn: Turn) -> bool:
         """Whether what was told is still what the log has: items of a conversation can be deleted."""
         return self._written == turn.items
@@ -58,6 +55,7 @@ class EventLog:
         try:
             async for event in told:
                 self.events.add(event)
+                self.num_bytes += len(event)
         finally:
             turn.close()
             self._written = turn.result.items if turn.is_written else None
