@@ -33,6 +33,15 @@ class Begun:
     facts: Mapping[str, str]
     runs_elsewhere: bool
 
+    def refuse_elsewhere(self) -> None:
+        """Raises Conflict where another server is at work on it."""
+        if self.runs_elsewhere:
+            raise Conflict(
+                "Another server makes this response: only there it can be listened to and ended. Ask for it without "
+                "stream until it is over, or route by the header X-Warmturn-Response.",
+                code="response_elsewhere",
+            )
+
 
 class BegunTurns:
     def __init__(self, store: ConversationStore, locks: ConversationLocks) -> None:
@@ -73,22 +82,18 @@ class BegunTurns:
         mark = await asyncio.to_thread(self._store.conversation, _NOBODY + tenant, name)
         if mark is None:
             return None
-        return Begun(turn_id, mark.created_at, mark.metadata, await self._is_held(tenant, name))
+        return Begun(turn_id, mark.created_at, mark.metadata, await self._locks.is_held(_NOBODY + tenant, name))
 
-    async def refuse_elsewhere(self, tenant: str, turn_id: TurnId) -> None:
+    async def find_ended(self, tenant: str, turn_id: TurnId) -> Begun | None:
         """Raises Conflict where another server is at work on it."""
         begun = await self.find(tenant, turn_id)
-        if begun and begun.runs_elsewhere:
-            raise Conflict(
-                "Another server makes this response: only there it can be listened to and ended. Ask for it without "
-                "stream until it is over, or route by the header X-Warmturn-Response.",
-                code="response_elsewhere",
-            )
+        if begun:
+            begun.refuse_elsewhere()
+        return begun
 
     async def forget(self, tenant: str, turn_id: TurnId) -> bool:
         """Whether there was a mark of it. Raises Conflict where it still runs."""
-        await self.refuse_elsewhere(tenant, turn_id)
-        there = await self.find(tenant, turn_id) is not None
+        there = await self.find_ended(tenant, turn_id) is not None
         if there:
             await asyncio.to_thread(self.remove, tenant, turn_id)
         return there
@@ -111,11 +116,3 @@ class BegunTurns:
     def _remove_held(self, tenant: str, turn_id: TurnId, lease: Lease) -> None:
         self.remove(tenant, turn_id)
         self._locks.release(lease)
-
-    async def _is_held(self, tenant: str, name: ConversationId) -> bool:
-        try:
-            lease = await self._locks.acquire(_NOBODY + tenant, name)
-        except Conflict:
-            return True
-        self._locks.release(lease)
-        return False

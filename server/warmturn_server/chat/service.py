@@ -367,7 +367,7 @@ class ChatService:
         """The turn that was running. Its conversation is free now, and it is in the log if it is to be kept."""
         turn = self.running.get(tenant, turn_id)
         if turn is None:
-            await self.begun.refuse_elsewhere(tenant, turn_id)
+            await self.begun.find_ended(tenant, turn_id)
             await self.response(tenant, turn_id)
             raise InvalidRequest("The response is complete already; there is nothing to cancel.", code="not_running")
         for choice in self.running.choices_of(turn):

@@ -214,6 +214,16 @@ async def test_a_failure_is_told_later(chat: Chat) -> None:
         assert (await http.get(f"{PATH}/{name}")).json()["status"] == "failed"
 
 
+async def test_one_that_ends_between_two_looks_is_told(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, look, looks = await chat.say("who?"), chat.store.turn, list[None]()
+    monkeypatch.setattr(chat.store, "turn", lambda *where: looks.pop() if looks else look(*where))
+    async with client_of(chat) as http:
+        for query in ("", "?stream=true"):
+            looks.append(None)
+            assert (await http.get(f"{PATH}/{made.id}{query}")).status_code == 200
+            assert not looks
+
+
 async def heard(http: httpx.AsyncClient, name: str) -> str:
     return (await http.get(f"{PATH}/{name}?stream=true")).text
 

@@ -35,15 +35,13 @@ class Later:
         """Raises NotFound."""
         if (log := self._log) and not log.is_over:
             return log.response
-        if turn := await self._written():
-            return finished_response(turn, await later_extras(request, turn, self.service))
-        if log:
+        turn = await self._written()
+        if log and turn is None:
             return log.response
-        begun = await self.service.begun.find(self.tenant, self.turn_id)
-        lost = begun is None or not begun.runs_elsewhere
-        if lost and (turn := await self._written()):  # it was over between the two looks
-            return finished_response(turn, await later_extras(request, turn, self.service))
-        return self._unwritten(begun)
+        found = turn or await self._only_begun()
+        if isinstance(found, Begun):
+            return self._unwritten(found)
+        return finished_response(found, await later_extras(request, found, self.service))
 
     async def events(self, request: Request, behind: int | None) -> Response:
         """Raises NotFound, and InvalidRequest where there is nothing `behind` that number."""
@@ -52,16 +50,16 @@ class Later:
         turn = await self._written()
         if log and (turn is None or log.tells(turn)):
             return replay(_behind(log.events.items, behind))
-        if turn is None:
-            await self.service.begun.refuse_elsewhere(self.tenant, self.turn_id)
-            begun = await self.service.begun.find(self.tenant, self.turn_id)
-            raise _not_to_be_had(self._unwritten(begun)["error"]["message"], "stream")
-        if behind is not None and turn.reply and turn.reply.echo.get("background"):
+        found = turn or await self._only_begun()
+        if isinstance(found, Begun):
+            found.refuse_elsewhere()
+            raise _not_to_be_had(self._unwritten(found)["error"]["message"], "stream")
+        if behind is not None and found.reply and found.reply.echo.get("background"):
             raise _not_to_be_had(
                 "The events that it came in are no longer kept: leave starting_after out to have "
                 "it told from the beginning, its text in one piece."
             )
-        return replay(_behind(replayed_events(turn, await later_extras(request, turn, self.service)), behind))
+        return replay(_behind(replayed_events(found, await later_extras(request, found, self.service)), behind))
 
     @property
     def _log(self) -> EventLog | None:
@@ -78,9 +76,17 @@ class Later:
                 raise
             return None
 
-    def _unwritten(self, begun: Begun | None) -> Json:
+    async def _only_begun(self) -> Begun | Turn:
+        """What is not in the log of conversations, unless it came there since one looked. Raises NotFound."""
+        begun = await self.service.begun.find(self.tenant, self.turn_id)
+        is_over = begun is None or not begun.runs_elsewhere
+        if is_over and (turn := await self._written()):
+            return turn
         if begun is None:
             raise response_not_found(self.turn_id)
+        return begun
+
+    def _unwritten(self, begun: Begun) -> Json:
         return unwritten_response(begun, self.service.engine.model_name)
 
 

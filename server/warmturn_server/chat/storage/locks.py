@@ -33,6 +33,10 @@ class ConversationLocks(Protocol):
         """Raises Conflict while another holds it."""
         ...
 
+    async def is_held(self, tenant: str, conversation_id: ConversationId) -> bool:
+        """By anybody. To look changes nothing: who was late to renew a lease still can."""
+        ...
+
     def release(self, lease: Lease) -> None:
         """Never waits. Doing it twice, or after `committed`, does nothing."""
         ...
@@ -75,6 +79,9 @@ class LocalLocks:
         if self._held.setdefault((tenant, conversation_id), lease) is not lease:
             raise locked()
         return lease
+
+    async def is_held(self, tenant: str, conversation_id: ConversationId) -> bool:
+        return (tenant, conversation_id) in self._held
 
     def release(self, lease: Lease) -> None:
         if self._held.get((lease.tenant, lease.conversation_id)) is lease:

@@ -14,7 +14,7 @@ import redis
 from ...model import ConversationId
 from ..locks import Lease, locked
 from .mark import Mark
-from .scripts import Reply, Script, ScriptRunner
+from .scripts import Argument, Reply, Script, ScriptRunner
 
 LEASE_SECONDS: Final = 5.0
 RENEW_SECONDS: Final = 1.0
@@ -23,6 +23,7 @@ _LOOK_AGAIN_SECONDS: Final = 1.25
 _CLOSE_SECONDS: Final = 2.0
 
 _ACQUIRE: Final = Script("acquire")
+_LOOK: Final = Script("look")
 _RENEW: Final = Script("renew")
 _RELEASE: Final = Script("release")
 _log = logging.getLogger(__name__)
@@ -63,6 +64,12 @@ class RedisLocks:
             self.release(lease)
             raise
 
+    async def is_held(self, tenant: str, conversation_id: ConversationId) -> bool:
+        if (tenant, conversation_id) in self._held:
+            return True
+        answer, *_ = await asyncio.to_thread(self._ask, _LOOK, tenant, conversation_id)
+        return bool(answer != b"free")
+
     def _taken_in_vain(self, taken: asyncio.Future[Lease], lease: Lease) -> None:
         """The caller went away meanwhile."""
         taken.exception()
@@ -91,11 +98,8 @@ class RedisLocks:
         return True
 
     def _take(self, lease: Lease) -> Lease:
-        """Raises Conflict and StoreFailed. Waits for a moment where the holder seems to be dead."""
-        answer, *values = self._ask_for(lease)
-        if answer == b"orphaned":
-            time.sleep(_LOOK_AGAIN_SECONDS)
-            answer, *values = self._ask_for(lease, seen_ms=int(values[0] - 1000 * _LOOK_AGAIN_SECONDS / 2))
+        """Raises Conflict and StoreFailed."""
+        answer, *values = self._ask(_ACQUIRE, lease.tenant, lease.conversation_id, lease.token, self._lease_ms)
         if answer in (b"taken", b"orphaned"):
             raise locked(max(1, -(-values[0] // 1000)))
         if answer == b"missing":
@@ -107,12 +111,16 @@ class RedisLocks:
         self._given_up.pop((lease.tenant, lease.conversation_id), None)
         return taken
 
-    def _ask_for(self, lease: Lease, seen_ms: int | str = "") -> Reply:
-        """`seen_ms`: a lease of the dead that has no more left than this was not renewed since."""
-        before = self._given_up.get((lease.tenant, lease.conversation_id))
+    def _ask(self, script: Script, tenant: str, conversation_id: ConversationId, *more: Argument) -> Reply:
+        """Waits for a moment where the holder seems to be dead: a lease of the dead is not renewed meanwhile."""
+        before = self._given_up.get((tenant, conversation_id))
         given_up = before[0].token if before else ""
-        place = lease.tenant, lease.conversation_id
-        return self._scripts.read(_ACQUIRE, *place, lease.token, given_up, self._lease_ms, seen_ms)
+        reply = self._scripts.read(script, tenant, conversation_id, given_up, "", *more)
+        if reply[0] != b"orphaned":
+            return reply
+        time.sleep(_LOOK_AGAIN_SECONDS)
+        seen_ms = int(reply[1] - 1000 * _LOOK_AGAIN_SECONDS / 2)
+        return self._scripts.read(script, tenant, conversation_id, given_up, seen_ms, *more)
 
     def _keep(self) -> None:
         """Releases at once, renews now and then."""

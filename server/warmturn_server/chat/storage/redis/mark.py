@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError
 from ....redis_link import RedisClient
 
 _CHANNEL: Final = "warmturn:alive:"
-"""The same stands in `acquire.lua`."""
+"""The same stands in `holder.lua`."""
 _log = logging.getLogger(__name__)
 
 

@@ -107,6 +107,19 @@ def without_rights(client: redis.Redis, taken: str, given: str) -> Iterator[None
     client.acl_log_reset()
 
 
+async def test_who_only_looks_changes_nothing(servers: list[Storage], log_redis: RedisServer) -> None:
+    """However many do: who was late to renew its lease goes on."""
+    with log_redis.client() as client:
+        late = RedisLocks(ScriptRunner(client), lease_seconds=0.2, renew_seconds=60)
+        await late.acquire("", C)
+        assert [await locks.is_held("", C) for locks in (late, servers[1].locks)] == [True, True]
+        await asyncio.sleep(0.3)
+        assert not any(await asyncio.gather(*(servers[1].locks.is_held("", C) for _ in range(4))))
+        late._renew_all()
+        assert await servers[1].locks.is_held("", C)
+        late.close()
+
+
 async def test_a_commit_lets_go_at_once(servers: list[Storage]) -> None:
     lease = await servers[0].locks.acquire("", C)
     servers[0].store.append(replace(append(turn("a", conversation=C)), lease=lease))
