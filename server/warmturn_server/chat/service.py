@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from threading import Thread
 
@@ -19,7 +19,6 @@ from .begun import BegunTurns
 from .caching.caching import Caching, Wished
 from .caching.pins import Pins
 from .calls.calling import Calling
-from .calls.forced import needs_form, relaxed, with_calls
 from .choices import Choices, of_choice
 from .context import ContextReader, TurnContext
 from .conversations import Conversations
@@ -30,7 +29,7 @@ from .lookback.view import Json
 from .model import ConversationId, Item, ItemId, Turn, TurnId, TurnRequest, turn_id_of
 from .principal import Principal
 from .recent_misses import RecentMisses
-from .reply_parser import ReplyParser, TextOnly
+from .reply_form import ReplyForms
 from .running_turn import RunningTurn
 from .running_turns import RunningTurns
 from .storage.invalidation import Invalidations, NoPeers
@@ -78,6 +77,7 @@ class ChatService:
         self.style = style
         self.template_refusals = transcriber.tokenizer.template.refusals()
         self.calling = calling
+        self._forms = ReplyForms(engine, self.tokenizer, style, calling)
         self._unstored = unstored or UnstoredTurns(ttl_seconds=0)
         limits, form = (engine.context_length, self._unstored, engine.max_tokens), calling.form if calling else None
         self._reader = ContextReader(store, transcriber, *limits, form)
@@ -117,7 +117,7 @@ class ChatService:
         """Everything that can be refused is refused here, before any of the answer is sent."""
         arrived = time.perf_counter()
         self.running.refuse_when_leaving()
-        request = self._with_tools(request)
+        request = self._forms.with_tools(request)
         if request.conversation_id is None:
             return await self._start(request, arrived, None)
         lease = await self._acquire(request.tenant, request.conversation_id)
@@ -146,7 +146,7 @@ class ChatService:
         assert request.conversation_id is None and not request.stored, "of several replies a log keeps none"
         arrived = time.perf_counter()
         self.running.refuse_when_leaving()
-        request = self._with_tools(request)
+        request = self._forms.with_tools(request)
         context, sampling, wished = await self._read_soon(request, count)
         wishes = [wished, *[wished.of_further_choice] * (count - 1)]
         try:
@@ -187,17 +187,12 @@ class ChatService:
             self.engine.model_name,
             self.tokenizer,
             generation,
-            self._parser(request, context.prompt_end),
+            self._forms.parser(request, context.prompt_end),
             commit=partial(self._commit, context, lease, wished),
             on_end=partial(self._ended, lease, wished),
         )
         self.running.add(turn)
         return turn
-
-    def _parser(self, request: TurnRequest, prompt_end: str) -> ReplyParser:
-        calling = self.calling if request.tools and request.tool_rules.may_call else None
-        parser = self.style.parser(prompt_end, tells_calls=calling is not None) if self.style else TextOnly()
-        return calling.parser(request.tools, parser) if calling else parser
 
     def _read(self, request: TurnRequest) -> tuple[TurnContext, SamplingParams, Wished]:
         """What could not be kept at the end is not begun."""
@@ -206,7 +201,7 @@ class ChatService:
             return context, SamplingParams(max_tokens=1), self._caching.begin(request, context)
         if request.stored or context.conversation:
             self._store.refuse_if_full(_KEPT_BYTES_A_CHARACTER * len(context.transcript.fresh_text))
-        sampling = self._with_form(request, context)
+        sampling = self._forms.sampling(request, context)
         return context, sampling, self._caching.begin(request, context)
 
     async def complete(self, prompts: Sequence[BarePrompt], count: int, principal: Principal) -> BareReplies:
@@ -220,21 +215,8 @@ class ChatService:
 
     async def count_input(self, request: TurnRequest) -> int:
         """Tokens of the prompt that the turn would have."""
-        context = await asyncio.to_thread(self._reader.read, self._with_tools(request))
+        context = await asyncio.to_thread(self._reader.read, self._forms.with_tools(request))
         return len(context.transcript.token_ids)
-
-    def _with_tools(self, request: TurnRequest) -> TurnRequest:
-        """Nobody waits for a call that cannot come: raises `InvalidRequest` where the model calls no functions. Who
-        wants no call goes without them."""
-        if not request.tools or self.calling:
-            return request
-        if not request.tool_rules.may_call:
-            return replace(request, tools=())
-        template = self.tokenizer.template
-        why = template.tools_refused or "The model's chat template knows no tools."
-        if template.knows_tools:
-            why = "How this model calls functions is not known here."
-        raise InvalidRequest(f"{why} Ask without tools.", code="unsupported_value", param="tools")
 
     async def find_items(
         self, tenant: str, item_ids: Sequence[ItemId], conversation_id: ConversationId | None
@@ -245,24 +227,6 @@ class ChatService:
             turn = await asyncio.to_thread(self._store.turn, tenant, turn_id_of(item_id))
             found += turn.output if turn and turn.stored else ()
         return found
-
-    def _with_form(self, request: TurnRequest, context: TurnContext) -> SamplingParams:
-        """A form is made ready here; it begins behind the thought that the model may have first."""
-        sampling = request.sampling
-        if self.calling and request.tools:
-            sampling = self._with_calls(request, self.calling)
-        if sampling.grammar is None:
-            return sampling
-        thought = self.style.thought(context.prompt_end) if self.style else None
-        grammar = replace(sampling.grammar, thought=thought)
-        self.engine.compile(grammar, request.tenant)
-        return replace(sampling, grammar=grammar)
-
-    def _with_calls(self, request: TurnRequest, calling: Calling) -> SamplingParams:
-        tools, rules = request.tools, request.tool_rules
-        if needs_form(rules, calling):
-            tools = tuple(relaxed(tools, rules, partial(self.engine.compile, tenant=request.tenant)))
-        return with_calls(request.sampling, tools, rules, calling, self.tokenizer.special_id)
 
     async def _acquire(self, tenant: str, conversation_id: ConversationId) -> Lease:
         try:
