@@ -37,6 +37,8 @@ def _check_schema(schema: object, place: str) -> None:
     required = schema.get("required", [])
     if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
         raise ValueError(f"{place}{'.' if place else ''}required must be a list of names")
+    if not isinstance(schema.get("enum"), list | None):
+        raise ValueError(f"{place}{'.' if place else ''}enum must be a list of values")
     for inner_place, inner in _inner_schemas(schema, f"{place}." if place else ""):
         _check_schema(inner, inner_place)
 

@@ -207,7 +207,7 @@ class ChatService:
     async def complete(self, prompts: Sequence[BarePrompt], count: int, principal: Principal) -> BareReplies:
         """`count` replies to each. Everything that can be refused is refused here."""
         self.running.refuse_when_leaving()
-        self.running.refuse_too_many(principal)
+        self.running.refuse_too_many(principal, len(prompts) * count)
         for grammar in {prompt.sampling.grammar for prompt in prompts} - {None}:
             assert grammar is not None
             await asyncio.to_thread(self.engine.compile, grammar, principal.tenant)

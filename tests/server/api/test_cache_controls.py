@@ -153,7 +153,9 @@ def test_a_message_is_marked_as_its_last_part(shared_server: ServerProcess) -> N
     with shared_server.client() as http:
         whole = respond(http, input=[{"role": "user", "content": NOTE, **control}])
         part = respond(http, input=message({"type": "input_text", "text": NOTE, **control}))
-    assert whole.report["breakpoints"] == part.report["breakpoints"] != [None]
+    (place,) = whole.report["breakpoints"]
+    assert part.report["breakpoints"] == [place]
+    assert BLOCK_SIZE < place < len(whole.prompt)
     assert "promise" not in whole.report
 
 

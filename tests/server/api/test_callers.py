@@ -35,6 +35,17 @@ async def test_nobody_else_sees_it(chat: Chat) -> None:
         assert [len(conversations) for conversations in listed] == [1, 0]
 
 
+@pytest.mark.parametrize("body", [{"n": 3}, {"prompt": ["who?"] * 3}])
+async def test_each_choice_is_one(chat: Chat, body: dict[str, object]) -> None:
+    async with client_of(chat, Principal("anna", Limits(turns_at_once=2))) as anna:
+        for path, asked in (
+            ("chat/completions", {"messages": MESSAGES, "n": 3}),
+            ("completions", {"prompt": "who?", **body}),
+        ):
+            assert (await anna.post(f"/v1/{path}", json=asked)).status_code == 503
+    assert chat.engine.requests == []
+
+
 @pytest.mark.parametrize("path", BODIES)
 async def test_a_turn_too_many_is_refused_until_another_is_over(chat: Chat, path: str) -> None:
     async def ask(http: httpx.AsyncClient) -> int:

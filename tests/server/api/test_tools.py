@@ -198,6 +198,11 @@ async def test_without_tools_nothing_is_a_call(chat: Chat) -> None:
             "tools[0].parameters",
             "properties.a.type must be one of",
         ),
+        (
+            {"tools": [{**WEATHER, "parameters": {"type": "object", "properties": {"a": {"enum": 5}}}}]},
+            "tools[0].parameters",
+            "properties.a.enum must be a list",
+        ),
         ({"tools": [WEATHER, WEATHER]}, "tools", "two functions"),
         ({"tools": [WEATHER], "tool_choice": {"type": "function", "name": "mail"}}, "tool_choice", "'mail' is none"),
         ({"tools": [WEATHER], "tool_choice": {"type": "web_search"}}, "tool_choice", "must be 'none'"),

@@ -152,8 +152,11 @@ class _Forms:
         required = schema.get("required", [])
         parts = list[str]()
         for place, (name, inner) in enumerate(schema.get("properties", {}).items()):
+            if inner is False:  # it is in no arguments
+                continue
+            own = {} if inner is True else inner
             part = " ".join(
-                self._pair(f"{number}_{place}", name, inner, f"{self._place(function)}.properties.{name}", schema)
+                self._pair(f"{number}_{place}", name, own, f"{self._place(function)}.properties.{name}", schema)
             )
             parts.append(part if name in required else f"({part})?")
         return " ".join(parts)
@@ -163,10 +166,10 @@ class _Forms:
     ) -> Iterator[str]:
         opening, between, closing = self.form.spelled_pair
         yield self._written(opening + name + between)
-        if 'string="false"' not in between and schema.get("type") == "string" and "enum" not in schema:
+        if 'string="false"' not in between and schema.get("type") == "string" and schema.get("enum") is None:
             self.lines.append(f"value_{rule}[suffix={json.dumps(closing)}]: /(.|\\n)*/")
             yield f"value_{rule}"
-        elif 'string="false"' not in between and schema.get("type", "string") == "string" and "enum" in schema:
+        elif 'string="false"' not in between and schema.get("type", "string") == "string" and schema.get("enum"):
             yield f"({' | '.join(self._written(str(value)) for value in schema['enum'])}) {self._written(closing)}"
         else:
             shared = {key: whole[key] for key in ("$defs", "definitions") if key in whole}

@@ -97,6 +97,18 @@ def test_a_reply_that_has_to_call_calls(name: str) -> None:
             assert [called for called, _ in calls] == ["weather"]
 
 
+def test_a_property_may_be_anything_or_nothing() -> None:
+    """A JSON schema may be true or false, and the values of an enumeration null."""
+    tokenizer, calling = tokenizer_of(CALL_FORMATS["qwen-coder"])
+    properties = {"a": True, "b": False, "c": {"type": "string", "enum": None}}
+    odd = tool("odd", {"type": "object", "properties": properties, "required": ["a", "c"]})
+    params = with_calls(SamplingParams(), [odd], ToolRules(must_call=True), calling, tokenizer.token_to_id)
+    assert params.grammar is not None
+    values = "<parameter=a>\n7\n</parameter>\n<parameter=c>\nx\n</parameter>\n"
+    text = written(tokenizer, params.grammar, f"<tool_call>\n<function=odd>\n{values}</function>\n</tool_call>", seed=1)
+    assert calls_in(calling.form, text)[0] == ("odd", {"a": "7", "c": "x"})
+
+
 @pytest.mark.parametrize("name", ["hermes", "mistral-list", "qwen-coder"])
 def test_a_reply_that_may_call_says_something_first_and_calls_strictly(name: str) -> None:
     form = CALL_FORMATS[name]
