@@ -111,6 +111,9 @@ def test_it_ends_with_a_cancel_and_says_so_as_often_as_it_is_asked(http: httpx.C
     assert listen(http, name)[-1]["response"]["status"] == "cancelled"
     talk.say("And now?", max_output_tokens=1)
     assert len(talk.texts()) == 2, "nothing of it is kept"
+    for status in (200, 404):
+        assert http.delete(f"{PATH}/{name}").status_code == status
+    assert http.get(f"{PATH}/{name}").status_code == 404
 
 
 @pytest.mark.parametrize("runs", [True, False])

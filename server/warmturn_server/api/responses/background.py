@@ -82,9 +82,10 @@ class Background:
     def get(self, tenant: str, turn_id: TurnId) -> EventLog | None:
         return self._running.get((tenant, turn_id)) or self._over.get((tenant, turn_id))
 
-    def forget(self, tenant: str, turn_id: TurnId) -> None:
-        self._running.pop((tenant, turn_id), None)
-        self._over.pop((tenant, turn_id), None)
+    def forget(self, tenant: str, turn_id: TurnId) -> bool:
+        """Whether there was anything of it."""
+        found = [logs.pop((tenant, turn_id), None) for logs in (self._running, self._over)]
+        return any(found)
 
     def forget_conversation(self, tenant: str, conversation_id: ConversationId) -> None:
         """Something of it was deleted, and these may tell of it."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ...chat import ChatService, ConversationId, Principal, RunningTurn, Turn, TurnId, TurnRequest
 from ...engine_api import SamplingParams
+from ...errors import NotFound
 from ..caller import Caller, Defaults, Service, Tenant, check_model, repeatable_id
 from ..json import JsonReply
 from ..openapi import answers, or_stream
@@ -125,8 +126,12 @@ async def get(
 
 @router.delete("/{response_id}", responses=answers(Deleted, 404, 409))
 async def delete(response_id: str, service: Service, tenant: Tenant, background: InBackground) -> Response:
-    background.forget(tenant, TurnId(response_id))
-    await service.delete_response(tenant, TurnId(response_id))
+    was_told = background.forget(tenant, TurnId(response_id))
+    try:
+        await service.delete_response(tenant, TurnId(response_id))
+    except NotFound:
+        if not was_told:  # one that was cancelled is in no log
+            raise
     return JsonReply({"id": response_id, "object": "response", "deleted": True})
 
 
