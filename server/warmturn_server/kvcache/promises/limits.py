@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,16 +37,16 @@ class Limits:
             raise PromiseRefused(
                 f"This server promises no more than {self.longest_seconds:,} seconds (--promise-longest): ask for less."
             )
-        held = given.sizes
-        self._check_budget(held, promise, given, moment)
+        self._check_budget(promise, given, moment)
         if not self.is_up() or not tier.has_room(_absent_bytes(promise, tier)):
             raise PromiseRefused(
                 "The disk does not take this state now, it is full or fails: leave the ttl out, or make room on it.",
                 is_full=True,
             )
 
-    def _check_budget(self, held: Iterable[BlockKey], promise: Promise, given: Given, moment: float) -> None:
-        held_bytes = given.num_bytes
+    def _check_budget(self, promise: Promise, given: Given, moment: float) -> None:
+        held = given.sizes
+        held_bytes = sum(held.values())
         new_bytes = sum(size for key, size in promise.sizes.items() if key not in held)
         if held_bytes + new_bytes <= self.budget_bytes:
             return

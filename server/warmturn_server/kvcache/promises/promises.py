@@ -228,7 +228,15 @@ class Promises:
         for promise in promises:
             keys = list(promise.until)
             promise.drop(keys)
-            self._tier.unpin(self._given.unheld(keys))
+            self._unpin(keys)
+
+    def _unpin(self, keys: Collection[BlockKey]) -> None:
+        """What is here at the end was kept after all: if it goes later, that breaks nothing."""
+        unheld = self._given.unheld(keys)
+        for key, is_here in zip(unheld, self._tier.contains(unheld), strict=True):
+            if is_here:
+                self._broken.pop(key, None)
+        self._tier.unpin(unheld)
 
     def _expire(self) -> None:
         """Its time ran out: it was kept. The ledger's lines say by themselves until when they count."""
@@ -236,7 +244,7 @@ class Promises:
         for promise in self._given:
             if past := [key for key, until in promise.until.items() if until <= moment]:
                 promise.drop(past)
-                self._tier.unpin(self._given.unheld(past))
+                self._unpin(past)
         self._given.drop_empty()
 
     def _count_broken(self, reason: BrokenBecause) -> None:

@@ -239,6 +239,17 @@ def test_what_comes_back_is_kept_again(keeping: Keeping) -> None:
     assert keeping.holds(1, 2)
 
 
+def test_what_came_back_and_stayed_to_the_end_broke_no_promise_when_it_goes_later(keeping: Keeping) -> None:
+    keeping.promise("a", 1, 2)
+    keeping.disk.give_way(2 * BLOCK)
+    keeping.save(1)
+    keeping.now += 60
+    assert keeping.told["promises"] == 0
+    keeping.press()
+    assert not keeping.holds(1)
+    assert (keeping.promises.why_broken(key(1)), keeping.promises.why_broken(key(2))) == (None, "disk_full")
+
+
 @pytest.mark.parametrize(("harm", "reason"), [("removed", "lost"), ("discarded", "corrupt"), ("while down", "lost")])
 def test_what_is_lost_is_counted_and_told(keeping: Keeping, harm: str, reason: str) -> None:
     keeping.promise("a", 1, 2)
