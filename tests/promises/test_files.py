@@ -1,6 +1,8 @@
 """A conversation that moves as a file between servers that share nothing: it goes on as if it had stayed."""
 
+import gc
 import hashlib
+import weakref
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.talk import Talk, checked
 
 from warmturn_server.chat.files.head import read_head
+from warmturn_server.chat.files.service import ConversationFiles
 from warmturn_server.chat.files.signing import FileKeys
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("restoring_always_wins")]
@@ -235,6 +238,22 @@ def test_completed_twice_it_is_one_conversation(file: bytes, there: httpx.Client
     place = f"/v1/imports/{imported.answer['id']}"
     assert checked(there.post(place))["conversation"] == imported.conversation
     assert checked(there.get(place))["status"] == "completed"
+
+
+def test_completed_it_leaves_nothing_in_memory(
+    file: bytes, servers: tuple[ServerInThread, ServerInThread, ServerInThread]
+) -> None:
+    """It is known by its name for ten minutes more, and so may a thousand others be."""
+    files: ConversationFiles = servers[1].app.state.files
+    incoming = files.open("", file[: head_bytes(file)], keep_id=False)
+    for part in incoming.wanted():
+        incoming.take(part.number, file[part.offset : part.offset + part.num_bytes])
+    words = weakref.ref(incoming.words)
+    files.complete(incoming)
+    gc.collect()
+    assert words() is None
+    incoming.take(0, b"late")
+    assert (incoming.wanted(), incoming.conversation is None) == ([], False)
 
 
 def test_its_words_alone_are_a_file_too(talk: Talk, there: httpx.Client) -> None:

@@ -112,10 +112,11 @@ class Incoming:
             return self._located([self._num_words + number for number in lacking if number < self._sound])
 
     def take(self, number: int, content: bytes) -> None:
-        """Raises `FileRefused` where this is not that part of the file."""
+        """Raises `FileRefused` where this is not that part of the file. Once it is completed nothing is looked at."""
         with self.lock:
             self._until = time.monotonic() + KEPT_SECONDS
-            self._take(number, content)
+            if self.conversation is None:
+                self._take(number, content)
 
     def _take(self, number: int, content: bytes) -> None:
         if not 0 <= number < len(self.head.parts):
@@ -140,12 +141,11 @@ class Incoming:
         if self._declined and self._declined.reason in ("fingerprint", "corrupt"):
             reason = MissReason(self._declined.reason)
             self._carrier.decline(self.tenant, self._computed_ids, self._declined.at_token, reason)
-        self._state = None
+        self._state = self._words = None
 
     def abandon(self) -> None:
         if self._state and self.conversation is None:
             self._state.abandon()
-        self._words_parts.clear()
 
     @property
     def _computed_ids(self) -> Sequence[int]:
@@ -165,6 +165,7 @@ class Incoming:
     def _read_words(self) -> None:
         parts = [self._words_parts[number] for number in range(self._num_words)]
         self._words = read(parts) if self.trust is Trust.SIGNED else read_items(parts)
+        self._words_parts.clear()
         if self._declined is None and self._lengths:
             self._state = self._carrier.arriving(self.tenant, self._computed_ids, self._lengths)
             if self._state is None:
