@@ -57,6 +57,7 @@ def test_chat_completions_have_half_an_hour(openai_client: OpenAI, model: str) -
     [
         ({**cache(ttl="30m"), "reuse": "prompt"}, "prompt_cache_options.ttl"),
         ({**cache(prewarm=True), "reuse": "nothing"}, "prompt_cache_options.prewarm"),
+        ({"input": message(marked(NOTE, ttl="30m")), "reuse": "nothing"}, "input"),
         ({**cache(prewarm=True), "store": True}, "store"),
         (cache(prewarm=True, mode="explicit"), "prompt_cache_options.prewarm"),
         (cache(ttl="1h"), "prompt_cache_options.ttl"),

@@ -11,7 +11,7 @@ from ...engine_api import Keeping, Promised, PromiseRequest, ReuseMode, Stretch
 from ...engine_api.engine import TurnEngine
 from ...errors import InvalidRequest, PromiseRefused
 from ..context import ContextReader, TurnContext
-from ..model import Turn, TurnRequest
+from ..model import CacheWishes, Turn, TurnRequest
 from ..storage.store import ConversationStore, StoreCorrupt
 from .breakpoints import MOST, Breakpoint, find_breakpoints
 from .comparison import NOT_FOUND, UNAVAILABLE, Compared, Diagnostics, compare
@@ -122,13 +122,14 @@ class Caching:
         self, request: TurnRequest, context: TurnContext, breakpoints: tuple[Breakpoint, ...]
     ) -> None:
         wishes = request.cache
-        asks = "prewarm" if wishes.prewarm else "ttl" if wishes.ttl_seconds else ""
-        if not asks:
+        param = _asking(wishes, breakpoints)
+        if not param:
             return
-        param = f"prompt_cache_options.{asks}"
         if request.reuse is not ReuseMode.STATE:
             raise InvalidRequest(
-                f"{param}: with reuse: '{request.reuse}' no state is saved; leave one of the two out.", param=param
+                f"{param}: with reuse: '{request.reuse}' no state is saved, so none is prewarmed, and none stays for a "
+                "ttl; leave one of the two out.",
+                param=param,
             )
         is_logged = (request.stored or context.conversation is not None) and not wishes.prewarm
         if not is_logged and not self._keeps_unstored:
@@ -141,6 +142,15 @@ class Caching:
             raise InvalidRequest(
                 f"{param}: with mode: 'explicit' only what is marked is saved, and nothing is marked.", param=param
             )
+
+
+def _asking(wishes: CacheWishes, breakpoints: tuple[Breakpoint, ...]) -> str:
+    """The field that asks for state to be saved, which may be a mark in the input; empty where none does."""
+    if wishes.prewarm:
+        return "prompt_cache_options.prewarm"
+    if wishes.ttl_seconds:
+        return "prompt_cache_options.ttl"
+    return "input" if any(place.ttl_seconds for place in breakpoints) else ""
 
 
 def _places(
