@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..model import Item, Turn, TurnRequest
+from ..parts import ToolCall, ToolResult
 from ..transcript.records import Record
 
 Parting = Literal["model_changed", "tools_changed", "reasoning_effort_changed", "context_compacted", "input_changed"]
@@ -85,8 +86,8 @@ def _goes_on(request: TurnRequest, items: Sequence[Item], before: Sequence[Turn]
     return same and len(said) <= len(items) and (reply.instructions or None) == (request.instructions or None)
 
 
-def _said(item: Item) -> tuple[str, str]:
-    return item.role, item.text
+def _said(item: Item) -> tuple[object, ...]:
+    return item.role, item.text, *(part for part in item.content if isinstance(part, ToolCall | ToolResult))
 
 
 def _tools(echo: Mapping[str, object]) -> object:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from tests.server.chat.making import item, turn
 
-from warmturn_server.chat import Item, Turn, TurnRequest
+from warmturn_server.chat import Item, ItemId, Turn, TurnRequest
 from warmturn_server.chat.caching.comparison import Compared, compare
+from warmturn_server.chat.parts import ToolResult
 from warmturn_server.chat.transcript.records import Record
 
 BEFORE = Record((1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 6), "abcdef")
@@ -62,6 +63,17 @@ def test_what_parts_two_prompts(change: dict[str, Any], why: str | None) -> None
     found = compared((1, 2, 9), **{"items": SAID, **change})
     assert found is not None and (found.parting, found.num_reusable) == (why, 4)
     assert found.num_common == (0 if why == "model_changed" else 2)
+
+
+@pytest.mark.parametrize(("output", "why"), [("sunny", None), ("rain", "input_changed")])
+def test_what_a_function_gave_is_said_too(output: str, why: str | None) -> None:
+    before = replace(earlier(), input=(result("sunny"),))
+    found = compared((1, 2, 9), [result(output)], before=before)
+    assert found is not None and found.parting == why
+
+
+def result(output: str) -> Item:
+    return Item(ItemId("fco_1"), "tool", (ToolResult("call_1", output),))
 
 
 def test_other_fields_are_no_reason_where_the_prompt_is_the_same() -> None:
