@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import httpx
+import pytest
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
+from pydantic import SecretStr
 from tests.support.device import DEVICE, EXECUTOR
 from tests.support.http import local_client
+from tests.support.models import make_model
 from tests.support.waiting import wait_until
 
 from warmturn_server.build import build_app
 from warmturn_server.engine import Engine
+from warmturn_server.kvcache import RestorePolicy
 from warmturn_server.settings import Settings
 
 _TASKS: Final = "/tests/tasks"
@@ -68,6 +72,20 @@ def serving(model: Path, data_dir: Path, **settings: object) -> Iterator[ServerI
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextmanager
+def strangers(folder: Path) -> Iterator[tuple[ServerInThread, ServerInThread]]:
+    """Two of the same model and secret, which share nothing else. State is restored though so tiny a model computes
+    faster than it reads."""
+    model, secret = make_model(folder / "model"), SecretStr("of both")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RestorePolicy, "restore_seconds", lambda *_: 0.0)
+        with (
+            serving(model, folder / "here", log_secret=secret) as here,
+            serving(model, folder / "there", log_secret=secret) as there,
+        ):
+            yield here, there
 
 
 async def _num_tasks(_: Request) -> Response:

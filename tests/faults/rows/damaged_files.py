@@ -9,19 +9,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from tests.faults.row import Outcome, Row, Trial
 from tests.support.conversation_files import brought_inside, fetched, head_bytes
-from tests.support.in_thread import serving
-from tests.support.models import make_model
+from tests.support.in_thread import strangers
 from tests.support.talk import Talk, checked
 
 from warmturn_server.chat.files.head import read_head
 from warmturn_server.chat.files.refusal import FileRefused
 from warmturn_server.chat.files.service import ConversationFiles
-from warmturn_server.kvcache import RestorePolicy
 
-_SECRET = SecretStr("of both")
 _SAID = ("My cat is called Mirelo.", "She likes fish.")
 _EVERY = 6
 """One trial of so many damages the head, the next byte of it each time; the others a random byte behind it."""
@@ -31,19 +27,11 @@ _ASKED = 25
 
 @contextmanager
 def _rig(folder: Path) -> Iterator[Trial]:
-    model = make_model(folder / "model")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RestorePolicy, "restore_seconds", lambda *_: 0.0)  # so tiny a model computes faster than it reads
-        with (
-            serving(model, folder / "here", log_secret=_SECRET) as here,
-            serving(model, folder / "there", log_secret=_SECRET) as there,
-            here.client() as at_here,
-            there.client() as at_there,
-        ):
-            talk = Talk.begin(at_here)
-            for text in _SAID:
-                talk.say(text)
-            yield _Damaging(talk, at_there, there.app.state.files).try_once
+    with strangers(folder) as (here, there), here.client() as at_here, there.client() as at_there:
+        talk = Talk.begin(at_here)
+        for text in _SAID:
+            talk.say(text)
+        yield _Damaging(talk, at_there, there.app.state.files).try_once
 
 
 class _Damaging:

@@ -7,33 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
-from pydantic import SecretStr
 from tests.faults.row import Outcome, Row, Trial
 from tests.support.conversation_files import brought, fetched
-from tests.support.in_thread import serving
-from tests.support.models import make_model
+from tests.support.in_thread import strangers
 from tests.support.talk import Said, Talk
 
-from warmturn_server.kvcache import RestorePolicy
-
 _WORDS = ["cat", "fish", "sleeps", "house", "tree", "blue", "sings", "old", "quick", "river", "stone", "seven", "under"]
-_SECRET = SecretStr("of both")
 _BLOCK_TOKENS = 8
 
 
 @contextmanager
 def _rig(folder: Path) -> Iterator[Trial]:
-    model = make_model(folder / "model")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RestorePolicy, "restore_seconds", lambda *_: 0.0)  # so tiny a model computes faster than it reads
-        with (
-            serving(model, folder / "here", log_secret=_SECRET) as here,
-            serving(model, folder / "there", log_secret=_SECRET) as there,
-            here.client() as at_here,
-            there.client() as at_there,
-        ):
-            yield lambda _, chance: _try_once(at_here, at_there, chance)
+    with strangers(folder) as (here, there), here.client() as at_here, there.client() as at_there:
+        yield lambda _, chance: _try_once(at_here, at_there, chance)
 
 
 def _try_once(here: httpx.Client, there: httpx.Client, chance: random.Random) -> Outcome:
