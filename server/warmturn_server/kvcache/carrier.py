@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from ..engine_api.report import MissReason
 from .codec import CorruptBlock, ForeignBlock
-from .keys import BlockSpan, blocks_of, chain_seed
+from .keys import BlockKey, BlockSpan, blocks_of, chain_seed
 from .match import PrefixMatch
 from .prefix_cache import PrefixCache
 from .tiers.guard import GuardedTier
@@ -86,14 +86,16 @@ class Arriving:
         self._spans = spans
         lasting = [tier for tier in cache.tiers if tier.medium != "memory"]
         self._tiers: Sequence[GuardedTier] = lasting or [*cache.tiers]
-        self._num_fitting = self._fitting()
+        self._fitting = {tier: self._num_fitting(tier) for tier in self._tiers}
+        self._wanted = spans[: max(self._fitting.values(), default=0)]
+        self._brought = set[BlockKey]()
         self._hold_on_at = time.monotonic() + _HELD_SECONDS / 4
 
     def lacking(self) -> Sequence[int]:
         if self._is_distrusted:
             return []
         self._hold(self._spans, new=False)
-        keys = [span.key for span in self._spans[: self._num_fitting]]
+        keys = [span.key for span in self._wanted]
         held = self._cache.tiers.holders(keys, lambda: math.inf)
         return [number for number, tier in enumerate(held) if tier is None]
 
@@ -106,8 +108,10 @@ class Arriving:
             return MissReason.FINGERPRINT if isinstance(error, ForeignBlock) else MissReason.CORRUPT
         if self._is_wanted(number):
             self._hold([span], new=True)
-            for tier in self._tiers:
-                tier.put_many({span.key: adopted})
+            self._brought.add(span.key)
+            for tier, num_fitting in self._fitting.items():
+                if number < num_fitting:
+                    tier.put_many({span.key: adopted})
         self._hold_on()
         return None
 
@@ -116,6 +120,7 @@ class Arriving:
         found = self._cache.match_everywhere(self._tenant, self._token_ids[: self._spans[-1].stop])
         taken = keys[: len(found.spans)]
         self._cache.passing.saved(taken, (), lasting=True)
+        self._cache.came(taken)
         for tier in self._tiers:
             tier.used(taken)
         self._remove_what_passes()
@@ -129,7 +134,7 @@ class Arriving:
         return self._cache.is_distrusted(self._tenant, self._token_ids)
 
     def _is_wanted(self, number: int) -> bool:
-        if number >= self._num_fitting or self._is_distrusted:
+        if number >= len(self._wanted) or self._is_distrusted:
             return False
         (held,) = self._cache.tiers.holders([self._spans[number].key], lambda: math.inf)
         return held is None
@@ -145,14 +150,14 @@ class Arriving:
             self._hold(self._spans, new=False)
 
     def _remove_what_passes(self) -> None:
-        keys = self._cache.passing.of(span.key for span in self._spans)
+        """Of what came with this, and only that: others may have left the same, or have had it promised meanwhile."""
+        promised = self._cache.promises.kept(self._brought)
+        keys = self._cache.passing.of(self._brought - promised)
         self._cache.tiers.remove(keys, list(self._cache.tiers))
         self._cache.passing.removed(keys)
 
-    def _fitting(self) -> int:
-        """How many, from the first on, take at most half of the largest tier."""
-        room = max(
-            (math.inf if tier.budget_bytes is None else tier.budget_bytes / 2 for tier in self._tiers), default=0
-        )
+    def _num_fitting(self, tier: GuardedTier) -> int:
+        """How many, from the first on, take at most half of it."""
+        room = math.inf if tier.budget_bytes is None else tier.budget_bytes / 2
         sizes = accumulate(self._cache.codec.num_bytes(span.num_tokens) for span in self._spans)
         return sum(size <= room for size in sizes)

@@ -45,13 +45,12 @@ class PassingBlocks:
     ) -> None:
         """A chain was saved, of which these are new. What is part of something lasting never passes.
 
-        `ttl_seconds`: where it is not the usual one.
+        `ttl_seconds`: where it is not the usual one. None passes sooner for it.
         """
         with self._lock:
             until = self._clock() + (self.ttl_seconds if ttl_seconds is None else ttl_seconds)
-            passing = [] if lasting else [key for key in keys if key in new or key in self._until]
-            promoted = [key for key in keys if key in self._until] if lasting else []
-            self._note([*((key, until) for key in passing), *((key, _LASTING) for key in promoted)])
+            known = [key for key in keys if key in self._until or (key in new and not lasting)]
+            self._note([(key, _LASTING if lasting else max(until, self._until.get(key, until))) for key in known])
 
     def due(self) -> list[BlockKey]:
         with self._lock:

@@ -78,8 +78,8 @@ class PrefixCache:
         """The most that is known about a block that no tier has; of several tiers the slowest is named."""
         if key in self._quarantine:
             return self._promised(BlockMiss(MissReason.CORRUPT, key))
-        if key is not None and key in self._declined:
-            return BlockMiss(self._declined[key], key)
+        if key and (declined := self._declined.get(key)):
+            return self._promised(BlockMiss(declined, key))
         never_had = BlockMiss(MissReason.FINGERPRINT if self._drop_foreign else MissReason.NOT_FOUND, key)
         return self._promised(self.tiers.why_lost(key) or never_had)
 
@@ -146,6 +146,7 @@ class PrefixCache:
         if not self._quarantine.admits(root, self.moment if moment is None else moment):
             return 0
         keys = [span.key for span in spans]
+        self.came(keys)
         into = [tier for tier in (self.tiers if tiers is None else tiers) if tier.writable]
         held = {tier: self._sound_in(tier, root, keys) for tier in into}
         lacking = [span for span in reversed(spans) if any(span.key not in has for has in held.values())]
@@ -229,6 +230,11 @@ class PrefixCache:
         self._declined[key] = reason
         if len(self._declined) > _MOST_DECLINED:
             self._declined.popitem(last=False)
+
+    def came(self, keys: Iterable[BlockKey]) -> None:
+        """They are here: if they go again, it is not for what was declined earlier."""
+        for key in keys:
+            self._declined.pop(key, None)
 
     def is_distrusted(self, tenant: str, token_ids: Sequence[int]) -> bool:
         """Whether state of this chain was found wrong."""

@@ -23,19 +23,23 @@ from tests.support.state import (
 )
 from tests.support.xor_sealer import XorSealer
 
-from warmturn_server.engine_api import MissReason
+from warmturn_server.engine_api import MissReason, PromiseRequest, Stretch
 from warmturn_server.kvcache import (
     BlockSealer,
     Carrier,
     GuardedTier,
     KVBuffer,
+    Ledger,
+    Limits,
     PassingBlocks,
     PrefixCache,
+    Promises,
     RestorePolicy,
     SealedCodec,
     Tier,
 )
 from warmturn_server.kvcache.carrier import Arriving
+from warmturn_server.metrics import Metrics
 
 COUNT = 3 * BLOCK_SIZE + 2
 IDS = token_ids(COUNT)
@@ -49,11 +53,14 @@ class Time:
         return self.seconds
 
 
-def cache_at(folder: Path, now: Time, *tiers: Tier, sealer: BlockSealer = NO_SEALER) -> PrefixCache:
+def cache_at(
+    folder: Path, now: Time, *tiers: Tier, sealer: BlockSealer = NO_SEALER, promises: Promises | None = None
+) -> PrefixCache:
     guarded = [GuardedTier(tier, Tally()) for tier in tiers or (ram(), disk(folder))]
     policy = RestorePolicy(LAYOUT, [tier.name for tier in guarded])
     passing = PassingBlocks(10, folder / "passing", now)
-    return PrefixCache(SealedCodec(codec_of(), sealer), BLOCK_SIZE, guarded, policy, passing=passing)
+    codec = SealedCodec(codec_of(), sealer)
+    return PrefixCache(codec, BLOCK_SIZE, guarded, policy, passing=passing, promises=promises)
 
 
 def carrier(cache: PrefixCache) -> Carrier:
@@ -135,14 +142,41 @@ def test_settled_it_stays(tmp_path: Path) -> None:
     assert cache.match("", IDS).num_tokens == COUNT
 
 
-def test_abandoned_it_is_gone_but_for_what_was_here_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lasting", [True, False])
+def test_abandoned_it_is_gone_but_for_what_was_here_before(tmp_path: Path, lasting: bool) -> None:
     cache = cache_at(tmp_path, Time())
-    cache.save("", IDS[: 2 * BLOCK_SIZE], filled_buffer(COUNT).snapshot(), always)
+    cache.save("", IDS[: 2 * BLOCK_SIZE], filled_buffer(COUNT).snapshot(), always, lasting=lasting)
     state = arriving(cache)
     assert state.lacking() == [2, 3]
     bring(state, blocks_of(saved()))
     state.abandon()
     assert cache.match("", IDS).num_tokens == 2 * BLOCK_SIZE
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_is_promised_stays_though_nothing_comes_of_an_import_of_it(tmp_path: Path, is_first: bool) -> None:
+    """Of a prewarmed prompt, which stays for a while only, too."""
+    tier, prompt = disk(tmp_path), tuple(IDS[: 2 * BLOCK_SIZE])
+    promises = Promises(tier, Ledger(None), Limits(2**20, 1_000), Metrics().promises)
+    tier.lost = promises.lost
+    cache = cache_at(tmp_path, Time(), tier, promises=promises)
+
+    def prewarm() -> None:
+        cache.promise(PromiseRequest("a", "", prompt, (Stretch(len(prompt), 60),)))
+        cache.save("", prompt, filled_buffer(COUNT).snapshot(), always, lasting=False)
+        assert promises.settle("a") is not None
+
+    state = arriving(cache)
+    if is_first:
+        prewarm()
+    bring(state, blocks_of(saved()))
+    if not is_first:
+        prewarm()
+    state.abandon()
+    told = promises.told("a")
+    assert told is not None and told.is_kept
+    assert cache.match("", IDS).num_tokens == len(prompt)
+    assert cache.why_missing(cache.match("", IDS).stopped_by).promise is None
 
 
 def test_what_is_here_is_not_replaced(tmp_path: Path) -> None:
@@ -183,6 +217,14 @@ def test_no_more_is_taken_than_half_of_a_tier(tmp_path: Path) -> None:
     assert state.settle() == 2 * BLOCK_SIZE
 
 
+def test_a_small_tier_takes_no_more_than_half_beside_a_large_one(tmp_path: Path) -> None:
+    small, large = disk(tmp_path / "small", 5 * len(blocks_of(saved())[0])), disk(tmp_path / "large")
+    state = arriving(cache_at(tmp_path, Time(), small, large))
+    bring(state, blocks_of(saved()))
+    assert state.settle() == COUNT
+    assert (small.num_blocks, large.num_blocks) == (2, 4)
+
+
 @pytest.mark.parametrize("lengths", [[3, 4], [4, 4, 3, 1], [5], [4, 4, 4, 4]], ids=str)
 def test_lengths_that_no_blocks_have_are_refused(tmp_path: Path, lengths: list[int]) -> None:
     assert carrier(cache_at(tmp_path, Time())).arriving("", IDS, lengths) is None
@@ -203,6 +245,21 @@ def test_who_misses_what_was_declined_is_told_why() -> None:
     cache.save("", IDS[:BLOCK_SIZE], filled_buffer(COUNT).snapshot(), always)
     assert cache.why_missing(cache.match("", IDS).stopped_by).reason is MissReason.FINGERPRINT
     assert cache.why_missing(cache.match("bob", IDS).stopped_by).reason is MissReason.NOT_FOUND
+
+
+@pytest.mark.parametrize("is_brought", [True, False])
+def test_what_was_declined_once_and_came_later_is_missed_for_other_reasons(tmp_path: Path, is_brought: bool) -> None:
+    cache = cache_at(tmp_path, Time())
+    carrier(cache).decline("", IDS, BLOCK_SIZE, MissReason.FINGERPRINT)
+    if is_brought:
+        state = arriving(cache)
+        bring(state, blocks_of(saved()))
+        state.settle()
+    else:
+        cache.save("", IDS, filled_buffer(COUNT).snapshot(), always)
+    span = cache.match("", IDS).spans[1]
+    cache.tiers.remove([span.key], list(cache.tiers))
+    assert cache.why_missing(span.key).reason is MissReason.NOT_FOUND
 
 
 def test_a_block_that_left_or_was_damaged_meanwhile_is_none(tmp_path: Path) -> None:

@@ -51,6 +51,15 @@ def test_every_use_puts_it_off(path: Path, now: Time) -> None:
     assert set(passing.due()) == {ONE, TWO}
 
 
+def test_a_shorter_while_ends_no_longer_one(path: Path, now: Time) -> None:
+    passing = PassingBlocks(10, path, now)
+    passing.saved([ONE], {ONE}, lasting=False)
+    passing.saved([ONE, TWO], {TWO}, lasting=False, ttl_seconds=5)
+    now.seconds += 9
+    assert passing.due() == [TWO]
+    assert PassingBlocks(10, path, now).due() == [TWO]
+
+
 def test_what_becomes_part_of_something_lasting_stays(path: Path, now: Time) -> None:
     passing = PassingBlocks(10, path, now)
     passing.saved([ONE, TWO], {ONE, TWO}, lasting=False)
