@@ -102,3 +102,16 @@ def test_a_prompt_counts_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -
     )
     asyncio.run(said_together(engine, choices_of(asked(8, ReuseMode.STATE))))
     assert sorted(counted) == [(1, 12), (1, 12), (LENGTH, 12)]
+
+
+def test_only_what_may_be_a_control_turn_is_counted_among_those_that_it_stands_for(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one reuses nothing, and the others are never drawn."""
+    counted = list[float]()
+    monkeypatch.setattr(engine._controls.observer, "turn_reused", counted.append)
+    request = asked(9, ReuseMode.STATE)
+    asyncio.run(said_together(engine, choices_of(request)))
+    assert counted == []
+    asyncio.run(collect(engine, request))
+    assert len(counted) == 1

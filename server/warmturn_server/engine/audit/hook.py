@@ -41,7 +41,7 @@ class AuditHook:
 
     def finished(self, sequence: Sequence, reason: FinishReason, account: Account) -> Account:
         control = self._drawn.pop(sequence, None)
-        if self._controls.concern(sequence.request):
+        if sequence.first is None and self._controls.concern(sequence.request):
             self._controls.reused(account.report)
         if control is None or reason == "cancelled":
             return account
