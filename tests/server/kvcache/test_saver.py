@@ -100,6 +100,21 @@ def test_a_network_that_hangs_keeps_nothing_from_being_saved_here(snapshot: KVSn
     assert gate.num_blocks == 3 * (MAX_WAITING_REMOTE + 5 - tally.dropped)
 
 
+def test_what_is_promised_is_dropped_nowhere_but_on_the_way_to_a_network(snapshot: KVSnapshot) -> None:
+    gates, tally = (Gate(), RemoteGate()), Tally()
+    cache = cache_over(*gates)
+    saver = Saver(cache, tally)
+    for number in range(MAX_WAITING + 2):
+        saver.save(f"tenant {number}", token_ids(9), snapshot)
+    dropped = tally.dropped
+    saver.save("promised", token_ids(9), snapshot, promised=True)
+    assert tally.dropped == dropped + 1
+    for gate in gates:
+        gate.open.set()
+    saver.close()
+    assert cache.match("promised", token_ids(9)).num_tokens == 9
+
+
 def test_what_waits_for_saving_while_its_chain_is_quarantined_is_not_saved(snapshot: KVSnapshot) -> None:
     gate = Gate()
     cache = cache_over(gate)
