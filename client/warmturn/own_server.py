@@ -2,23 +2,20 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import IO, Self
 
 from warmturn.errors import WarmturnError
+from warmturn.handling import uninterrupted
 from warmturn.settings import models_folder
 
 READY = re.compile(r"ready on (http://\S+:(\d+))")
 _STDERR_LINES = 12
-_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def launch(command: Sequence[str], environment: Mapping[str, str], stderr: IO[str]) -> subprocess.Popen[str]:
@@ -51,7 +48,7 @@ class OwnServer:
     def start(self) -> None:
         """Returns when the server answers; a second start takes the same port and folder again."""
         self._share_models()
-        with self._stderr.open("w") as stderr, _uninterrupted():
+        with self._stderr.open("w") as stderr, uninterrupted():
             self._process = process = launch(self._command(), _environment(), stderr)
         assert process.stdout is not None
         self.url, self._port = self._await_ready(process.stdout)
@@ -87,23 +84,6 @@ class OwnServer:
         self.kill()
         said = self._stderr.read_text(errors="replace").strip().splitlines()[-_STDERR_LINES:]
         raise WarmturnError("the server did not start:\n" + "\n".join(said))
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """SIGINT and SIGTERM wait for the end of the block: what has begun to live must be known to whoever ends it."""
-    if threading.current_thread() is not threading.main_thread():  # no handler runs in this one
-        yield
-        return
-    came = list[int]()
-    before = {number: signal.signal(number, lambda got, _: came.append(got)) for number in _ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-        for got in came:
-            signal.raise_signal(got)
 
 
 def _environment() -> dict[str, str]:

@@ -2,20 +2,20 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 
+from warmturn.handling import ENDING, Handler, handling
+
 _BEAT_SECONDS = 1.0
 _PATIENCE_SECONDS = 3.0
-
-_Handler = Callable[[int, FrameType | None], None]
 
 
 @contextmanager
 def ending_on_signals() -> Iterator[None]:
     """Inside, SIGTERM and SIGHUP raise SystemExit, so that what the block has opened is closed."""
-    with _handling((signal.SIGTERM, signal.SIGHUP), _leave):
+    with handling((signal.SIGTERM, signal.SIGHUP), _leave):
         yield
 
 
@@ -45,13 +45,13 @@ def ending_for_sure() -> Iterator[None]:
         if first:
             _leave(first[0], frame)
 
-    with _handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), leave), _beat(leave_again):
+    with handling(ENDING, leave), _beat(leave_again):
         yield
 
 
 @contextmanager
-def _beat(handler: _Handler) -> Iterator[None]:
-    with _handling((signal.SIGALRM,), handler):
+def _beat(handler: Handler) -> Iterator[None]:
+    with handling((signal.SIGALRM,), handler):
         around = signal.setitimer(signal.ITIMER_REAL, _BEAT_SECONDS, _BEAT_SECONDS)
         try:
             yield
@@ -63,16 +63,3 @@ def _leave(number: int, _: FrameType | None) -> None:
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)
-
-
-@contextmanager
-def _handling(numbers: tuple[signal.Signals, ...], handler: _Handler) -> Iterator[None]:
-    """Signals that are ignored, as `nohup` does it, stay ignored."""
-    replaced = {number: before for number in numbers if (before := signal.getsignal(number)) is not signal.SIG_IGN}
-    for number in replaced:
-        signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, before in replaced.items():
-            signal.signal(number, before)

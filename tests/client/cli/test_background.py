@@ -173,3 +173,28 @@ def test_at_a_terminal_it_is_offered_and_told_how_far_it_is(tmp_path: Path) -> N
             assert terminal.wait() == (3 if how == "n" else 130)
     gone = "who does not wait for it does not want it"
     wait_until(lambda: json.loads(Command(tmp_path)("ps", "--json").ok()) == [], gone)
+
+
+STRUCK = """
+import signal, subprocess, sys
+from warmturn.cli.background import start
+
+def launch(command, environment, stdin, log):
+    made = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdin=stdin, stdout=log, stderr=log)
+    print(made.pid, flush=True)
+    signal.raise_signal(signal.SIGINT)
+    return made.pid
+
+start.launch = launch
+from warmturn.__main__ import main
+main()
+"""
+
+
+def test_one_that_is_just_being_made_when_ctrl_c_comes_is_ended_too(tmp_path: Path) -> None:
+    place = Place(tmp_path, tmp_path)
+    home = environment(tmp_path, WARMTURN_URL=place.url, **place.variables)
+    asked = [sys.executable, "-c", STRUCK, "ask", "hello", "--start"]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=60, env=home, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (130, False), done.stderr
+    wait_until(lambda: not is_alive(int(done.stdout)), "nobody knew of it")

@@ -19,6 +19,7 @@ from warmturn.cli.console import note
 from warmturn.cli.options import connect
 from warmturn.client import Client
 from warmturn.errors import ServerUnreachable, SettingsError
+from warmturn.handling import uninterrupted
 from warmturn.settings import ClientSettings, config_file, load_settings
 
 Start = Annotated[
@@ -55,11 +56,14 @@ def _start(settings: ClientSettings, address: tuple[str, int], wanted: bool | No
 
 
 def _start_and_wait(url: str, address: tuple[str, int], api_key: str | None) -> None:
-    server = start(url, address, api_key)
+    started: list[Server] = []
     try:
-        wait_until_ready(server)
+        with uninterrupted():
+            started.append(start(url, address, api_key))
+        wait_until_ready(*started)
     except KeyboardInterrupt:  # who does not want to wait for it does not want it
-        send(server, signal.SIGTERM)
+        for server in started:
+            send(server, signal.SIGTERM)
         raise
 
 

@@ -21,7 +21,7 @@ from tests.support.server import ServerProcess
 from typer.testing import CliRunner
 
 import warmturn_server.bundled
-from warmturn import Client, WarmturnError
+from warmturn import Client
 from warmturn.cli.app import app
 from warmturn.cli.demo import command as demo_command
 from warmturn.cli.demo import run
@@ -33,7 +33,6 @@ from warmturn.cli.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.cli.demo.run import Demo
 from warmturn.cli.demo.script import BUNDLED_MODEL, GENERIC_SCRIPT, Line, bundled_script, script_for
 from warmturn.cli.demo.view import View
-from warmturn.own_server import OwnServer
 from warmturn.wire import parse_turn
 
 TURNS = tuple(
@@ -367,20 +366,3 @@ def test_an_interrupted_demo_leaves_nothing_behind(tiny_models: TinyModels, tmp_
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-@pytest.mark.slow
-def test_a_server_that_does_not_start_is_explained(tmp_path: Path) -> None:
-    with OwnServer(str(tmp_path / "no-model"), tmp_path) as server, pytest.raises(WarmturnError, match="no-model"):
-        server.start()
-
-
-def test_the_demo_server_takes_no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("WARMTURN_API_KEY", "x")
-    probe = "import os; print('ready on http://' + str([n for n in os.environ if n.startswith('WARMTURN_')]) + ':1')"
-    with OwnServer("none", tmp_path) as server:
-        monkeypatch.setattr(
-            server, "_command", lambda: [sys.executable, "-c", probe + "; print('ready on http://x:1')"]
-        )
-        server.start()
-        assert server.url == "http://[]:1"
