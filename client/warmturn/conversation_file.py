@@ -8,10 +8,11 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from warmturn.errors import ApiError, FileError, ServerUnreachable, WarmturnError
+from warmturn.errors import ApiError, FileError, ProtocolError, ServerUnreachable, WarmturnError
 from warmturn.transport import Transport
 from warmturn.wire import Imported, parse_imported
 
@@ -100,7 +101,7 @@ class _Download:
             if response.status_code != 206:
                 self._begin_anew()
             self._tag = response.headers.get("etag", "")
-            self._total = self._have + int(response.headers["content-length"])
+            self._total = self._have + _length(response.headers.get("content-length", ""))
             for piece in self._transport.read_bytes(response):
                 self._target.write(piece)
                 self._have += len(piece)
@@ -112,17 +113,20 @@ class _Download:
 
 
 class _Upload:
-    """The server says which parts it wants; what it has already it does not ask for again."""
+    """The server says which parts it wants; what it has already it does not ask for again. Behind a balancer it is the
+    same one for all of them, and for who begins anew.
+    """
 
     def __init__(self, transport: Transport, source: BinaryIO) -> None:
-        self._transport = transport
         self._source = source
+        self._start = self._head()
+        self._transport = transport.in_session(f"import-{sha256(self._start).hexdigest()[:32]}")
 
     def run(self, *, keep_id: bool) -> Imported:
         """A server that was started again meanwhile knows nothing of the import, and has the blocks still."""
-        head, params = self._head(), {"keep_id": str(keep_id).lower()}
+        params = {"keep_id": str(keep_id).lower()}
         for _ in range(_TRIES):
-            begun = self._transport.post_bytes(_IMPORTS, head, params)
+            begun = self._transport.post_bytes(_IMPORTS, self._start, params)
             try:
                 return self._bring(f"{_IMPORTS}/{begun['id']}", begun["wanted"])
             except ApiError as error:
@@ -169,6 +173,13 @@ class _Upload:
         if rest > _MOST_HEAD_BYTES:
             raise FileError(f"{self._source.name} is damaged: its head says that it has {rest:,} bytes")
         return start + self._source.read(rest)
+
+
+def _length(said: str) -> int:
+    """Without it nobody could say whether the file is whole."""
+    if not said.isdecimal():
+        raise ProtocolError("the server, or what stands before it, does not say how long the file is (content-length)")
+    return int(said)
 
 
 def _again(ask: Callable[[], _T]) -> _T:

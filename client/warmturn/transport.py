@@ -4,6 +4,7 @@ import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from typing import Any, Self
 from urllib.parse import quote
 from urllib.request import getproxies
@@ -16,9 +17,10 @@ from warmturn.patience import when_free
 Params = Mapping[str, str | int]
 PATIENCE_SECONDS = 5.0
 SESSION_HEADER = "x-session-id"
-"""Tells those who stand before several servers which conversation a request is about."""
+"""Tells those who stand before several servers which conversation a request is about, or what else belongs together."""
 
-_CONVERSATION = re.compile(r"/v1/conversations/([\w.:-]+)", re.ASCII)
+_PATH = re.compile(r"/v1/conversations/([^/]+)")
+_PLAIN = re.compile(r"[\w.:-]+", re.ASCII)
 _SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
@@ -35,12 +37,19 @@ class Transport:
     ) -> None:
         self.base_url = checked_url(base_url)
         self._patience = patience
+        self._session: Mapping[str, str] = {}
         headers = authorization(api_key)
         limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
         verify = trusted(self.base_url)
         self._http = httpx.Client(
             base_url=self.base_url, headers=headers, timeout=limits, transport=transport, verify=verify
         )
+
+    def in_session(self, name: str) -> Self:
+        """The same connection, for requests that one server has to answer."""
+        made = copy(self)
+        made._session = {SESSION_HEADER: name}
+        return made
 
     def get(self, path: str, params: Params | None = None) -> dict[str, Any]:
         return self._json("GET", path, params=params)
@@ -67,20 +76,21 @@ class Transport:
     def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:
         """The reply's bytes as they come; leaving the block closes the connection, which stops the server's work."""
         with translated(self.base_url), ExitStack() as stack:
-            yield self._bytes(when_free(lambda: self._begun(stack, path, body), self._patience))
+            yield self.read_bytes(when_free(lambda: self._begun(stack, path, body), self._patience))
 
     @contextmanager
     def download(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
         """The reply, whose bytes are still to be read with `read_bytes`."""
-        unpacked = {"Accept-Encoding": "identity", **headers}
-        with translated(self.base_url), self._http.stream("GET", path, headers=unpacked) as response:
+        asked = {"Accept-Encoding": "identity", **session(path, None), **headers}
+        with translated(self.base_url), self._http.stream("GET", path, headers=asked) as response:
             if response.is_error:
                 response.read()
                 raise api_error(response)
             yield response
 
     def read_bytes(self, response: httpx.Response) -> Iterator[bytes]:
-        return self._bytes(response)
+        with translated(self.base_url):
+            yield from response.iter_bytes()
 
     def close(self) -> None:
         self._http.close()
@@ -97,7 +107,7 @@ class Transport:
     def _asked(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, **request: Any
     ) -> dict[str, Any]:
-        named = {**session(path, request.get("json")), **(headers or {})}
+        named = {**self._session, **session(path, request.get("json")), **(headers or {})}
         with translated(self.base_url):
             response = self._http.request(method, path, headers=named, **request)
         if response.is_error:
@@ -113,10 +123,6 @@ class Transport:
                 raise api_error(response)
             stack.enter_context(opening.pop_all())
             return response
-
-    def _bytes(self, response: httpx.Response) -> Iterator[bytes]:
-        with translated(self.base_url):
-            yield from response.iter_bytes()
 
 
 def trusted(base_url: str) -> ssl.SSLContext:
@@ -175,10 +181,11 @@ def authorization(api_key: str | None) -> dict[str, str]:
 
 def session(path: str, body: Mapping[str, Any] | None) -> dict[str, str]:
     """The header that names the conversation, if one is named."""
-    named = _CONVERSATION.match(path)
-    conversation = named[1] if named else (body or {}).get("conversation")
-    is_plain = isinstance(conversation, str) and _CONVERSATION.fullmatch(f"/v1/conversations/{conversation}")
-    return {SESSION_HEADER: conversation} if isinstance(conversation, str) and is_plain else {}
+    in_path = _PATH.match(path)
+    conversation = in_path[1] if in_path else (body or {}).get("conversation")
+    if isinstance(conversation, str) and _PLAIN.fullmatch(conversation):
+        return {SESSION_HEADER: conversation}
+    return {}
 
 
 def json_object(response: httpx.Response) -> dict[str, Any]:

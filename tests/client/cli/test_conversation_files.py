@@ -5,15 +5,17 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.client.command import Command
 from tests.conftest import StartServer
+from tests.support.balancer import Balancer
 from tests.support.conversation_files import head_bytes
 from tests.support.fault_proxy import FaultProxy
 from tests.support.server import ServerProcess
 from tests.support.talk import Talk, checked
 
-from warmturn import ApiError, Client, FileError
+from warmturn import ApiError, Client, FileError, ProtocolError
 
 SECRET = {"WARMTURN_LOG_SECRET": "of this server"}
 
@@ -128,3 +130,26 @@ def test_a_server_that_was_killed_in_the_middle_has_nothing_half_done(
         assert client.get(f"/v1/imports/{begun['id']}").status_code == 404
     imported = json.loads(Command(tmp_path, server.base_url)("import", str(tmp_path / "talk.warmturn"), "--json").ok())
     assert imported["taken_tokens"] == imported["state_tokens"]
+
+
+def test_behind_a_balancer_all_of_an_import_goes_to_one_server(
+    server: ServerProcess, talk: Talk, start_server: StartServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.warmturn"
+    Command(tmp_path, server.base_url)("export", talk.id, "--with-state", str(file)).ok()
+    other = start_server("--block-size", "8", data_dir=tmp_path / "other", environment=SECRET)
+    with Balancer([server.base_url, other.base_url], tmp_path) as balancer:
+        done = Command(tmp_path, balancer.base_url)("import", str(file), "--json")
+    imported = json.loads(done.ok())
+    assert imported["taken_tokens"] == imported["state_tokens"] > 0
+
+
+def test_a_download_whose_length_nobody_says_is_no_file(tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["x-session-id"] == "conv_1"
+        return httpx.Response(200, content=iter([b"WARMTURN"]))
+
+    client, file = Client("http://test", transport=httpx.MockTransport(answer)), tmp_path / "talk.warmturn"
+    with pytest.raises(ProtocolError, match="content-length"):
+        client.conversations.save_file("conv_1", file)
+    assert list(tmp_path.glob("talk*")) == []
