@@ -9,27 +9,22 @@ from warmturn.client import Client, Readiness
 from warmturn.conversations import Conversations
 from warmturn.errors import ApiError, FileError, ProtocolError, ServerUnreachable, SettingsError, WarmturnError
 from warmturn.lookback import AtDepth, LayerLooks, Look, Lookback, Seen, Source
+from warmturn.report import Control, Drafts, Miss, Reading, Rewrite, TurnReport
 from warmturn.stream import Event, ReasoningDelta, TextDelta, TurnEnded, TurnStarted, TurnStream
 from warmturn.wire import (
     REUSE_MODES,
     Call,
-    Control,
     Conversation,
-    Drafts,
     Imported,
     Item,
     LoggedTurn,
     Message,
-    Miss,
     Model,
     Pin,
-    Reading,
     ReuseMode,
-    Rewrite,
     Tokens,
     Turn,
     TurnOptions,
-    TurnReport,
     Warming,
 )
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
+from warmturn.report import TurnReport
 from warmturn.savings import of_turn
-from warmturn.wire import Item, TurnReport
+from warmturn.wire import Item
 
 PALETTE: Final[Mapping[str, str]] = {
     "state": "dark_orange3",

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from warmturn.wire import TurnReport, figure_at
+from warmturn.report import TurnReport
+from warmturn.wire import figure_at
 
 Source = Literal["controls", "measured", "estimated"]
 NO_CLEAR_DIFFERENCE = "no clear difference"

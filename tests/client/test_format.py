@@ -6,7 +6,8 @@ import pytest
 from tests.client.fake_server import REPORT, response
 
 from warmturn.format import milliseconds, times, turn_line
-from warmturn.wire import TurnReport, parse_turn
+from warmturn.report import TurnReport
+from warmturn.wire import parse_turn
 
 
 def report(**changes: Any) -> TurnReport:

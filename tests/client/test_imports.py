@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2] / "client"
 PACKAGES = ("warmturn", "warmturn_bench")
 LIBRARY = (
     *("client", "conversation_file", "conversations", "doubts", "errors", "format", "lookback"),
-    *("handling", "own_server", "patience"),
+    *("handling", "own_server", "patience", "report"),
     *("savings", "settings", "sse", "stream", "transport", "wire"),
 )
 """What the load test may know of the client; its command alone also knows what all commands share."""

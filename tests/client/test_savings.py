@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from tests.client.fake_server import response
 
+from warmturn.report import TurnReport
 from warmturn.savings import of_server, of_turn, of_turns
-from warmturn.wire import TurnReport, parse_turn
+from warmturn.wire import parse_turn
 
 ESTIMATED = {"value": 9.5, "ci95": [8.0, 11.0], "turns": 20, "unknown_turns": 0}
 MEASURED = {"value": 1.5, "ci95": [1.0, 2.0], "turns": 3}

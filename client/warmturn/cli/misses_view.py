@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from warmturn.format import milliseconds
-from warmturn.wire import LoggedTurn, Miss, Reading, Rewrite
+from warmturn.report import Miss, Reading, Rewrite
+from warmturn.wire import LoggedTurn
 
 _WHY = {
     "evicted": "had to make room",

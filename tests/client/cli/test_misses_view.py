@@ -11,7 +11,8 @@ from tests.support.server import ServerProcess
 from tests.support.talk import Talk, checked
 
 from warmturn.cli.misses_view import miss_lines
-from warmturn.wire import LoggedTurn, Miss, Reading, Rewrite, TurnReport
+from warmturn.report import Miss, Reading, Rewrite, TurnReport
+from warmturn.wire import LoggedTurn
 
 
 @pytest.fixture

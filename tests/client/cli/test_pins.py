@@ -10,7 +10,8 @@ from tests.support.talk import Talk
 
 from warmturn.cli.misses_view import miss_lines
 from warmturn.cli.stats_view import stats_lines
-from warmturn.wire import LoggedTurn, Miss, TurnReport
+from warmturn.report import Miss, TurnReport
+from warmturn.wire import LoggedTurn
 
 
 def test_a_conversation_is_pinned_and_released(shared_server: ServerProcess, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from warmturn.cli.demo.chart import Series, line_chart
 from warmturn.cli.demo.next_steps import Step
 from warmturn.cli.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.format import PALETTE, main_tier, milliseconds, times
-from warmturn.wire import REUSE_MODES, ReuseMode, TurnReport
+from warmturn.report import TurnReport
+from warmturn.wire import REUSE_MODES, ReuseMode
 
 _RECOMPUTING: dict[ReuseMode, str] = {
     "prompt": "the same turn once more, prefilling the whole conversation",

@@ -14,7 +14,7 @@ from tests.server.api.page.conftest import StartVisit
 from tests.support.server import ServerProcess
 
 from warmturn.format import turn_line
-from warmturn.wire import Control, Drafts, Miss, TurnReport
+from warmturn.report import Control, Drafts, Miss, TurnReport
 
 FIRST_LINE = re.compile(r"^TTFT [\d.,]+ m?s · [\d,]+ of [\d,]+ tokens reused")
 MARKUP = "<img src=x onerror=alert(1)><b>bold</b>&amp;"
