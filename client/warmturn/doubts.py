@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from warmturn.format import counted
 from warmturn.wire import figure_at
 
 Doubted = Literal["saved", "first text"]
@@ -27,31 +28,27 @@ def _about_first_text(figures: object, before: object) -> Iterator[str]:
     """Control turns in place of reuse are slow on purpose; those after the reply are nobody's wait."""
     replaced = _count(figures, "controls", "turns", "replace") - _count(before, "controls", "turns", "replace")
     if replaced > 0:
-        yield f"{_turns(replaced, 'control turn')} among them, computed in full on purpose"
+        yield f"{counted(replaced, 'control turn')} among them, computed in full on purpose"
 
 
 def _about_savings(figures: object, written: Callable[[float], str]) -> Iterator[str]:
     estimated = figure_at(figures, "saved_seconds", "estimated")
     if unknown := _count(estimated, "unknown_turns"):
         turns = unknown + _count(estimated, "turns")
-        yield f"{unknown:,} of {_turns(turns, 'turn')} left out of the estimate: what they saved cannot be said"
+        yield f"{unknown:,} of {counted(turns, 'turn')} left out of the estimate: what they saved cannot be said"
     yield from _by_controls(figure_at(figures, "controls"), written)
 
 
 def _by_controls(controls: object, written: Callable[[float], str]) -> Iterator[str]:
     measured = _count(controls, "measured_turns")
     if 0 < measured < _ENOUGH_CONTROLS:
-        yield f"only {_turns(measured, 'control turn')} to check the estimate by"
+        yield f"only {counted(measured, 'control turn')} to check the estimate by"
     bias = figure_at(controls, "estimate_bias_seconds")
     value, bounds = figure_at(bias, "value"), figure_at(bias, "ci95")
     if value is not None and bounds and not bounds[0] <= 0 <= bounds[1]:
         yield f"by control turns the estimate is {written(abs(value))} a turn too {'high' if value > 0 else 'low'}"
     if dropped := sum((figure_at(controls, "dropped") or {}).values()):
-        yield f"{_turns(dropped, 'control turn')} given up, which may be no chance sample"
-
-
-def _turns(count: int, kind: str) -> str:
-    return f"{count:,} {kind}{'' if count == 1 else 's'}"
+        yield f"{counted(dropped, 'control turn')} given up, which may be no chance sample"
 
 
 def _count(found: object, *path: str) -> Any:

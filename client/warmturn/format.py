@@ -21,8 +21,8 @@ PALETTE: Final[Mapping[str, str]] = {
 _UNITS = ("B", "KiB", "MiB", "GiB")
 _UNKNOWN = "?"
 _LINE_CHARS = 100
-_CLEARLY = 1.1
-"""Below this nobody says how many times sooner."""
+CLEARLY = 1.1
+"""Below this nobody says how many times sooner: milliseconds say it better."""
 
 
 def milliseconds(ms: float) -> str:
@@ -46,6 +46,11 @@ def known_count(value: float | None) -> str:
 
 def known_size(value: float | None) -> str:
     return _UNKNOWN if value is None else byte_size(value)
+
+
+def counted(count: int, what: str) -> str:
+    """`1 turn`, `1,204 turns`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def times(factor: float) -> str:
@@ -106,7 +111,7 @@ def _saved(report: TurnReport) -> str:
         return amount
     low = saved.bounds[0] if saved.bounds else saved.seconds
     factor = 1 + 1000 * low / report.ttft_ms if report.ttft_ms else 1.0
-    return f"saved {amount}" + (f" ({times(factor)})" if factor >= _CLEARLY else "")
+    return f"saved {amount}" + (f" ({times(factor)})" if factor >= CLEARLY else "")
 
 
 def _drafts(report: TurnReport) -> str:

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 
-from warmturn.format import milliseconds, times
+from warmturn.format import CLEARLY, counted, milliseconds, times
 from warmturn.savings import NO_CLEAR_DIFFERENCE
 from warmturn.wire import ReuseMode
 from warmturn_bench.resampling import LEAST_CONVERSATIONS, Interval
 from warmturn_bench.stats import ModeFigures, Saved
 
 Modes = Mapping[ReuseMode, ModeFigures]
-_IN_TIMES = 1.1
-"""A factor below this is said in milliseconds."""
 
 
 def verdict(modes: Modes) -> str:
@@ -20,7 +18,7 @@ def verdict(modes: Modes) -> str:
     saved = modes["state"].saved
     if not saved.paired_turns:
         return "No verdict: no turn was answered both with saved state and without."
-    seen = f"{_counted(saved.paired_turns, 'turn')} of {_counted(saved.paired_conversations, 'conversation')}"
+    seen = f"{counted(saved.paired_turns, 'turn')} of {counted(saved.paired_conversations, 'conversation')}"
     if saved.interval is None:
         return _of_few(saved, seen)
     return f"{_supported(saved, saved.interval)} ({seen}, 95% interval)."
@@ -36,7 +34,7 @@ def headline(modes: Modes) -> str:
     if saved.is_clear is False:
         return "No clear difference in when answers begin"
     if saved.interval is None:
-        return f"In {_counted(saved.paired_conversations, 'conversation')}, answers began {_by(saved)} with saved state"
+        return f"In {counted(saved.paired_conversations, 'conversation')}, answers began {_by(saved)} with saved state"
     return f"With saved state, answers begin {_between(saved, saved.interval)}"
 
 
@@ -62,7 +60,7 @@ def _between(saved: Saved, interval: Interval) -> str:
     factors = saved.times_interval or Interval(1.0, 1.0)
     bounds = factors if gained else Interval(1 / factors.high, 1 / factors.low)
     way = "sooner" if gained else "later"
-    if bounds.low >= _IN_TIMES:
+    if bounds.low >= CLEARLY:
         return f"{_range(times(bounds.low), times(bounds.high))} {way}"
     turn = _a_turn(saved, interval if gained else interval.scaled(-1))
     low, high = sorted((turn.low, turn.high))
@@ -74,7 +72,7 @@ def _by(saved: Saved) -> str:
     measured = saved.measured or 0.0
     factor = saved.times_sooner or 1.0
     way, factor = ("sooner", factor) if measured >= 0 else ("later", 1 / factor)
-    if factor >= _IN_TIMES:
+    if factor >= CLEARLY:
         return f"{times(factor)} {way}"
     return f"{milliseconds(1000 * abs(measured) / saved.paired_turns)} {way} a turn"
 
@@ -86,7 +84,3 @@ def _a_turn(saved: Saved, interval: Interval) -> Interval:
 
 def _range(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
