@@ -32,6 +32,10 @@ def milliseconds(ms: float) -> str:
     return f"{ms:.1f} ms" if abs(ms) < 9.95 else f"{ms:.0f} ms"
 
 
+def of_seconds(seconds: float) -> str:
+    return milliseconds(1000 * seconds)
+
+
 def byte_size(size: float) -> str:
     unit = 0
     while size >= 1024 and unit < len(_UNITS) - 1:
@@ -106,7 +110,7 @@ def _saved(report: TurnReport) -> str:
     saved = of_turn(report)
     if saved is None:
         return ""
-    amount = saved.amount(lambda seconds: milliseconds(1000 * seconds))
+    amount = saved.amount(of_seconds)
     if not saved.is_clear or saved.seconds < 0:
         return amount
     low = saved.bounds[0] if saved.bounds else saved.seconds

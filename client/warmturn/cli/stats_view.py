@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from warmturn.format import byte_size, known_count, known_size, milliseconds
+from warmturn.format import byte_size, known_count, known_size, milliseconds, of_seconds
 from warmturn.savings import of_server
 from warmturn.wire import AUDIT_RESULTS, figure_at
 
@@ -47,7 +47,7 @@ def _promised(figures: Figures) -> str:
 
 def _saved(figures: Figures) -> Iterator[str]:
     """What is surest first."""
-    known = [saved.sentence(lambda seconds: milliseconds(1000 * seconds)) for saved in of_server(figures)]
+    known = [saved.sentence(of_seconds) for saved in of_server(figures)]
     yield f"saved    {known[0] if known else 'not known yet'}"
     for sentence in known[1:]:
         yield f"         {sentence}"

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from warmturn.cli.watch.sample import Figures, Sample
 from warmturn.doubts import doubts
-from warmturn.format import milliseconds
+from warmturn.format import of_seconds
 from warmturn.wire import REUSE_MODES, figure_at
 
 _WHOLE: Final = (
@@ -25,9 +25,5 @@ def json_line(sample: Sample, a_minute_ago: Figures | None = None) -> dict[str, 
         "rates": dataclasses.asdict(sample.rates),
         "ttft_ms": {mode: sample.recent(mode, "ttft_ms") for mode in REUSE_MODES},
         "hit_share": sample.hit_shares() or None,
-        "uncertain": [dataclasses.asdict(doubt) for doubt in doubts(sample.figures, a_minute_ago, written=_seconds)],
+        "uncertain": [dataclasses.asdict(doubt) for doubt in doubts(sample.figures, a_minute_ago, written=of_seconds)],
     }
-
-
-def _seconds(value: float) -> str:
-    return milliseconds(1000 * value)

@@ -10,7 +10,7 @@ from warmturn.cli.console import note
 from warmturn.cli.markdown import as_markdown
 from warmturn.cli.stats_view import stats_lines
 from warmturn.errors import SettingsError
-from warmturn.format import milliseconds
+from warmturn.format import of_seconds
 from warmturn.savings import of_turns
 from warmturn.wire import Turn
 
@@ -68,7 +68,7 @@ def _summary(turns: list[Turn]) -> str:
     prompt = sum(turn.report.prompt_tokens for turn in turns)
     cached = sum(turn.report.cached_tokens for turn in turns)
     saved = of_turns(turn.report for turn in turns)
-    said = saved.amount(lambda seconds: milliseconds(1000 * seconds)) if saved else "nothing known of time"
+    said = saved.amount(of_seconds) if saved else "nothing known of time"
     return f"this chat: {len(turns)} turns, {cached:,} of {prompt:,} prompt tokens reused, saved: {said}"
 
 
