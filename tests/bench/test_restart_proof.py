@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -173,6 +174,17 @@ def test_nobody_there_to_restart_it_is_told(command: Command, peer: LittlePeer) 
     done = command("bench", *SMALL, "--url", peer.url)
     assert done.code == 2
     assert "--restart-command" in done.stderr
+
+
+def test_ctrl_c_is_enough_where_somebody_is_asked_to_restart_it(command: Command, peer: LittlePeer) -> None:
+    peer.start()
+    wait_for(peer.port)
+    running = command_in_background(command, "bench", *SMALL, "--url", peer.url)
+    assert "press Enter" in read_until(running, "press Enter")
+    running.send_signal(signal.SIGINT)
+    assert running.wait(timeout=20) == 130
+    _, err = running.communicate()
+    assert "Traceback" not in err
 
 
 def test_a_restart_that_fails_is_told(command: Command, peer: LittlePeer) -> None:
