@@ -13,7 +13,18 @@ from tests.support.balancer import Balancer
 
 from warmturn_server.affinity import HEADER, session_of
 
-IDS: Final = ("conv_" + "5" * 48, "mine", "a.b:c-d_e", "x" * 64, "x" * 65, "two words", "semi;colon", "a/b", "a\nb")
+IDS: Final = (
+    "conv_" + "5" * 48,
+    "mine",
+    "a.b:c-d_e",
+    "x" * 64,
+    "x" * 65,
+    "two words",
+    "semi;colon",
+    "a/b",
+    "a\nb",
+    "mine\n",
+)
 RESPONSES: Final = ("resp_" + "7" * 48, "resp_1")
 PATHS: Final = (
     "/v1/responses",
