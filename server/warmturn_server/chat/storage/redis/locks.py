@@ -54,7 +54,7 @@ class RedisLocks:
         lease = Lease(tenant, conversation_id, self._mark.token())
         if self._held.setdefault((tenant, conversation_id), lease) is not lease:
             raise locked()
-        taking = asyncio.ensure_future(asyncio.to_thread(self._take, lease))
+        taking = asyncio.ensure_future(self._taken(lease))
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
@@ -67,7 +67,7 @@ class RedisLocks:
     async def is_held(self, tenant: str, conversation_id: ConversationId) -> bool:
         if (tenant, conversation_id) in self._held:
             return True
-        answer, *_ = await asyncio.to_thread(self._ask, _LOOK, tenant, conversation_id)
+        answer, *_ = await self._ask(_LOOK, tenant, conversation_id)
         return bool(answer != b"free")
 
     def _taken_in_vain(self, taken: asyncio.Future[Lease], lease: Lease) -> None:
@@ -97,9 +97,9 @@ class RedisLocks:
         del self._held[place]
         return True
 
-    def _take(self, lease: Lease) -> Lease:
+    async def _taken(self, lease: Lease) -> Lease:
         """Raises Conflict and StoreFailed."""
-        answer, *values = self._ask(_ACQUIRE, lease.tenant, lease.conversation_id, lease.token, self._lease_ms)
+        answer, *values = await self._ask(_ACQUIRE, lease.tenant, lease.conversation_id, lease.token, self._lease_ms)
         if answer in (b"taken", b"orphaned"):
             raise locked(max(1, -(-values[0] // 1000)))
         if answer == b"missing":
@@ -111,16 +111,18 @@ class RedisLocks:
         self._given_up.pop((lease.tenant, lease.conversation_id), None)
         return taken
 
-    def _ask(self, script: Script, tenant: str, conversation_id: ConversationId, *more: Argument) -> Reply:
-        """Waits for a moment where the holder seems to be dead: a lease of the dead is not renewed meanwhile."""
+    async def _ask(self, script: Script, tenant: str, conversation_id: ConversationId, *more: Argument) -> Reply:
+        """Waits for a moment where the holder seems to be dead, for a lease of the dead is not renewed meanwhile. Not in
+        a thread: a server that dies leaves many, and all that the log is asked waits for the same threads.
+        """
         before = self._given_up.get((tenant, conversation_id))
         given_up = before[0].token if before else ""
-        reply = self._scripts.read(script, tenant, conversation_id, given_up, "", *more)
+        reply = await asyncio.to_thread(self._scripts.read, script, tenant, conversation_id, given_up, "", *more)
         if reply[0] != b"orphaned":
             return reply
-        time.sleep(_LOOK_AGAIN_SECONDS)
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         seen_ms = int(reply[1] - 1000 * _LOOK_AGAIN_SECONDS / 2)
-        return self._scripts.read(script, tenant, conversation_id, given_up, seen_ms, *more)
+        return await asyncio.to_thread(self._scripts.read, script, tenant, conversation_id, given_up, seen_ms, *more)
 
     def _keep(self) -> None:
         """Releases at once, renews now and then."""

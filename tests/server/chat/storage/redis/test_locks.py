@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -50,6 +51,17 @@ class TestWhoseProcessIsGone:
         assert taken.fence == lease.fence + 1
         with pytest.raises(VersionConflict, match="Another server"):
             servers[0].store.append(replace(append(turn("stale", conversation=C)), lease=lease))
+
+    async def test_while_one_waits_for_it_the_log_is_asked_other_things(self, servers: list[Storage]) -> None:
+        """A server that dies leaves as many as it had turns running; they may not take all threads."""
+        await servers[0].locks.acquire("", C)
+        servers[0].locks.close()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        taking = asyncio.ensure_future(servers[1].locks.acquire("", C))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(servers[1].store.conversation, "", C)
+        assert not taking.done()
+        await taking
 
     async def test_and_no_second_one_takes_it_then(self, servers: list[Storage], log_redis: RedisServer) -> None:
         await servers[0].locks.acquire("", C)
