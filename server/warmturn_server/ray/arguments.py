@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final, get_type_hints
 
@@ -59,6 +59,7 @@ class Arguments:
         """Raises `StartRefused` with what to do."""
         named = {name: value for name, value in given.items() if name in _SCALE}
         settings = {name: value for name, value in given.items() if name not in _SCALE}
+        _refuse_idle(named.keys())
         _refuse_misplaced(settings)
         arguments = cls(Scale(**{name: _typed(name, value) for name, value in named.items()}), settings)
         arguments.read()
@@ -88,6 +89,14 @@ def _typed(name: str, value: object) -> Any:
         return _SCALE[name].validate_python(value)
     except ValidationError as error:
         raise StartRefused(f"{name}={value}: {error.errors()[0]['msg']}") from None
+
+
+def _refuse_idle(named: Set[str]) -> None:
+    """What would be taken, and do nothing."""
+    if {"replicas", "min_replicas"} <= named:
+        raise StartRefused("replicas= is a fixed number, min_replicas= lets it vary: give one of them")
+    if "turns_per_replica" in named and "max_replicas" not in named:
+        raise StartRefused("turns_per_replica= says when there are more replicas: give max_replicas= with it")
 
 
 def _refuse_misplaced(settings: Mapping[str, Any]) -> None:

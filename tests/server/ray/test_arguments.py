@@ -56,6 +56,8 @@ def test_a_replica_reads_its_own_environment(monkeypatch: pytest.MonkeyPatch) ->
         ({"replicas": "two"}, "replicas=two: .*integer"),
         ({"replicas": "0"}, "more than 0"),
         ({"replicas": "2", "max_replicas": "3"}, "give one of them"),
+        ({"replicas": "2", "min_replicas": "3"}, "give one of them"),
+        ({"turns_per_replica": "4"}, "give max_replicas= with it"),
         ({"min_replicas": "3", "max_replicas": "2"}, "less than min_replicas=3"),
         ({"kv_memory": "much"}, "kv_memory=: "),
         ({"port": "8001"}, "http_options"),
