@@ -298,6 +298,19 @@ def test_titles_tell_conversations_apart(visit: StartVisit, start_server: StartS
     expect(page.locator("#conversations a").first).to_contain_text("Greetings <b>")
 
 
+def test_a_branch_that_the_server_refuses_says_why(visit: StartVisit, shared_server: ServerProcess) -> None:
+    """Its title is one entry more than a conversation may have."""
+    items = [{"type": "message", "role": role, "content": "hello"} for role in ("user", "assistant")]
+    body = {"items": items, "metadata": {f"mine {number}": "full" for number in range(16)}}
+    with shared_server.client() as http:
+        made = http.post("/v1/conversations", json=body).json()["id"]
+    visitor = visit(shared_server.base_url)
+    page = visitor.open(f"#/c/{made}")
+    page.get_by_role("button", name="Branch").click()
+    expect(page.get_by_role("alert").first).to_contain_text("16")
+    visitor.complaints = [each for each in visitor.complaints if "status of 400" not in each]
+
+
 def test_a_title_is_left_as_it_is(visit: StartVisit, shared_server: ServerProcess) -> None:
     with shared_server.client() as http:
         made = http.post("/v1/conversations", json={"metadata": {"title": "Kept", "mine": "too"}}).json()["id"]

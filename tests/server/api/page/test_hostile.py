@@ -141,9 +141,9 @@ def test_titles_and_instructions(visit: StartVisit, hostile: ServerProcess) -> N
     assert page.evaluate(SUSPECT) == []
 
 
-@pytest.mark.parametrize("payload", ["[x](javascript:attacked=1) <img src=x onerror=attacked=1>"])
-def test_a_reply_that_a_real_server_was_made_to_say(visit: StartVisit, hostile: ServerProcess, payload: str) -> None:
+def test_a_reply_that_a_real_server_was_made_to_say(visit: StartVisit, hostile: ServerProcess) -> None:
     """Held to one single choice, the model says it token by token."""
+    payload = "[x](javascript:attacked=1) <img src=x onerror=attacked=1>"
     page = visit(hostile.base_url).open()
 
     def forced(route: Route) -> None:
@@ -152,7 +152,7 @@ def test_a_reply_that_a_real_server_was_made_to_say(visit: StartVisit, hostile: 
 
     page.route("**/v1/responses", forced)
     say(page, payload)
-    expect(page.locator(".reply")).to_have_text("[x](javascript:attacked=1) <img src=x onerror=attacked=1>")
+    expect(page.locator(".reply")).to_have_text(payload)
     expect(page.locator(".line")).to_have_text(re.compile("TTFT"))
     assert page.evaluate(SUSPECT.replace("#turns *", "#turns article *")) == []
 

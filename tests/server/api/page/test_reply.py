@@ -122,6 +122,18 @@ def test_code_and_replies_are_copied_as_they_were_written(page: Page) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == REPLY
 
 
+def test_a_button_that_is_pressed_twice_says_what_it_does_again(page: Page) -> None:
+    reply_with(page, REPLY)
+    page.clock.install()
+    page.get_by_role("button", name="Copy code").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    page.evaluate("document.getElementById('announcer').textContent = ''")
+    page.get_by_role("button", name="Copied").click()
+    expect(page.locator("#announcer")).to_have_text("Copied")
+    page.clock.run_for(10_000)
+    expect(page.get_by_role("button", name="Copy code")).to_be_visible(timeout=5_000)
+
+
 def test_it_is_copied_without_the_clipboards_own_way_too(page: Page) -> None:
     """Which a page has only over TLS, or on the very machine."""
     reply_with(page, REPLY)

@@ -15,10 +15,11 @@ export class Chat {
     this.titleOf = titleOf;
     this.onChange = onChange;
     this.list = byId("turns");
+    const told = (act) => (turn) => act(turn).catch((error) => composer.complain(error.message));
     this.actions = [
-      { label: "Ask again", title: "Take this turn back and ask it once more, with the reuse chosen below", onlyLast: true, run: () => this.again() },
-      { label: "Look back", title: "Show what this reply looked at in the earlier turns", needsResponse: true, run: (turn) => turn.look().catch((error) => composer.complain(error.message)) },
-      { label: "Branch", title: "Go on from here in a copy; this conversation stays as it is", run: (turn) => onFork(this.conversation, turn.itemId) },
+      { label: "Ask again", title: "Take this turn back and ask it once more, with the reuse chosen below", onlyLast: true, run: told(() => this.again()) },
+      { label: "Look back", title: "Show what this reply looked at in the earlier turns", needsResponse: true, run: told((turn) => turn.look()) },
+      { label: "Branch", title: "Go on from here in a copy; this conversation stays as it is", run: told((turn) => onFork(this.conversation, turn.itemId)) },
     ];
     this.#clear(null);
   }

@@ -6,12 +6,11 @@ const SAID_MS = 2000;
 
 /** `text()` is asked when the button is pressed. */
 export function copyButton(label, text) {
-  const button = el("button", { class: "quiet", type: "button", onclick: () => copied(button, text()) }, label);
+  const button = el("button", { class: "quiet", type: "button", onclick: () => copied(button, label, text()) }, label);
   return button;
 }
 
-async function copied(button, text) {
-  const label = button.textContent;
+async function copied(button, label, text) {
   const done = (await copy(text)) ? "Copied" : "Could not copy";
   button.textContent = done;
   byId("announcer").textContent = done;

@@ -1,18 +1,18 @@
-/** What makes the server's figures uncertain, in words; the same as `warmturn.doubts` says it. */
+/** What makes the server's figures uncertain, in words; the same as `warmturn.doubts` says it since the server's start. */
 
 import { count, seconds } from "./words.js";
 
 const ENOUGH_CONTROLS = 5;
 
-/** From `/v1/stats`. Times to first text are those since `before`, an earlier answer of the same server. */
-export function doubts(stats, before = null) {
-  const first = aboutFirstText(stats, before).map((words) => ({ about: "first text", words }));
+/** From `/v1/stats`. */
+export function doubts(stats) {
+  const first = aboutFirstText(stats).map((words) => ({ about: "first text", words }));
   return [...first, ...aboutSavings(stats).map((words) => ({ about: "saved", words }))];
 }
 
 /** Control turns in place of reuse are slow on purpose; those after the reply are nobody's wait. */
-function aboutFirstText(stats, before) {
-  const replaced = (stats?.controls?.turns?.replace ?? 0) - (before?.controls?.turns?.replace ?? 0);
+function aboutFirstText(stats) {
+  const replaced = stats?.controls?.turns?.replace ?? 0;
   return replaced > 0 ? [`${turns(replaced, "control turn")} among them, computed in full on purpose`] : [];
 }
 
