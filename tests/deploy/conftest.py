@@ -1,15 +1,33 @@
-"""The files that are shipped for a deployment."""
+"""The files that are shipped for a deployment, and a server alone to compare one with."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 import yaml
+from tests.support.models import TinyModels
+from tests.support.server import ServerProcess
 
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "server" / "deploy"
 Yaml = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_models: TinyModels) -> Path:
+    """One that computes for longer than its state takes to restore."""
+    return tiny_models("costly", scale=0.03, seed=1)
+
+
+@pytest.fixture(scope="module")
+def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A server that nobody disturbs."""
+    data_dir = tmp_path_factory.mktemp("alone") / "data"
+    with ServerProcess(model, data_dir, "--block-size", "8") as server, server.client() as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

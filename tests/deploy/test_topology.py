@@ -11,7 +11,6 @@ import httpx
 import pytest
 from tests.deploy.conftest import DEPLOY, Yaml
 from tests.support.balancer import Balancer
-from tests.support.models import TinyModels
 from tests.support.prometheus import Prometheus
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.server import ServerProcess
@@ -123,19 +122,6 @@ def stats(server: ServerProcess) -> dict[str, Any]:
 
 def held(server: ServerProcess) -> dict[str, int]:
     return {tier: count for tier, count in stats(server)["conversation_turns"].items() if count}
-
-
-@pytest.fixture(scope="module")
-def model(tiny_models: TinyModels) -> Path:
-    """One that computes for longer than its state takes to restore."""
-    return tiny_models("costly", scale=0.03, seed=1)
-
-
-@pytest.fixture(scope="module")
-def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    data_dir = tmp_path_factory.mktemp("alone") / "data"
-    with ServerProcess(model, data_dir, "--block-size", "8") as server, server.client() as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,10 @@
 # mypy: ignore-errors
-from typing import Literal
 
 import openai
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
-from pydantic import BaseModel
+from pet import Pet
 from telling import FACT, MODEL, NO_MODEL, QUESTION, tell
-
-
-class Pet(BaseModel):
-    name: Literal["Mirelo", "Luno"]
-    alive: bool
 
 
 def model(**options):

@@ -1,18 +1,12 @@
 # mypy: ignore-errors
 import json
-from typing import Literal
 
 import litellm
-from pydantic import BaseModel
+from pet import Pet
 from telling import BASE_URL, FACT, MODEL, NO_MODEL, QUESTION, tell
 
 COMMON = {"api_base": BASE_URL, "api_key": "none", "temperature": 0, "num_retries": 0}
 ASKED = {**COMMON, "model": f"openai/{MODEL}"}
-
-
-class Pet(BaseModel):
-    name: Literal["Mirelo", "Luno"]
-    alive: bool
 
 
 def user(text):

@@ -1,6 +1,5 @@
 # mypy: ignore-errors
 import asyncio
-from typing import Literal
 
 import openai
 from agents import (
@@ -13,15 +12,10 @@ from agents import (
     set_tracing_disabled,
 )
 from openai import AsyncOpenAI
-from pydantic import BaseModel
+from pet import Pet
 from telling import FACT, MODEL, NO_MODEL, QUESTION, tell
 
 set_tracing_disabled(True)
-
-
-class Pet(BaseModel):
-    name: Literal["Mirelo", "Luno"]
-    alive: bool
 
 
 def agent(kind=OpenAIResponsesModel, name=MODEL, **options):

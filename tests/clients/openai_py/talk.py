@@ -1,16 +1,10 @@
 # mypy: ignore-errors
-from typing import Literal
 
 import openai
-from pydantic import BaseModel
+from pet import Pet
 from telling import FACT, MODEL, NO_MODEL, QUESTION, tell
 
 client = openai.OpenAI(max_retries=0, _strict_response_validation=True)
-
-
-class Pet(BaseModel):
-    name: Literal["Mirelo", "Luno"]
-    alive: bool
 
 
 def chat():

@@ -1,18 +1,12 @@
 # mypy: ignore-errors
 import asyncio
-from typing import Literal
 
-from pydantic import BaseModel
+from pet import Pet
 from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from telling import BASE_URL, FACT, MODEL, NO_MODEL, QUESTION, tell
-
-
-class Pet(BaseModel):
-    name: Literal["Mirelo", "Luno"]
-    alive: bool
 
 
 def agent(kind, name=MODEL, **options):

@@ -14,10 +14,8 @@ import httpx
 import pytest
 from tests.deploy.conftest import DEPLOY
 from tests.support.load import History, Load, assert_log_is_true
-from tests.support.models import TinyModels
 from tests.support.prometheus import Prometheus
 from tests.support.ray_cluster import KEY, SECRET, RayCluster
-from tests.support.server import ServerProcess
 from tests.support.talk import Json, Talk
 
 from warmturn import Client
@@ -37,20 +35,6 @@ MANY = 40
 """So many that none grows beyond the model's context meanwhile."""
 Histories = dict[tuple[str, ...], History]
 LONG: Json = {"max_output_tokens": 1_500, "ignore_eos": True}
-
-
-@pytest.fixture(scope="module")
-def model(tiny_models: TinyModels) -> Path:
-    """One that computes for longer than its state takes to restore."""
-    return tiny_models("costly", scale=0.03, seed=1)
-
-
-@pytest.fixture(scope="module")
-def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A server that nobody disturbs."""
-    data_dir = tmp_path_factory.mktemp("alone") / "data"
-    with ServerProcess(model, data_dir, "--block-size", "8") as server, server.client() as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +101,7 @@ def test_what_was_cut_off_goes_on_at_another_replica(cluster: RayCluster, alone:
         refusals = 0
         while asked.is_error:
             refusals += 1
-            assert asked.status_code in (409, 500, 503), asked.text
+            assert asked.status_code in (409, 502, 503), asked.text
             time.sleep(float(asked.headers.get("retry-after", "0.2")))
             asked = client.post("/v1/responses", json=talk.body(LINES[1], max_output_tokens=12))
         print(f"{killed}: on after {time.monotonic() - died:.1f} s, {refusals} refusals")
