@@ -112,8 +112,8 @@ class RedisLocks:
         return taken
 
     async def _ask(self, script: Script, tenant: str, conversation_id: ConversationId, *more: Argument) -> Reply:
-        """Waits for a moment where the holder seems to be dead, for a lease of the dead is not renewed meanwhile. Not in
-        a thread: a server that dies leaves many, and all that the log is asked waits for the same threads.
+        """Waits for a moment where the holder seems to be dead, for a lease of the dead is not renewed meanwhile.
+        Not in a thread: a server that dies leaves many, and all that the log is asked waits for the same threads.
         """
         before = self._given_up.get((tenant, conversation_id))
         given_up = before[0].token if before else ""
