@@ -49,17 +49,18 @@ def main() -> int:
     parser.add_argument("--clean", type=int, default=200, help="audits of sound state, for each number format")
     parser.add_argument("--faults", type=int, default=20, help="audits of each fault")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--exact", action="store_true", help="with no noise floor: whatever differs is a breach")
     wanted = parser.parse_args()
     replays.QUIET_SECONDS = 0.0
     logging.disable()  # a breach is logged with its report
-    figures = {dtype: measure(dtype, wanted.clean, wanted.faults) for dtype in wanted.dtypes}
+    figures = {dtype: measure(dtype, wanted.clean, wanted.faults, exact=wanted.exact) for dtype in wanted.dtypes}
     print(json.dumps(figures))
     return 1 if any(figure["clean"]["breach"] for figure in figures.values()) else 0
 
 
-def measure(dtype: str, num_clean: int, num_faults: int) -> dict[str, Any]:
+def measure(dtype: str, num_clean: int, num_faults: int, *, exact: bool) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(bundled.path())
-    with running_engine(dtype) as engine:
+    with running_engine(dtype, exact=exact) as engine:
         verdicts = watch(engine)
         show(dtype, "sound state", clean := summary(sound(engine, tokenizer, num_clean, verdicts)))
         caught = {}
@@ -70,9 +71,9 @@ def measure(dtype: str, num_clean: int, num_faults: int) -> dict[str, Any]:
 
 
 @contextmanager
-def running_engine(dtype: str) -> Iterator[Engine]:
+def running_engine(dtype: str, *, exact: bool) -> Iterator[Engine]:
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), dtype=dtype, ram_cache=ByteSize(0), control_rate=1.0)  # type: ignore[arg-type]
+        settings = Settings(data_dir=Path(folder), dtype=dtype, ram_cache=ByteSize(0), control_rate=1.0, exact=exact)  # type: ignore[arg-type]
         engine = build_engine(settings)
         engine.start()
         try:
@@ -164,6 +165,7 @@ def faults(dtype: str) -> dict[str, Fault]:
         "weights 1% off": other_weights(0.01),
         "weights 3% off": other_weights(0.03),
         **{f"exponent bit {number}": flipped(bit) for number, bit in enumerate(bits)},
+        "lowest bit": flipped(0),
     }
 
 

@@ -40,20 +40,21 @@ COUNTED = ("turns", "tokens", "reused", "tokens differ", "bits differ")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=500, help="of each model and dtype; four times as many in all")
-    parser.add_argument("--models", default="bundled,135m")
+    parser.add_argument("--models", default="bundled,135m", help="or folders of real ones")
     asked = parser.parse_args()
     figures = dict[str, Mapping[str, int]]()
     prices = dict[str, Mapping[str, float]]()
     with tempfile.TemporaryDirectory() as folder:
         models: dict[str, Callable[[], Path]] = {"bundled": bundled.path, "135m": lambda: make_model(Path(folder))}
         for name in asked.models.split(","):
+            model = models[name]() if name in models else Path(name)
             for dtype in ("bfloat16", "float32"):
                 for exact in (True, False):
                     turns = asked.turns if exact else min(asked.turns, 120)
                     how = f"{name} {dtype} {'exact' if exact else 'default'}"
-                    figures[how] = compared(models[name](), dtype, turns, exact=exact)
+                    figures[how] = compared(model, dtype, turns, exact=exact)
                     print_row(how, figures[how])
-                prices[f"{name} {dtype}"] = price(models[name](), dtype)
+                prices[f"{name} {dtype}"] = price(model, dtype)
                 print(f"{name} {dtype}, exact / default:", prices[f"{name} {dtype}"], flush=True)
     print(json.dumps({"figures": figures, "price": prices}))
     kept = [counts for how, counts in figures.items() if how.endswith("exact")]

@@ -1,13 +1,12 @@
 """Promise 1 with `--exact`: saved state and full recomputation agree to the last bit, in every dtype."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from tests.benchmarks.exactly import compared
 from tests.support.engines import greedy, running_engine
+from tests.support.exactly import where_it_can_be_kept
 from tests.support.models import TinyModels
 
 from warmturn_server.engine import ModelRunner, load_model
@@ -16,18 +15,6 @@ from warmturn_server.engine.model.exact.products import ExactProducts, FixedRows
 from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.engine.model.runner import ExecutorName
 from warmturn_server.errors import ModelRefused, StartRefused
-
-
-@contextmanager
-def where_it_can_be_kept() -> Iterator[None]:
-    """Elsewhere the start is refused, which is right: it is the processor that chooses kernels."""
-    try:
-        yield
-    except ModelRefused as error:
-        if "--exact cannot be kept" not in str(error):
-            raise
-        pytest.skip(f"this processor: {error}")
-
 
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 

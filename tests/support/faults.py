@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 import xxhash
 
@@ -45,7 +44,15 @@ def swap_layers(layout: KVLayout, slabs: list[torch.Tensor]) -> None:
 
 def flip_highest_exponent_bit(layout: KVLayout, slabs: list[torch.Tensor]) -> None:
     """Of one number in V of the last layer."""
+    _last_values(layout, slabs)[0, 0] ^= 1 << (30 if layout.dtype == torch.float32 else 14)
+
+
+def flip_lowest_bits(layout: KVLayout, slabs: list[torch.Tensor]) -> None:
+    """Of each number in V of the last layer: less than rounding, as a rule."""
+    _last_values(layout, slabs).bitwise_xor_(1)
+
+
+def _last_values(layout: KVLayout, slabs: list[torch.Tensor]) -> torch.Tensor:
+    """`[tokens, dim]`, as whole numbers."""
     rows = layout.values[-1]
-    numbers = slabs[rows.slab][rows.first].view(torch.int32 if layout.dtype == torch.float32 else torch.int16)
-    bit = np.int64(1) << (30 if layout.dtype == torch.float32 else 14)
-    numbers[0, 0] ^= int(bit)
+    return slabs[rows.slab][rows.first].view(torch.int32 if layout.dtype == torch.float32 else torch.int16)

@@ -26,10 +26,16 @@ class LogitSketch:
         self._scale = 1 / math.sqrt(vocab_size)
 
     def of(self, logits: torch.Tensor) -> torch.Tensor:
-        """`[positions, vocabulary]` -> `[positions, SKETCH_DIM + 1]`; the last column is the logits' spread."""
+        """`[positions, vocabulary]` -> `[positions, SKETCH_DIM + 1]`; the last column is the logits' spread.
+
+        Each by itself: the same logits have the same bits here whatever is beside them.
+        """
+        return torch.stack([self._of(row) for row in logits]).cpu()
+
+    def _of(self, logits: torch.Tensor) -> torch.Tensor:
         signed = functional.pad(logits * self._signs, (0, self._padding))
-        buckets = signed.view(len(logits), -1, SKETCH_DIM).sum(1) * self._scale
-        return torch.cat([buckets, logits.std(-1, keepdim=True)], dim=-1).cpu()
+        buckets = signed.view(-1, SKETCH_DIM).sum(0) * self._scale
+        return torch.cat([buckets, logits.std(-1, keepdim=True)])
 
 
 class WatchedLogits:

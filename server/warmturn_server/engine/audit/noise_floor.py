@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from statistics import median
+from typing import Final, Protocol
 
 import torch
 
@@ -12,6 +13,46 @@ _ENOUGH = 8
 _AGAIN_EVERY = 16
 _LEAST_UNITS = {torch.float32: 16.0, torch.float64: 16.0}
 """Units of rounding below which no difference counts; half a one for the short formats, whose sums are float32."""
+
+
+class Floor(Protocol):
+    """What a deviation is measured by, in units of the logits' spread."""
+
+    @property
+    def value(self) -> float | None:
+        """The usual deviation; None while it is not known."""
+        ...
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether the next audit should recompute twice although nothing is suspicious."""
+        ...
+
+    def at_least(self, deviation: float) -> float:
+        """The floor for a turn whose own two recomputations differ by `deviation`."""
+        ...
+
+    def observe(self, deviation: float) -> None:
+        """Two recomputations differed by so much."""
+        ...
+
+    def audited(self) -> None: ...
+
+
+class NoNoise:
+    """With `--exact` right computations agree to the last bit: whatever differs is a fault."""
+
+    value: Final = 0.0
+    wants_more: Final = False
+
+    def at_least(self, deviation: float) -> float:  # noqa: ARG002
+        return self.value
+
+    def observe(self, deviation: float) -> None:
+        """Nothing is to be learned."""
+
+    def audited(self) -> None:
+        """Nothing is to be learned."""
 
 
 class NoiseFloor:
@@ -28,16 +69,13 @@ class NoiseFloor:
 
     @property
     def value(self) -> float | None:
-        """The usual deviation; None until enough was seen."""
         return max(median(self._seen), self._least) if len(self._seen) >= _ENOUGH else None
 
     @property
     def wants_more(self) -> bool:
-        """Whether the next audit should recompute twice although nothing is suspicious."""
         return len(self._seen) < _ENOUGH or self._audits_since >= _AGAIN_EVERY
 
     def at_least(self, deviation: float) -> float:
-        """The floor for a turn whose own two recomputations differ by `deviation`."""
         return max(deviation, self.value or self._least)
 
     def observe(self, deviation: float) -> None:

@@ -16,7 +16,7 @@ from ..model.runner import ModelRunner
 from ..restorer import Restorer
 from ..sequence import Sequence, Vocabulary, now
 from .control import Controls, ControlTurn
-from .noise_floor import NoiseFloor
+from .noise_floor import Floor, NoiseFloor, NoNoise
 from .running import Running
 from .verdict import Audit, Replay, Result, Verdict
 
@@ -45,7 +45,7 @@ class IdleReplays:
         vocabulary: Vocabulary,
         cost_model: CostModel,
     ) -> None:
-        self.floor = NoiseFloor(runner.dtype)
+        self.floor: Floor = NoNoise() if runner.exact else NoiseFloor(runner.dtype)
         self._runner = runner
         self._admission = admission
         self._restorer = restorer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .logit_sketch import WatchedLogits
-from .noise_floor import NoiseFloor
+from .noise_floor import Floor
 
 TOLERATED = 2.0
 """Times the noise floor. `tests/benchmarks/audit_power.py` measures what that catches and that it raises no alarm."""
@@ -44,7 +44,7 @@ class Audit:
     """Asks for replays until it knows. A turn recorded from reused state needs one from scratch, and the other way
     round; what looks bad is judged by a second one from scratch, against the noise at the very same positions."""
 
-    def __init__(self, recorded: WatchedLogits, *, reused: bool, floor: NoiseFloor, lossless: bool = True) -> None:
+    def __init__(self, recorded: WatchedLogits, *, reused: bool, floor: Floor, lossless: bool = True) -> None:
         """`lossless`: whether state comes back as it was. If not, a deviation does not tell rounding from a fault."""
         self._seen = {Replay.REUSED if reused else Replay.SCRATCH: recorded}
         self._floor = floor

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from tests.support.controls import audited, controls_of
 from tests.support.engines import greedy, running_engine
-from tests.support.faults import flip_highest_exponent_bit, swap_layers, tamper
+from tests.support.exactly import where_it_can_be_kept
+from tests.support.faults import flip_highest_exponent_bit, flip_lowest_bits, swap_layers, tamper
 from tests.support.models import TinyModels
 from tests.support.reference import random_ids
 
@@ -43,8 +44,8 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def auditing(model: Path, folder: Path, dtype: str, mode: str) -> Iterator[Engine]:
-    settings = {"dtype": dtype, "control_rate": 1.0, "control_mode": mode, "ram_cache": 0}
+def auditing(model: Path, folder: Path, dtype: str, mode: str, *, exact: bool = False) -> Iterator[Engine]:
+    settings = {"dtype": dtype, "control_rate": 1.0, "control_mode": mode, "ram_cache": 0, "exact": exact}
     with running_engine(model, folder, **settings) as engine:
         yield engine
 
@@ -53,9 +54,9 @@ def say(engine: Engine, prompt: Sequence[int]) -> Generated:
     return engine.generate(greedy(prompt, REPLY, known_tokens=len(prompt) - len(SECOND) - 1))
 
 
-def first_turn(model: Path, folder: Path, dtype: str) -> tuple[int, ...]:
+def first_turn(model: Path, folder: Path, dtype: str, *, exact: bool = False) -> tuple[int, ...]:
     """Prompt and reply; its state is left on disk."""
-    with running_engine(model, folder, dtype=dtype, ram_cache=0) as engine:
+    with running_engine(model, folder, dtype=dtype, ram_cache=0, exact=exact) as engine:
         return FIRST + engine.generate(greedy(FIRST, REPLY)).token_ids
 
 
@@ -159,3 +160,22 @@ def test_sound_state_raises_no_alarm(
         controls = controls_of(engine)["controls"]
         assert (controls["turns"], controls["backlog"]) == ({mode: number}, 0)
         assert audits["noise_floor"] is not None
+
+
+@pytest.mark.slow
+def test_exactly_what_is_sound_is_clean_and_less_than_rounding_is_a_breach(
+    tiny_models: TinyModels, tmp_path: Path, dtype: str, mode: str
+) -> None:
+    """With `--exact` nothing is put down to noise."""
+    with where_it_can_be_kept():
+        history = first_turn(tiny_models(), tmp_path, dtype, exact=True)
+    with auditing(tiny_models(), tmp_path, dtype, mode, exact=True) as engine:
+        say(engine, history + SECOND)
+        audits = audited(engine)
+        assert (audits["clean"], audits["breach"], audits["noise_floor"], audits["last_deviation"]) == (1, 0, 0, 0)
+        layout = engine._runner.layout
+    assert tamper(tmp_path / "kv", layout, flip_lowest_bits)
+    with auditing(tiny_models(), tmp_path, dtype, mode, exact=True) as engine:
+        say(engine, history + THIRD)
+        audits = audited(engine)
+        assert (audits["clean"], audits["breach"]) == (0, 1)
