@@ -1,7 +1,7 @@
 """Rows of tokens to train on: dialogues, and drills in which nothing but copying can win."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
@@ -31,9 +31,6 @@ class Mix:
     drills: float
     skipped: float
     """The share of rows whose positions jump between turns, up to the model's last position."""
-
-    def with_step_of(self, tokens: int) -> "Mix":
-        return replace(self, rows=max(tokens // self.length, 1))
 
 
 class Batch(NamedTuple):

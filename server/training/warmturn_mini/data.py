@@ -7,7 +7,7 @@ from random import Random
 from typing import Literal
 
 from . import rough, small_talk, values, words
-from .attributes import ATTRIBUTES, NAMED_BY_KEY, OF_OTHERS, OWN, Attribute, unheard_of
+from .attributes import ATTRIBUTES, GROUPS, NAMED_BY_KEY, OF_OTHERS, OWN, Attribute, unheard_of
 from .memory import SHOPPING_LIST, Memory
 from .values import Split
 from .wordings import around, asks, people, requests, tells
@@ -284,7 +284,7 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
     speaker = Speaker(rng, split, split, slips=split == "train")
     limit = rng.randint(1, max_facts)
     chat, correct = rng.choice((0.05, 0.15, 0.4, 0.8)), rng.choice((0.05, 0.25))
-    lists, tell = rng.choice((0, 0.1, 0.3)), rng.choice((0.25, 0.5, 0.8))
+    lists, tell = rng.choice((0, 0.1, 0.3)), rng.choice((0.25, 0.5, 0.8, 0.95))
     joked = False
     while True:
         told = speaker.memory.values
@@ -308,7 +308,7 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
             yield _telling(speaker, rng)
         elif not told:
             continue
-        elif rng.random() < 0.05:
+        elif rng.random() < 0.1:
             yield speaker.forget(speaker.known_attribute() if rng.random() < 0.8 else speaker.new_attribute())
         elif rng.random() < correct:
             known = speaker.known_attribute()
@@ -322,9 +322,11 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
 
 def _telling(speaker: Speaker, rng: Random) -> Turn:
     kind = rng.random()
-    if kind < 0.17:
+    if kind < 0.3:
         return speaker.tell_several(3 if rng.random() < 0.2 else 2)
-    return speaker.tell_of_somebody() if kind < 0.24 else speaker.tell(speaker.new_attribute())
+    if kind < 0.42:
+        return speaker.tell_of_somebody()
+    return speaker.tell(rng.choice(GROUPS) if kind < 0.54 else speaker.new_attribute())
 
 
 def _about_the_list(speaker: Speaker, rng: Random) -> Turn:

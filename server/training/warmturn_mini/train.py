@@ -19,14 +19,14 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from warmturn_server.bundled import path
 
 from . import network
-from .batches import Batch, Batches, Mix, Rows
-from .recipe import MIXES, RATES, SHAPE, STEP_TOKENS, TOKENS, Rates, Shape
+from .batches import Batch, Batches, Rows
+from .recipe import FROM_NOISE, GOING_ON, SHAPE, TOKENS, Rates, Recipe, Shape
 
 WARM_UP_SHARE, WARM_UP_STEPS = 0.05, 200
 """Of the tokens that are planned; as long as nothing is planned, by steps."""
 CLIP = 1.0
-PLANNED_AT = 0.35
-"""The share of the time after which the number of tokens is planned; the rate falls only in the last half."""
+WARM_STEPS = 5
+"""After so many everything is compiled."""
 REPORTED_STEPS = 25
 ENDLESS = 10**9
 
@@ -84,47 +84,48 @@ class Machine:
 class Plan:
     """How many tokens are read: a given number, or as many as fit into the given seconds.
 
-    In the second case the number is set once, after a third of the time, from the speed until then. The log and the
-    checkpoint hold it, and a run that is given that number is the same run.
+    In the second case the number follows the speed until then, so that the rate falls to zero just as the time is
+    over, whatever else the machine does. The log and the checkpoint hold the last one.
     """
 
-    def __init__(self, tokens: int, seconds: float) -> None:
+    def __init__(self, tokens: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.tokens = tokens
         self.seconds = seconds
-        self.started = time.monotonic()
-        self.warm: tuple[int, float] | None = None
+        self.clock = clock
+        self.started = clock()
+        self.steps = 0
+        self.warm = 0, 0.0
         """Tokens and seconds when everything was compiled."""
 
     def total_tokens(self, progress: Progress) -> int:
-        if progress.total_tokens or self.seconds == math.inf:
+        """Asked before each step."""
+        if self.seconds == math.inf:
             return progress.total_tokens or self.tokens
-        passed = time.monotonic() - self.started
-        if self.warm is None and progress.step >= REPORTED_STEPS:
+        passed = self.clock() - self.started
+        self.steps += 1
+        if self.steps <= WARM_STEPS:
             self.warm = progress.tokens, passed
-        if self.warm is None or passed < PLANNED_AT * self.seconds:
-            return 0
+            return progress.total_tokens
         tokens, seconds = self.warm
         speed = (progress.tokens - tokens) / (passed - seconds)
-        return progress.tokens + int(speed * (self.seconds - passed))
+        return progress.tokens + int(speed * max(self.seconds - passed, 0.0))
 
     def is_over(self, progress: Progress) -> bool:
-        late = time.monotonic() - self.started > 1.03 * self.seconds
+        late = self.clock() - self.started >= self.seconds
         return late or 0 < progress.total_tokens <= progress.tokens
 
 
 class Trainer:
-    def __init__(
-        self, shape: Shape, rates: Rates, mixes: Sequence[Mix], seed: int, machine: Machine, work_dir: Path
-    ) -> None:
+    def __init__(self, shape: Shape, recipe: Recipe, seed: int, machine: Machine, work_dir: Path) -> None:
         torch.manual_seed(seed)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(path())
         self.model = network.fresh(network.config(*shape, pad=tokenizer.pad_token_id, eos=tokenizer.eos_token_id))
         torch.nn.Module.to(self.model, machine.device)
         self.body: Body = torch.compile(self.model.model, dynamic=True) if machine.compiled else self.model.model
-        self.optimizers = optimizers(self.model, rates)
+        self.optimizers = optimizers(self.model, recipe.rates)
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
         self.machine = machine
-        self.batches = Batches(Rows(tokenizer, seed), mixes)
+        self.batches = Batches(Rows(tokenizer, seed), recipe.mixes)
         self.progress = Progress()
         self.work_dir = work_dir
         self.checkpoint = work_dir / "checkpoint.pt"
@@ -233,15 +234,15 @@ def main() -> None:
     parser.add_argument("--eager", action="store_true", help="without torch.compile")
     parser.add_argument("--tokens", type=int, default=TOKENS)
     parser.add_argument("--minutes", type=float, default=math.inf, help="instead of --tokens: as many as it can read")
-    parser.add_argument("--start-from", type=Path, help="a folder with weights to go on from, instead of fresh ones")
-    parser.add_argument("--step-tokens", type=int, default=STEP_TOKENS)
-    parser.add_argument("--rates", type=float, nargs=2, default=RATES, metavar=("MATRICES", "OTHERS"))
+    parser.add_argument(
+        "--start-from", type=Path, help="a folder with weights to go on from, not noise: smaller steps, lower rates"
+    )
     parser.add_argument("--export", type=Path, nargs="?", const=path(), help="write the weights here at the end")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     machine = Machine(arguments.device, arguments.workers, compiled=not arguments.eager)
-    mixes = [mix.with_step_of(arguments.step_tokens) for mix in MIXES]
-    trainer = Trainer(SHAPE, Rates(*arguments.rates), mixes, arguments.seed, machine, arguments.work_dir)
+    recipe = GOING_ON if arguments.start_from else FROM_NOISE
+    trainer = Trainer(SHAPE, recipe, arguments.seed, machine, arguments.work_dir)
     if arguments.start_from and not trainer.progress.step:
         trainer.start_from(arguments.start_from)
     trainer.run(Plan(arguments.tokens, arguments.minutes * 60))
