@@ -106,6 +106,49 @@ REAL: dict[str, Family] = {
         thought="",
     ),
     "LFM2.5": Family(f"<think>{THOUGHT}</think>{ANSWER}", "<|im_end|>", _real("LFM2.5-8B-A1B")),
+    "Kimi-K2-Thinking": Family(f"<think>{THOUGHT}</think>{ANSWER}", "<|im_end|>", _real("Kimi-K2-Thinking")),
+    "Nemotron-3": Family(f"{THOUGHT}\n</think>\n{ANSWER}", "<|im_end|>", _real("NVIDIA-Nemotron-3-Nano-30B-A3B-BF16")),
+    "Seed-OSS": Family(
+        f"<seed:think>{THOUGHT}</seed:think>{ANSWER}",
+        "<seed:eos>",
+        _real("ByteDance-Seed-OSS"),
+        "seed",
+        ("<seed:bos>", "<seed:think>", "</seed:think>"),
+    ),
+    "Apertus": Family(
+        f"<|inner_prefix|>{THOUGHT}<|inner_suffix|>{ANSWER}",
+        "<|assistant_end|>",
+        _real("Apertus-8B-Instruct"),
+        "apertus",
+        extra={"enable_thinking": True},
+    ),
+    "Cohere2MoE": Family(
+        f"{THOUGHT}<|END_THINKING|><|START_TEXT|>{ANSWER}<|END_TEXT|>",
+        "<|END_OF_TURN_TOKEN|>",
+        _real("Cohere2MoE"),
+        "command",
+    ),
+    "Hy3": Family(
+        f"{THOUGHT}</think:opensource>{ANSWER}",
+        "<｜hy_eos:opensource｜>",
+        _real("tencent-Hy3"),
+        "hunyuan",
+        extra={"reasoning_effort": "high"},
+    ),
+    "DeepSeek-V4": Family(
+        f"{THOUGHT}</think>{ANSWER}",
+        "<｜end▁of▁sentence｜>",
+        _real("deepseek-ai-DeepSeek-V4"),
+        extra={"thinking": True},
+    ),
+    "MiniMax-M2": Family(f"{THOUGHT}\n</think>\n\n{ANSWER}", "[e~[", _real("MiniMax-M2")),
+    "MiniMax-M3": Family(
+        f"<mm:think>{THOUGHT}</mm:think>{ANSWER}",
+        "[e~[",
+        _real("MiniMax-M3"),
+        "minimax",
+        ("]~b]", "<mm:think>", "</mm:think>"),
+    ),
 }
 
 

@@ -106,6 +106,30 @@ async def test_an_effort_reaches_the_template(
 
 
 @pytest.mark.parametrize(
+    ("words", "efforts"),
+    [
+        ("['no_think', 'low', 'high']", {"none": "no_think", "minimal": "low", "medium": "high", "xhigh": "high"}),
+        ("['low', 'high', 'max']", {"low": "low", "medium": "high", "xhigh": "max"}),
+        ("['low']", {"none": None, "high": "low"}),
+        ("[]", {"medium": None}),
+    ],
+)
+def test_a_template_is_asked_for_about_as_much_where_it_does_not_know_the_word(
+    words: str, efforts: dict[str, str | None]
+) -> None:
+    unknown = f"reasoning_effort is defined and reasoning_effort not in {words}"
+    strict = "{% if " + unknown + " %}{{ raise_exception('') }}{% endif %}"
+    template = tokenizer_with(strict + CHATML).template
+    assert {effort: template.effort(effort).get("reasoning_effort") for effort in efforts} == efforts
+
+
+def test_no_thinking_is_told_in_the_words_of_each_family() -> None:
+    template = tokenizer_with("{{ thinking_mode }}{{ thinking_budget }}" + CHATML).template
+    assert template.effort("none") == {"thinking_mode": "disabled", "thinking_budget": 0}
+    assert template.effort("high") == {}
+
+
+@pytest.mark.parametrize(
     ("asked", "param"),
     [
         ({"chat_template_kwargs": {"tools": []}}, "chat_template_kwargs.tools"),

@@ -25,20 +25,36 @@ from .unused_character import unused_character
 
 OPTIONS: Final = frozenset(
     {
+        "add_thoughts",
         "clear_thinking",
+        "drop_thinking",
         "enable_thinking",
         "keep_past_thinking",
         "preserve_thinking",
+        "preserved_thinking",
         "reasoning_effort",
+        "reasoning_strength",
+        "skip_thinking",
+        "think_render_option",
         "thinking",
         "thinking_budget",
+        "thinking_effort",
         "thinking_mode",
+        "thinking_option",
         "truncate_history_thinking",
     }
 )
 """What a request may set of a template, if the template asks for it: all about thinking, nothing with text in it."""
 
 _SWITCHES: Final = ("enable_thinking", "thinking")
+_OFF: Final[TemplateOptions] = {
+    **dict.fromkeys(_SWITCHES, False),
+    "thinking_budget": 0,
+    "thinking_mode": "disabled",
+}
+_EFFORTS: Final = ("reasoning_effort", "reasoning_strength", "thinking_effort")
+_LEVELS: Final = ("minimal", "low", "medium", "high", "xhigh", "max")
+_NO_LEVELS: Final = ("none", "no_think")
 _BLOCKS: Final = "content"
 _FIELDS: Final = ("reasoning_content", "thinking", "reasoning", "thought", _BLOCKS)
 """Where templates look for what an earlier reply thought; the last: in a part of its content."""
@@ -98,9 +114,13 @@ class ChatTemplate:
         return whole.until(end)
 
     def effort(self, effort: str) -> TemplateOptions:
-        """How it is asked to think so much; empty where it cannot be."""
-        asked: TemplateOptions = {name: effort != "none" for name in _SWITCHES if name in self.options}
-        return {**asked, "reasoning_effort": effort} if "reasoning_effort" in self.options else asked
+        """How it is asked to think so much, or about as much where it knows no such word; empty where it cannot be."""
+        off = _OFF if effort == "none" else dict.fromkeys(_SWITCHES, True)
+        asked: TemplateOptions = {name: value for name, value in off.items() if name in self.options}
+        for name in self.options.intersection(_EFFORTS):
+            ways: list[TemplateOptions] = [{**asked, name: word} for word in _words_for(effort)]
+            asked = next((way for way in ways if self._tried([_ASKED], way) is not None), asked)
+        return asked
 
     def samples(self) -> Iterator[str]:
         """What it writes of a thought, and what it opens a reply with, in each way that it can be asked."""
@@ -203,6 +223,14 @@ class ChatTemplate:
             parts = [{"type": "thinking", "thinking": thought}, {"type": "text", "text": message["content"]}]
             return {**own, "content": parts}
         return {**own, self._field: thought}
+
+
+def _words_for(effort: str) -> Sequence[str]:
+    """By which a template may know it: the word itself, then those for a little more and a little less."""
+    if effort not in _LEVELS:
+        return _NO_LEVELS
+    place = _LEVELS.index(effort)
+    return [*_LEVELS[place:], *reversed(_LEVELS[:place])]
 
 
 def _call_styles() -> Iterator[CallStyle]:
