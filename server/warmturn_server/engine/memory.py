@@ -45,6 +45,11 @@ class Memory:
             self.saver.save(request.tenant, computed[:end], snapshot, lasting=lasting, promised=promised)
         self.pool.keep(IdleBuffer(request.tenant, np.asarray(computed, dtype=np.int64), buffer))
 
+    def leaves_first(self, tenant: str, token_ids: TokenIds, keep_tokens: int) -> None:
+        """No prompt is expected to go on from more than the first `keep_tokens` of these."""
+        self.pool.leaves_first(tenant, token_ids)
+        self.saver.leave_first(tenant, token_ids, keep_tokens)
+
     def _beginning(self, buffer: KVBuffer, num_tokens: int) -> KVBuffer:
         """A copy: somebody may still look at the rest, which must not be written over."""
         beginning = self.pool.buffer()

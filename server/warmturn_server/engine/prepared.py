@@ -33,9 +33,10 @@ def goes_on(typed: AheadRequest, reply: AheadRequest) -> bool:
 def concerns(request: AheadRequest, token_ids: Sequence[int], keep_tokens: int) -> bool:
     """Whether it has more of these tokens than the first `keep_tokens`, or goes on from a turn that does."""
     chains = request.origin, request.token_ids
-    return any(_common(chain, token_ids) > keep_tokens for chain in chains)
+    return any(common(chain, token_ids) > keep_tokens for chain in chains)
 
 
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
+def common(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens both begin with."""
     pairs = enumerate(zip(first, second, strict=False))
     return next((number for number, (one, other) in pairs if one != other), min(len(first), len(second)))

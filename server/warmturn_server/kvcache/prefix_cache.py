@@ -168,6 +168,13 @@ class PrefixCache:
             tier.used(keys)
         return written
 
+    def leave_first(self, tenant: str, token_ids: Sequence[int], keep_tokens: int) -> None:
+        """No prompt is expected to have more than the first `keep_tokens` of these: what the tiers of this machine
+        hold beyond makes room before all else."""
+        keys = self.keys_of(tenant, token_ids, keep_tokens)
+        for tier in self.tiers.local:
+            tier.leave_first(keys)
+
     def forget(
         self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0, tiers: Collection[GuardedTier] | None = None
     ) -> None:

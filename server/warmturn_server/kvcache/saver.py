@@ -84,6 +84,10 @@ class Saver:
         """The same for blocks that somebody else named."""
         self._everywhere(lambda tiers: self._cache.forget_blocks(keys, tiers), done)
 
+    def leave_first(self, tenant: str, token_ids: Sequence[int], keep_tokens: int) -> None:
+        """What is saved of them beyond `keep_tokens` goes before all else, once it is written; returns at once."""
+        self._lanes[-1].put(partial(self._cache.leave_first, tenant, token_ids, keep_tokens))
+
     def after_saving(self, done: Callable[[], None]) -> None:
         """`done` is called when all that is queued so far is saved on this machine."""
         self._lanes[-1].put(done)

@@ -15,6 +15,7 @@ from tests.support.waiting import wait_until
 from warmturn_server.engine import Engine, prepared
 from warmturn_server.engine.ahead import hook
 from warmturn_server.engine_api import AheadCause, AheadRequest, GenerationRequest, ReuseMode
+from warmturn_server.kvcache.tiers.disk import DiskTier
 from warmturn_server.metrics.ahead import AheadCounts
 
 HISTORY = tuple(range(10, 50))
@@ -193,6 +194,24 @@ def test_state_of_what_was_thought_leaves_first(chat: Conversation, cause: Ahead
     other.prepare(dataclasses.replace(other.expected, cause=cause))
     other.wait()
     wait_until(lambda: (next(iter(chat.engine._memory.pool._idle)) in own) is is_first, "the order is another")
+
+
+def test_what_is_saved_of_it_leaves_first_too(tiny_models: TinyModels, tmp_path: Path) -> None:
+    """Before state of another conversation that is older; what the next prompt begins with stays."""
+    with running_engine(tiny_models(), tmp_path) as engine:
+        cache = engine._memory.cache
+        other, chat = Conversation(engine), Conversation(engine)
+        chat.prepare()
+        chat.wait()
+        engine.flush()
+        disk = cache.tiers.local[-1]._tier
+        assert isinstance(disk, DiskTier)
+        before = cache.tiers.local[-1].num_blocks
+        disk.give_way(1)
+        for tenant, on_disk in ((other.tenant, 40), (chat.tenant, 32)):
+            keys = [span.key for span in cache.match(tenant, HISTORY).spans]
+            assert sum(8 for has in disk.contains(keys) if has) == on_disk
+        assert before == cache.tiers.local[-1].num_blocks + 1
 
 
 def test_another_conversation_may_read_it_but_not_take_it(chat: Conversation) -> None:

@@ -18,7 +18,7 @@ from ..kv_pool import IdleBuffer, common_prefix
 from ..memory import Memory
 from ..model.cost_model import CostModel
 from ..model.executor import Executor, Work
-from ..prepared import UNHEARD_SECONDS, Prepared, concerns, goes_on
+from ..prepared import UNHEARD_SECONDS, Prepared, common, concerns, goes_on
 from ..restorer import Restorer
 from ..sequence import Sequence, Vocabulary, now
 
@@ -150,7 +150,8 @@ class AheadHook(NoHook):
         else:
             self._waiting.pop(request.key)
             if request.cause == "reply":  # what was thought is in no prompt again
-                self._pool.leaves_first(request.tenant, request.origin)
+                kept = common(request.origin, request.token_ids)
+                self._memory.leaves_first(request.tenant, request.origin, kept)
 
     def _begin(self, request: AheadRequest) -> None:
         """Idle buffers may have to go for it, but only few. No network is waited for."""

@@ -105,6 +105,15 @@ class DiskTier:
             with contextlib.suppress(OSError):
                 os.utime(path)
 
+    def leave_first(self, keys: Sequence[BlockKey]) -> None:
+        """In the files' times too: as if they were the first that there ever were."""
+        with self._lock:
+            paths = [self._paths[key] for key in reversed(keys) if key in self._index]
+            self._index.leave_first(keys)
+        for age_ns, path in enumerate(paths):
+            with contextlib.suppress(OSError):
+                os.utime(path, ns=(age_ns, age_ns))
+
     def give_way(self, num_bytes: int) -> int:
         """Evict blocks of so many bytes, or all that there are, pinned ones last; how many bytes they had."""
         return self._evict(num_bytes, even_pinned=True)

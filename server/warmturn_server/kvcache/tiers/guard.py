@@ -80,6 +80,9 @@ class GuardedTier:
     def used(self, keys: Sequence[BlockKey]) -> None:
         self._try(lambda: self._tier.used(keys), None)
 
+    def leave_first(self, keys: Sequence[BlockKey]) -> None:
+        self._try(lambda: self._tier.leave_first(keys), None)
+
     def evicted(self, key: BlockKey) -> bool:
         return self._tier.evicted(key)
 

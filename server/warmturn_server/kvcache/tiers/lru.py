@@ -56,6 +56,12 @@ class LRUIndex:
             if key in self._sizes:
                 self._sizes.move_to_end(key)
 
+    def leave_first(self, keys: Sequence[BlockKey]) -> None:
+        """These are the next to leave, the last of them before the others."""
+        for key in keys:
+            if key in self._sizes:
+                self._sizes.move_to_end(key, last=False)
+
     def add(self, key: BlockKey, num_bytes: int) -> list[BlockKey]:
         """Note a block as newest; returns the keys that must leave for it, oldest first."""
         self.discard(key)

@@ -50,6 +50,10 @@ class RamTier:
         with self._lock:
             self._index.touch_chain(keys)
 
+    def leave_first(self, keys: Sequence[BlockKey]) -> None:
+        with self._lock:
+            self._index.leave_first(keys)
+
     def evicted(self, key: BlockKey) -> bool:
         return self._index.was_evicted(key)
 

@@ -49,6 +49,10 @@ class Tier(Protocol):
         """These are one chain, head first, that was of use: its head shall be the last of them to leave."""
         ...
 
+    def leave_first(self, keys: Sequence[BlockKey]) -> None:
+        """Nobody is expected to want these of a chain any more, head first: before all others they leave."""
+        ...
+
     def evicted(self, key: BlockKey) -> bool:
         """Whether this block was here lately and had to make room."""
         ...

@@ -224,6 +224,14 @@ def test_state_gives_way_oldest_first(tmp_path: Path) -> None:
     assert tier.give_way(1) == 0
 
 
+def test_what_is_to_leave_first_does_so_after_a_restart_too(tmp_path: Path) -> None:
+    put(disk(tmp_path), 1, 2, 3, 4)
+    disk(tmp_path).leave_first([key(3), key(4)])
+    tier = disk(tmp_path)
+    assert (tier.give_way(1), tier.evicted(key(4))) == (100, True)
+    assert (tier.give_way(1), tier.evicted(key(3))) == (100, True)
+
+
 def test_before_there_is_a_tier_the_oldest_files_give_way(tmp_path: Path) -> None:
     put(disk(tmp_path), 1, 2, 3)
     (tmp_path / "notes.txt").write_text("not ours")

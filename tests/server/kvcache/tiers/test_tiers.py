@@ -149,6 +149,16 @@ def test_of_a_chain_used_together_the_tail_leaves_first(bounded: Tier) -> None:
 
 
 @BOUNDED
+def test_what_nobody_is_expected_to_want_leaves_before_all_else(bounded: Tier) -> None:
+    put(bounded, *range(10))
+    bounded.leave_first([key(7), key(77), key(8)])
+    put(bounded, 10)
+    assert held(bounded) == {*range(8), 9, 10}
+    put(bounded, 11)
+    assert held(bounded) == {*range(7), 9, 10, 11}
+
+
+@BOUNDED
 def test_what_comes_back_is_no_longer_called_evicted(bounded: Tier) -> None:
     put(bounded, *range(11))
     put(bounded, 0)

@@ -109,6 +109,9 @@ class RedisTier:
     def used(self, keys: Sequence[BlockKey]) -> None:
         """Nothing to do: whoever saves asks what is there, and that renews it."""
 
+    def leave_first(self, keys: Sequence[BlockKey]) -> None:
+        """Nothing to do: Redis knows one order alone, that of use."""
+
     def evicted(self, key: BlockKey) -> bool:
         """Whether this server knew the block to be there, and it was gone when last asked for."""
         return self._known.get(key) is False
