@@ -27,6 +27,12 @@ class Pauses:
         if self._timer:
             self._timer.cancel()
 
+    def end(self) -> None:
+        """Nothing more is told; waits for what is being told."""
+        self.over()
+        with self._telling:
+            self._tell = lambda _: None
+
     def _paused(self, text: str) -> None:
         """A command is nobody's to know, and what was told need not be told again."""
         said = "" if text.startswith("/") else text

@@ -76,6 +76,13 @@ class TerminalLines:
             self._session.default_buffer.on_text_changed += lambda buffer: typed.changed(buffer.text)
 
     def __iter__(self) -> Iterator[str]:
+        try:
+            yield from self._lines()
+        finally:
+            if self._typed:
+                self._typed.end()
+
+    def _lines(self) -> Iterator[str]:
         while True:
             try:
                 put_back, self._put_back = self._put_back, ""

@@ -1,5 +1,6 @@
 """What `warmturn chat` does on the server: the current conversation and how its turns are asked."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ _TYPED_SECONDS = 2.0
 
 @dataclass
 class ChatSession:
-    """The conversation is created with its first turn, so that one never spoken in leaves no trace."""
+    """The conversation is created when something is typed or said; one never spoken in leaves no trace."""
 
     client: Client
     conversation: Conversation | None = None
@@ -44,8 +45,11 @@ class ChatSession:
     _title: str = field(default="", init=False)
     """Of the conversation that is not there yet."""
     _is_empty: bool = field(default=False, init=False)
+    """Whether there is a conversation, and nothing was said in it."""
     _prepares: bool = field(default=True, init=False)
     """Whether the server takes what is typed."""
+    _beginning: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+    """What is typed is told on another thread."""
 
     @property
     def title(self) -> str:
@@ -70,16 +74,14 @@ class ChatSession:
     def say(self, text: str, *, temperature: float | None = None) -> Iterator[TurnStream]:
         """The turn as it streams. Leaving the block early stops it; what was said of it is kept, unless in a draft."""
         self.unanswered = text
-        if self.conversation is None:
-            self.conversation = self.client.conversations.create(metadata=self._metadata(text))
-            self._is_empty = True
+        conversation = self._begun(text)
         self.keeps_stopped = False
         with ExitStack() as stack:
-            again = self.conversation.is_draft  # with the files that it had
+            again = conversation.is_draft  # with the files that it had
             whole = text if again else self.attached + text
-            entering = self.client.stream(whole, **self._options(self.conversation, temperature))
+            entering = self.client.stream(whole, **self._options(conversation, temperature))
             stream = stack.enter_context(entering)
-            self.keeps_stopped = not self.conversation.is_draft
+            self.keeps_stopped = not conversation.is_draft
             self._is_empty = False
             try:
                 yield stream
@@ -91,12 +93,12 @@ class ChatSession:
 
     def typed(self, text: str) -> None:
         """What the next turn will say, so far; the server prepares it. A hint: where it is not wanted it ends."""
-        if self.conversation is None or not self._prepares or self.reuse != "state":
+        if not (self.conversation or text) or not self._prepares or self.reuse != "state":
             return
         try:
             whole = self.attached + text if text else ""
             self.client.conversations.warm(
-                self.conversation.id, input=whole, instructions=self.system or None, timeout=_TYPED_SECONDS
+                self._begun().id, input=whole, instructions=self.system or None, timeout=_TYPED_SECONDS
             )
         except ApiError:
             self._prepares = False
@@ -105,11 +107,12 @@ class ChatSession:
 
     def leave(self) -> None:
         """A conversation in which no turn began is not worth keeping; where that cannot be told, it stays."""
-        if self.conversation is not None and self._is_empty:
-            with suppress(WarmturnError):
-                self.client.conversations.delete(self.conversation.id)
-        self._is_empty = False
-        self.conversation = None
+        with self._beginning:
+            if self.conversation is not None and self._is_empty:
+                with suppress(WarmturnError):
+                    self.client.conversations.delete(self.conversation.id)
+            self._is_empty = False
+            self.conversation = None
 
     def new(self) -> None:
         self.leave()
@@ -125,10 +128,11 @@ class ChatSession:
 
     def fork(self, title: str = "") -> Conversation | None:
         """Go on in a copy, under another title if one is given; the original stays as it is."""
-        if self.conversation is not None:
-            self.conversation = self.client.conversations.fork(self.conversation.id)
-            if title:
-                self.set_title(title)
+        if self.conversation is None or not self.has_turns:
+            return None
+        self.conversation = self.client.conversations.fork(self.conversation.id)
+        if title:
+            self.set_title(title)
         return self.conversation
 
     def set_title(self, title: str) -> None:
@@ -218,6 +222,16 @@ class ChatSession:
         self.listed = list(islice(self.client.conversations.list(), limit))
         prefetch(self.client, self.listed)
         return self.listed
+
+    def _begun(self, first_words: str = "") -> Conversation:
+        """The conversation; where there is none, from now on. Its first words name it."""
+        with self._beginning:
+            if self.conversation is None:
+                self.conversation = self.client.conversations.create(metadata=self._metadata(first_words))
+                self._is_empty = True
+            elif self._is_empty and first_words and not self.conversation.title:
+                self._update(**self._metadata(first_words))
+            return self.conversation
 
     def _metadata(self, first_words: str) -> dict[str, str]:
         return {"title": self._title or _cut(first_words), "system": self._kept_system()}

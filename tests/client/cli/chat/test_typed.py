@@ -4,7 +4,7 @@ import json
 
 import httpx
 import pytest
-from tests.client.fake_server import response, sse
+from tests.client.fake_server import reply_events, response, sse
 from tests.support.waiting import wait_until
 
 from warmturn import Client, Conversation, ReasoningDelta, TextDelta
@@ -41,7 +41,59 @@ def test_a_server_that_takes_nothing_is_asked_once() -> None:
         session.typed(text)
     instructions = {"instructions": "be brief"}
     assert asked == [{"input": "my cat", **instructions}, {"input": "my cat is", **instructions}]
-    ChatSession(client).typed("nothing is there to go on from")
+
+
+class NewConversations:
+    """A server that notes what it is asked, and knows one conversation."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, object]] = []
+        self.session = ChatSession(
+            Client("http://test", transport=httpx.MockTransport(self._answer)), system="be brief"
+        )
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content or b"null")
+        self.asked.append((request.method, request.url.path, body))
+        if request.url.path == "/v1/responses":
+            return httpx.Response(200, content=sse(*reply_events("hi")))
+        metadata = (body or {}).get("metadata", {})
+        whole = {"id": "conv_1", "created_at": 1, "updated_at": 1, "metadata": metadata}
+        return httpx.Response(200, json=WARMED if request.url.path.endswith("/warm") else whole)
+
+
+def test_a_first_message_is_told_as_it_is_typed_and_names_its_conversation_when_it_is_said() -> None:
+    server = NewConversations()
+    server.session.typed("")
+    assert (server.asked, server.session.conversation) == ([], None)
+    server.session.typed("my cat")
+    assert not server.session.has_turns
+    with server.session.say("my dog") as stream:
+        list(stream)
+    place, metadata = "/v1/conversations", {"system": "be brief"}
+    assert server.asked[:3] == [
+        ("POST", place, {"items": [], "metadata": {**metadata, "title": ""}}),
+        ("POST", f"{place}/conv_1/warm", {"input": "my cat", "instructions": "be brief"}),
+        ("POST", f"{place}/conv_1", {"metadata": {**metadata, "title": "my dog"}}),
+    ]
+    assert [path for _, path, _ in server.asked[3:]] == ["/v1/responses"]
+
+
+def test_what_is_typed_and_not_said_leaves_no_conversation() -> None:
+    server = NewConversations()
+    server.session.typed("my cat")
+    assert server.session.fork() is None
+    server.session.leave()
+    assert server.asked[-1] == ("DELETE", "/v1/conversations/conv_1", None)
+
+
+def test_nothing_is_told_after_the_end() -> None:
+    told: list[str] = []
+    pauses = Pauses(told.append, pause_seconds=0.0)
+    pauses.end()
+    pauses.changed("too late")
+    wait_until(lambda: pauses._timer is not None and not pauses._timer.is_alive(), "it goes on")
+    assert told == []
 
 
 def test_what_was_thought_is_one_dim_line_before_the_answer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from tests.conftest import StartServer
 from tests.server.api.page.browser import PATIENCE_MS, Visit
 from tests.server.api.page.conftest import StartVisit
 from tests.support.server import ServerProcess
+from tests.support.waiting import wait_until
 
 from warmturn.format import turn_line
 from warmturn.report import Control, Drafts, Miss, TurnReport
@@ -204,7 +205,32 @@ def test_what_was_thought_is_folded_away_and_no_part_of_the_reply(visit: StartVi
     expect(page.locator(".thought p")).to_have_text(f"hm{MARKUP}")
 
 
-def test_what_is_typed_is_sent_to_be_prepared_once_the_conversation_is_there(visit: StartVisit) -> None:
+def test_a_first_message_is_prepared_too_and_leaves_nothing_unless_it_is_said(
+    visit: StartVisit, start_server: StartServer
+) -> None:
+    server = start_server()
+    visitor = visit(server.base_url)
+    page = visitor.open()
+    with page.expect_request("**/warm") as asked:
+        page.get_by_label("Message").press_sequentially("I have a cat ")
+    begun = asked.value.response()
+    assert begun is not None
+    assert begun.json()["status"] == "preparing"
+    place = begun.json()["id"]
+    visitor.say("I have a dog called Sefine.")
+    expect(page).to_have_url(re.compile(f"/c/{place}$"))
+    expect(page.locator("#title")).to_have_text("I have a dog called Sefine.")
+    with page.expect_request("**/warm") as asked:
+        page.locator("#new").click()
+        page.get_by_label("Message").press_sequentially("never said ")
+    assert asked.value.response()
+    page.goto(f"{server.base_url}/health")
+    with server.client() as http:
+        listed = lambda: [each["id"] for each in http.get("/v1/conversations").json()["data"]]  # noqa: E731
+        wait_until(lambda: listed() == [place], "what was never said is still there")
+
+
+def test_what_is_typed_is_sent_to_be_prepared(visit: StartVisit) -> None:
     visitor = visit()
     page = visitor.open()
     visitor.say("I have a cat called Sefine.")

@@ -38,7 +38,7 @@ def lookback(session: ChatSession, layer: str) -> None:
 def save(session: ChatSession, name: str) -> None:
     """[FILE] write this conversation as Markdown, named after its title if you give no name"""
     conversation = session.conversation
-    if conversation is None:
+    if conversation is None or not session.has_turns:
         note("nothing to save yet")
         return
     file = Path(name).expanduser() if name else Path(f"{_file_name(session.title) or conversation.id}.md")

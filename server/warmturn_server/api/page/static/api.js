@@ -27,6 +27,11 @@ export const get = (path) => json("GET", path);
 export const post = (path, body) => json("POST", path, body);
 export const remove = (path) => json("DELETE", path);
 
+/** As the page goes away: nobody waits for it, or hears of it. */
+export function removeAtLast(path) {
+  fetched(path, { method: "DELETE", headers: headers(sessionStorage.getItem(STORED_KEY)), keepalive: true }).catch(() => {});
+}
+
 /** One turn's events, until it ends or is aborted. */
 export async function* turn(body, signal) {
   yield* events(await send("POST", "v1/responses", { ...body, stream: true }, signal));

@@ -116,6 +116,7 @@ function current(id, isCurrent) {
 byId("delete").addEventListener("click", removeCurrent);
 byId("delete").addEventListener("blur", () => (byId("delete").textContent = "Delete"));
 addEventListener("hashchange", route);
+addEventListener("pagehide", () => chat.goAway());
 byId("new").addEventListener("click", () => location.hash === "#/" && route());
 showEmpty(composer, samples);
 samples.start();

@@ -43,12 +43,24 @@ export class Chat {
 
   /** A conversation in which nothing was said is not worth keeping; a reply that is left is kept as far as it came. */
   async leave() {
-    const left = this.conversation;
-    const unspoken = this.createdHere && left && !this.isRunning && !this.turns.some((turn) => turn.itemId);
+    const unspoken = this.#unspoken();
     this.stop();
     this.#clear(null);
     this.composer.running(false);
-    if (unspoken) await api.remove(`v1/conversations/${left.id}`).catch(() => {});
+    if (unspoken) await api.remove(`v1/conversations/${unspoken.id}`).catch(() => {});
+  }
+
+  /** The page goes away; if it comes back, it is with an empty conversation again. */
+  goAway() {
+    const unspoken = this.#unspoken();
+    if (!unspoken) return;
+    this.conversation = null;
+    api.removeAtLast(`v1/conversations/${unspoken.id}`);
+  }
+
+  #unspoken() {
+    const isSpoken = this.isRunning || this.turns.some((turn) => turn.itemId);
+    return this.createdHere && !isSpoken ? this.conversation : null;
   }
 
   /** Once a turn has begun, the server ends it and keeps what was said; its last event tells. Before, stopping twice gives it up. */
@@ -66,11 +78,15 @@ export class Chat {
 
   /** What the next turn will say, so far: the server prepares it, unless it does not want to. */
   async typed(text) {
-    if (!this.conversation || this.isRunning || this.preparesNot) return;
+    if (!(this.conversation || text.trim()) || this.isRunning || this.preparesNot) return;
     const { instructions, reuse } = this.composer.options();
     if (reuse !== "state") return;
-    const path = `v1/conversations/${this.conversation.id}/warm`;
-    await api.post(path, { input: text, instructions }).catch((error) => (this.preparesNot = error instanceof api.ApiError));
+    try {
+      const { id } = await this.#opened();
+      await api.post(`v1/conversations/${id}/warm`, { input: text, instructions });
+    } catch (error) {
+      this.preparesNot = error instanceof api.ApiError;
+    }
   }
 
   async again() {
@@ -102,8 +118,7 @@ export class Chat {
   }
 
   async #converse(turn, running) {
-    const conversation = this.conversation ?? (await this.#create(turn.said, running.signal));
-    this.conversation = conversation;
+    const conversation = await this.#entitled(turn.said, running.signal);
     const asked = { conversation: conversation.id, input: turn.said, on_disconnect: "keep", ...this.composer.options() };
     for await (const event of api.turn(asked, running.signal)) {
       if (event.type === "response.created") this.#begun(running, event.response.id);
@@ -116,12 +131,32 @@ export class Chat {
     this.onChange(conversation);
   }
 
-  async #create(said, signal) {
-    const created = await api.post("v1/conversations", { metadata: { title: this.titleOf(said), system: this.composer.system } });
-    if (signal.aborted) await api.remove(`v1/conversations/${created.id}`);
+  /** The conversation; where there is none, from now on: for who types, or who says something, whoever is first. */
+  async #opened(title = "") {
+    return this.conversation ?? (this.beginning ??= this.#create(title));
+  }
+
+  async #create(title) {
+    const { turns } = this;
+    try {
+      const created = await api.post("v1/conversations", { metadata: { title, system: this.composer.system } });
+      if (this.turns === turns) [this.conversation, this.createdHere] = [created, true];
+      else if (!turns.length) await api.remove(`v1/conversations/${created.id}`);
+      return created;
+    } finally {
+      if (this.turns === turns) this.beginning = null;
+    }
+  }
+
+  /** One that was begun for typing is called by what is said in it first. */
+  async #entitled(said, signal) {
+    const title = this.titleOf(said);
+    const opened = await this.#opened(title);
     signal.throwIfAborted();
-    this.createdHere = true;
-    return created;
+    if (!this.createdHere || opened.metadata.title || opened !== this.conversation) return opened;
+    const called = await api.post(`v1/conversations/${opened.id}`, { metadata: { title, system: this.composer.system } });
+    if (this.conversation === opened) this.conversation = called;
+    return called;
   }
 
   #begun(running, responseId) {
@@ -198,6 +233,7 @@ export class Chat {
 
   #clear(conversation) {
     this.conversation = conversation;
+    this.beginning = null;
     this.createdHere = false;
     this.explained = new Set();
     this.running = null;
