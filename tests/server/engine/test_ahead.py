@@ -206,12 +206,12 @@ def test_what_is_saved_of_it_leaves_first_too(tiny_models: TinyModels, tmp_path:
         engine.flush()
         disk = cache.tiers.local[-1]._tier
         assert isinstance(disk, DiskTier)
-        before = cache.tiers.local[-1].num_blocks
+        before = disk.num_blocks
         disk.give_way(1)
         for tenant, on_disk in ((other.tenant, 40), (chat.tenant, 32)):
             keys = [span.key for span in cache.match(tenant, HISTORY).spans]
             assert sum(8 for has in disk.contains(keys) if has) == on_disk
-        assert before == cache.tiers.local[-1].num_blocks + 1
+        assert before == disk.num_blocks + 1
 
 
 def test_another_conversation_may_read_it_but_not_take_it(chat: Conversation) -> None:

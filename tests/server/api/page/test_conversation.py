@@ -226,8 +226,11 @@ def test_a_first_message_is_prepared_too_and_leaves_nothing_unless_it_is_said(
     assert asked.value.response()
     page.goto(f"{server.base_url}/health")
     with server.client() as http:
-        listed = lambda: [each["id"] for each in http.get("/v1/conversations").json()["data"]]  # noqa: E731
-        wait_until(lambda: listed() == [place], "what was never said is still there")
+        wait_until(lambda: _listed(http) == [place], "what was never said is still there")
+
+
+def _listed(http: httpx.Client) -> list[str]:
+    return [each["id"] for each in http.get("/v1/conversations").json()["data"]]
 
 
 def test_what_is_typed_is_sent_to_be_prepared(visit: StartVisit) -> None:
