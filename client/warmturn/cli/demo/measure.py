@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Unpack
 
-from warmturn.cli.demo.allowance import MOST_TOKENS
 from warmturn.client import Client
 from warmturn.errors import ProtocolError
 from warmturn.stream import TextDelta
@@ -28,7 +27,7 @@ class Measured:
 
 def measure(client: Client, text: str, show: Callable[[str], None], **options: Unpack[TurnOptions]) -> Measured:
     """Greedy, so that modes can be compared token for token. A reply without any text is timed to its end."""
-    options = {"max_output_tokens": MOST_TOKENS, "temperature": 0.0, "token_ids": True, **options}
+    options = {"temperature": 0.0, "token_ids": True, **options}
     first_text: float | None = None
     start = time.perf_counter()
     with client.stream(text, **options) as stream:

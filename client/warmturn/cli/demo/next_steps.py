@@ -25,7 +25,7 @@ def after_demo_at(url: str) -> list[Step]:
 def _with_a_real_model() -> Iterator[Step]:
     yield Step("warmturn chat", "talk to this model; where no server runs, one is started")
     yield Step("warmturn pull smollm2", "bring a real chat model here: 98 MB")
-    yield Step("warmturn demo --model smollm2", "the same with that one, in a few minutes")
+    yield Step("warmturn demo --model smollm2", "the same with that one, in two minutes")
 
 
 def _with(model: str) -> Iterator[Step]:

@@ -7,7 +7,7 @@ from typing import Any
 from warmturn.wire import ReuseMode
 
 _ROUNDED = ("bfloat16", "float16")
-_UNSHOWN = ("wrongly_cached", "foregone_tokens", "left_out_ms")
+_UNSHOWN = ("wrongly_cached", "foregone_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class DemoTurn:
 
     `wrongly_cached`: tokens that other modes than `state` reused, where there were any. `foregone_tokens`: those that
     the state turn could have reused, had the server not computed it from scratch as a control. `left_out_tokens`: the
-    reply's last ones, which mode `nothing` was not asked for; `left_out_ms`: about what they would have taken.
+    last of the `reply_tokens`, which a slow mode was not asked for.
     """
 
     turn: int
@@ -26,8 +26,8 @@ class DemoTurn:
     ttft_ms: dict[ReuseMode, float]
     same_tokens: bool
     text: str
-    left_out_tokens: int = 0
-    left_out_ms: float = 0.0
+    reply_tokens: int = 0
+    left_out_tokens: Mapping[ReuseMode, int] = field(default_factory=dict)
     wrongly_cached: Mapping[ReuseMode, int] = field(default_factory=dict)
     foregone_tokens: int = 0
 
@@ -64,7 +64,8 @@ class Recall:
 class DemoResult:
     """`restart` is None where the server was not ours to kill. `recall_promised` holds for the bundled model only.
 
-    `dtype` is what the server computes in, None where it does not say.
+    `dtype` is what the server computes in, None where it does not say. `left_out_seconds`: about what the tokens would
+    have taken that slow modes were not asked for.
     """
 
     model: str
@@ -73,6 +74,7 @@ class DemoResult:
     recall: Recall
     recall_promised: bool
     dtype: str | None
+    left_out_seconds: float = 0.0
 
     @property
     def same_tokens_promised(self) -> bool:

@@ -1,9 +1,11 @@
 """The demo itself: every turn in every reuse mode, and a kill in the middle."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from warmturn.cli.demo.allowance import MOST_TOKENS, Allowance
+from warmturn.cli.demo.allowance import Allowance
+from warmturn.cli.demo.compared import compared
 from warmturn.cli.demo.measure import Measured, measure
 from warmturn.cli.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.cli.demo.script import Line
@@ -11,7 +13,7 @@ from warmturn.cli.demo.view import View
 from warmturn.client import Client
 from warmturn.format import main_tier
 from warmturn.own_server import OwnServer
-from warmturn.wire import ReuseMode, TurnOptions, figure_at
+from warmturn.wire import REUSE_MODES, ReuseMode, TurnOptions, figure_at
 
 _ORDERS: tuple[tuple[ReuseMode, ...], ...] = (
     ("state", "prompt", "nothing"),
@@ -19,9 +21,11 @@ _ORDERS: tuple[tuple[ReuseMode, ...], ...] = (
     ("prompt", "nothing", "state"),
 )
 """By turn, so that no mode always finds the processor's caches warm."""
-_NOTHING_SECONDS = 20.0
-"""For mode `nothing`, which takes minutes of a long conversation."""
-_WARM_UP_TOKENS = 2
+_SECONDS: Final[Mapping[ReuseMode, float]] = {"state": 40.0, "prompt": 20.0, "nothing": 20.0}
+"""For all turns of a mode; with two starts of a server the whole is then seen in two minutes."""
+_FEWEST_TOKENS: Final[Mapping[ReuseMode, int]] = {"state": 16, "prompt": 4, "nothing": 2}
+"""Of a reply, however slow the machine is."""
+_WARM_UP_TOKENS: Final = 2
 
 
 class Demo:
@@ -35,14 +39,15 @@ class Demo:
         self._conversation = client.conversations.create(metadata={"title": "warmturn demo"}).id
         self._last_response: str | None = None
         self._turns: list[DemoTurn] = []
-        self._allowance = Allowance(_NOTHING_SECONDS, len(script))
+        self._allowances = {mode: Allowance(_SECONDS[mode], len(script), _FEWEST_TOKENS[mode]) for mode in REUSE_MODES}
+        self._left_out_seconds = 0.0
         self._restart: Restart | None = None
 
     def run(self, model: str, *, recall_promised: bool) -> DemoResult:
         dtype = figure_at(self._client.stats(), "dtype")
         self._view.introduction(model, len(self._script))
         self._warm_up()
-        self._allowance.expect(self._warm_up() / _WARM_UP_TOKENS)
+        self._expect(self._warm_up() / _WARM_UP_TOKENS)
         killed_after = len(self._script) // 2 if self._server is not None else 0
         for number, line in enumerate(self._script, 1):
             measured = self._turn(number, line, _ORDERS[(number - killed_after) % len(_ORDERS)])
@@ -50,53 +55,49 @@ class Demo:
                 self._note_restart(killed_after, measured)
             if number == killed_after:
                 self._kill_and_restart()
-        return DemoResult(model, tuple(self._turns), self._restart, self._recall(), recall_promised, dtype)
+        turns, left_out = tuple(self._turns), self._left_out_seconds
+        return DemoResult(model, turns, self._restart, self._recall(), recall_promised, dtype, left_out)
 
     def close(self) -> None:
         self._client.conversations.delete(self._conversation)
 
     def _turn(self, number: int, line: Line, order: Sequence[ReuseMode]) -> Measured:
         self._view.user(number, line.user)
-        asked = self._allowance.tokens()
-        measured = {mode: self._measured(line.user, mode, asked) for mode in order}
+        asked = self._asked()
+        measured = {mode: self._measured(line.user, mode, asked[mode]) for mode in order}
         self._last_response = measured["state"].turn.id
-        turn = self._compared(number, measured, asked)
+        turn = compared(number, measured, asked)
         self._turns.append(turn)
+        self._account(turn, measured)
         self._view.turn(turn, measured["state"].turn.report, line.answered_by(turn.text) if line.asks else None)
         return measured["state"]
 
-    def _measured(self, text: str, mode: ReuseMode, asked_of_nothing: int) -> Measured:
+    def _expect(self, token_seconds: float) -> None:
+        for allowance in self._allowances.values():
+            allowance.expect(token_seconds)
+
+    def _asked(self) -> dict[ReuseMode, int]:
+        """Of how many tokens the next reply may be: in no mode of more than in `state`."""
+        tokens = {mode: allowance.tokens() for mode, allowance in self._allowances.items()}
+        return {mode: min(number, tokens["state"]) for mode, number in tokens.items()}
+
+    def _account(self, turn: DemoTurn, measured: Mapping[ReuseMode, Measured]) -> None:
+        for mode, allowance in self._allowances.items():
+            took = measured[mode]
+            allowance.spent(took.ttft_ms / 1000, took.total_ms / 1000, len(took.output_ids))
+            self._left_out_seconds += allowance.left_out_seconds(turn.left_out_tokens.get(mode, 0))
+
+    def _measured(self, text: str, mode: ReuseMode, max_tokens: int) -> Measured:
         """The state turn is the one that the conversation keeps; the others answer the same history beside it."""
+        options: TurnOptions = {"reuse": mode, "max_output_tokens": max_tokens}
         if mode == "state":
-            return measure(self._client, text, self._view.piece, conversation=self._conversation, reuse=mode)
-        options: TurnOptions = {"store": False, "reuse": mode}
-        options["max_output_tokens"] = asked_of_nothing if mode == "nothing" else MOST_TOKENS
+            options["conversation"] = self._conversation
+            return measure(self._client, text, self._view.piece, **options)
+        options["store"] = False
         if self._last_response is not None:
             options["previous_response_id"] = self._last_response
         with self._view.recomputing(mode):
             return measure(self._client, text, _unseen, **options)
-
-    def _compared(self, number: int, measured: dict[ReuseMode, Measured], asked_of_nothing: int) -> DemoTurn:
-        nothing = measured["nothing"]
-        self._allowance.spent(nothing.total_ms / 1000, len(nothing.output_ids))
-        state = measured["state"].turn
-        whole = measured["state"].output_ids
-        is_cut = nothing.turn.status == "incomplete" and asked_of_nothing < len(whole)
-        compared = whole[: len(nothing.output_ids)] if is_cut else whole  # a cut in mid-character takes all of it
-        left_out = len(whole) - len(compared)
-        return DemoTurn(
-            turn=number,
-            prompt_tokens=state.report.prompt_tokens,
-            cached_tokens=state.report.cached_tokens,
-            prefilled_tokens=state.report.prefilled_tokens,
-            ttft_ms={mode: round(measured[mode].ttft_ms, 2) for mode in ("state", "prompt", "nothing")},
-            same_tokens=measured["prompt"].output_ids == whole and nothing.output_ids == compared,
-            text=state.text,
-            left_out_tokens=left_out,
-            left_out_ms=1000 * self._allowance.left_out_seconds(left_out),
-            wrongly_cached={mode: tokens for mode in ("prompt", "nothing") if (tokens := _cached(measured[mode]))},
-            foregone_tokens=(state.report.control and state.report.control.foregone_tokens) or 0,
-        )
 
     def _kill_and_restart(self) -> None:
         assert self._server is not None
@@ -121,10 +122,6 @@ class Demo:
     def _recall(self) -> Recall:
         asked = [(line, turn.text) for line, turn in zip(self._script, self._turns, strict=True) if line.asks]
         return Recall(len(asked), sum(line.answered_by(text) for line, text in asked))
-
-
-def _cached(measured: Measured) -> int:
-    return measured.turn.report.cached_tokens
 
 
 def _unseen(_: str) -> None: ...

@@ -30,8 +30,9 @@ class View:
         self._print(f"{turns} turns with {model}. Every turn is answered three times on the same history:")
         self._print("  state    going on from the saved state, as Warmturn does")
         self._print("  prompt   prefilling the whole conversation, as a stateless server does")
-        self._print("  nothing  computing the whole conversation again for every single token, while that is bearable")
+        self._print("  nothing  computing the whole conversation again for every single token")
         self._print("In float32 the three must say the same; what differs is the time to the first text (TTFT).")
+        self._print("Where a mode is slow here, only the first tokens of its replies are computed, and compared.")
 
     def user(self, number: int, text: str) -> None:
         self._print(f"\n{number:2} > {text}", "bold")
@@ -46,10 +47,10 @@ class View:
         tier = main_tier(report)
         first_text = ", ".join(f"{mode} {milliseconds(turn.ttft_ms[mode])}" for mode in ("state", "prompt", "nothing"))
         same = "same tokens" if turn.same_tokens else "DIFFERENT TOKENS"
-        cut = f" (nothing: all but the last {turn.left_out_tokens})" if turn.left_out_tokens else ""
-        recalled = {None: "", True: " · remembered", False: " · NOT REMEMBERED"}[remembered]
+        recalled = {None: "", True: "remembered", False: "not remembered"}[remembered]
+        parts = (f"TTFT {first_text}", f"{reused}{f' ({tier})' if tier else ''}", f"{same}{_cut(turn)}", recalled)
         self._on_a_new_line()
-        self._print(f"     TTFT {first_text} · {reused}{f' ({tier})' if tier else ''} · {same}{cut}{recalled}", "dim")
+        self._print(f"     {' · '.join(part for part in parts if part)}", "dim")
 
     def killed(self) -> None:
         self._print("\n     kill -9: the server is gone, and with it everything it had in memory", "bold red")
@@ -131,20 +132,27 @@ def _promised(result: DemoResult) -> Iterator[str]:
             f"That is not promised in {result.dtype}, only in float32: where two tokens are nearly as likely, "
             "rounding decides."
         )
-    yield from _left_out(result.turns)
+    yield from _left_out(result)
     if result.restart is not None:
         yield _restart(result.restart)
     if result.recall_promised:
         yield _recall(result.recall)
 
 
-def _left_out(turns: Sequence[DemoTurn]) -> Iterator[str]:
-    cut = [turn for turn in turns if turn.left_out_tokens]
-    if cut:
-        tokens, ms = sum(turn.left_out_tokens for turn in cut), sum(turn.left_out_ms for turn in cut)
+def _cut(turn: DemoTurn) -> str:
+    """` (of 48 tokens: the first 13 in prompt, 2 in nothing)`; empty where all were compared."""
+    seen = [f"{turn.reply_tokens - left} in {mode}" for mode, left in turn.left_out_tokens.items() if left]
+    return f" (of {turn.reply_tokens} tokens: the first {', '.join(seen)})" if seen else ""
+
+
+def _left_out(result: DemoResult) -> Iterator[str]:
+    replies = sum(turn.reply_tokens for turn in result.turns)
+    left = {mode: sum(turn.left_out_tokens.get(mode, 0) for turn in result.turns) for mode in REUSE_MODES}
+    seen = [f"{replies - tokens:,} in mode {mode}" for mode, tokens in left.items() if tokens]
+    if seen:
         yield (
-            f"Not computed: in mode nothing the last {tokens:,} tokens of {len(cut)} replies, which would have taken "
-            f"about {_long(ms / 1000)} more; of those the first ones were compared."
+            f"Compared: of {replies:,} reply tokens the first ones of each reply, {' and '.join(seen)}; the others "
+            f"would have taken about {_long(result.left_out_seconds)} more."
         )
 
 

@@ -1,116 +1,126 @@
-"""The whole demo on real servers that are really killed, and how it compares replies."""
+"""The demo on real servers, one of which is really killed."""
 
 import json
 import signal
 import subprocess
-import sys
-from io import StringIO
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
-from rich.console import Console
 from tests.client.command import WARMTURN, Command, environment
-from tests.client.fake_server import response
 from tests.conftest import StartServer
+from tests.support.launch import launch_own_server
 from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-import warmturn_server.bundled
-from warmturn import Client
+from warmturn import own_server
 from warmturn.cli.app import app
 from warmturn.cli.demo import command as demo_command
 from warmturn.cli.demo import run
-from warmturn.cli.demo.allowance import Allowance
-from warmturn.cli.demo.measure import Measured
-from warmturn.cli.demo.result import DemoResult
-from warmturn.cli.demo.run import Demo
-from warmturn.cli.demo.script import BUNDLED_MODEL, GENERIC_SCRIPT, Line, bundled_script, script_for
-from warmturn.cli.demo.view import View
-from warmturn.wire import parse_turn
+from warmturn.cli.demo.script import GENERIC_SCRIPT, Line, bundled_script
+
+pytestmark = pytest.mark.slow
 
 
-def test_an_answer_is_right_when_it_contains_what_is_expected() -> None:
-    line = Line("What does my sister make?", ("Odile", "violin"))
-    assert line.answered_by("ODILE makes violins.")
-    assert not line.answered_by("She makes violins.")
+def demonstrated(*arguments: str, code: int = 0) -> tuple[dict[str, Any], Result]:
+    """The document, and all that was said."""
+    done = CliRunner().invoke(app, ["demo", "--json", *arguments])
+    assert done.exit_code == code, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    assert document["ok"] is (code == 0)
+    return document, done
 
 
-def test_the_generic_script_tells_before_it_asks() -> None:
-    assert len(GENERIC_SCRIPT) >= 12
-    for number, line in enumerate(GENERIC_SCRIPT):
-        told = " ".join(earlier.user for earlier in GENERIC_SCRIPT[:number]).casefold()
-        assert all(word.casefold() in told for word in line.expect)
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the demo has its folder, and finds models; its server is a fork."""
+    monkeypatch.setattr(own_server, "launch", launch_own_server)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("WARMTURN_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path
 
 
-@pytest.mark.slow
-def test_the_demo_on_a_real_server_that_is_really_killed(tiny_models: TinyModels, tmp_path: Path) -> None:
-    """With a model that was pulled, by its name."""
-    (tmp_path / "data" / "models").mkdir(parents=True)
-    (tmp_path / "data" / "models" / "pulled").symlink_to(tiny_models())
-    places = {"TMPDIR": str(tmp_path), "WARMTURN_DATA_DIR": str(tmp_path / "data")}
-    done = Command(tmp_path)("demo", "--model", "pulled", "--json", timeout=280, **places)
-    document = json.loads(done.stdout)
-    assert done.code == 0, done.stderr
-    assert document["model"] == "pulled"
-    assert document["ok"] is True
-    turns = document["turns"]
-    assert len(turns) == len(GENERIC_SCRIPT)
+def is_restarted_and_whole(document: dict[str, Any], script_length: int) -> None:
+    turns, restart = document["turns"], document["restart"]
+    assert len(turns) == script_length
     assert all(turn["same_tokens"] for turn in turns)
-    assert all(turn["cached_tokens"] > 0.5 * turn["prompt_tokens"] for turn in turns[2:])
     assert all(turn["cached_tokens"] + turn["prefilled_tokens"] == turn["prompt_tokens"] for turn in turns)
-    assert document["restart"]["after_turn"] == len(turns) // 2
-    assert document["restart"]["tier"] == "disk"
-    assert document["restart"]["cached_tokens"] == turns[len(turns) // 2]["cached_tokens"] > 0
+    assert (restart["after_turn"], restart["tier"], restart["same_tokens"]) == (script_length // 2, "disk", True)
+    assert restart["cached_tokens"] == turns[script_length // 2]["cached_tokens"] > 0
+
+
+def test_the_conversation_goes_on_after_the_server_was_killed(
+    tiny_models: TinyModels, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a model that was pulled, by its name; the beginning of its script is enough."""
+    (home / "data" / "models").mkdir(parents=True)
+    (home / "data" / "models" / "pulled").symlink_to(tiny_models())
+    monkeypatch.setattr(demo_command, "GENERIC_SCRIPT", GENERIC_SCRIPT[:6])
+    document, done = demonstrated("--model", "pulled")
+    assert document["model"] == "pulled"
+    is_restarted_and_whole(document, 6)
+    assert all(turn["cached_tokens"] > 0.5 * turn["prompt_tokens"] for turn in document["turns"][2:])
     assert "kill -9" in done.stderr
-    assert list(tmp_path.glob("warmturn-demo-*")) == []
+    assert list(home.glob("warmturn-demo-*")) == []
 
 
-@pytest.mark.slow
-def test_the_demo_with_the_bundled_model(tmp_path: Path) -> None:
-    done = Command(tmp_path)("demo", "--json", timeout=280, TMPDIR=str(tmp_path))
-    document = json.loads(done.stdout)
-    assert (done.code, document["ok"]) == (0, True), done.stderr
+def test_the_bundled_model_remembers_all_of_its_script(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole but for mode `nothing`, whose replies are compared as far as a few seconds go."""
+    assert home
+    monkeypatch.setattr(run, "_SECONDS", {"state": 1e6, "prompt": 1e6, "nothing": 1.0})
+    document, _ = demonstrated()
+    is_restarted_and_whole(document, len(bundled_script()))
     assert document["recall"]["correct"] == document["recall"]["asked"] > 0
-    assert len(document["turns"]) >= 14
-    assert all(turn["same_tokens"] for turn in document["turns"])
-    assert document["restart"]["tier"] == "disk"
-    assert document["restart"]["same_tokens"] is True
+    assert all(turn["left_out_tokens"]["prompt"] == 0 for turn in document["turns"])
 
 
-def test_the_bundled_script_goes_with_the_bundled_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert BUNDLED_MODEL == warmturn_server.bundled.NAME
-    assert script_for(BUNDLED_MODEL) == bundled_script() != GENERIC_SCRIPT
-    assert script_for("other") == GENERIC_SCRIPT
-    monkeypatch.setitem(sys.modules, "warmturn_server", None)
-    monkeypatch.setitem(sys.modules, "warmturn_server.bundled", None)
-    assert script_for(BUNDLED_MODEL) == GENERIC_SCRIPT
-
-
-@pytest.mark.slow
-def test_the_demo_on_a_server_that_has_the_bundled_model(
+def test_a_server_that_computes_controls_in_place_breaks_nothing(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The beginning of its script, up to the second question, is enough."""
-    server = start_server("--dtype", "bfloat16", model=Path("bundled"))
-    questions = [number for number, line in enumerate(bundled_script()) if line.asks]
-    monkeypatch.setattr(demo_command, "script_for", lambda model: script_for(model)[: questions[1] + 1])
-    done = CliRunner().invoke(app, ["demo", "--url", server.base_url, "--json"])
-    document = json.loads(done.stdout)
-    assert document["model"] == BUNDLED_MODEL
-    assert len(document["turns"]) == questions[1] + 1
-    assert document["recall"] == {"asked": 2, "correct": 2}
-
-
-@pytest.mark.slow
-def test_a_server_that_computes_controls_in_place_breaks_nothing(
-    start_server: StartServer, tiny_models: TinyModels, tmp_path: Path
-) -> None:
-    server = start_server("--control-rate", "1", "--control-mode", "replace", model=tiny_models())
-    document = json.loads(Command(tmp_path)("demo", "--url", server.base_url, "--json", timeout=200).ok())
+    server = start_server("--control-rate", "1", "--control-mode", "replace")
+    monkeypatch.setattr(demo_command, "script_for", lambda _: GENERIC_SCRIPT[:3])
+    document, _ = demonstrated("--url", server.base_url)
     assert document["turns"][1]["cached_tokens"] == 0
-    assert document["ok"]
+
+
+def conversations(server: ServerProcess) -> Sequence[str]:
+    with server.client() as http:
+        return [one["id"] for one in http.get("/v1/conversations").json()["data"]]
+
+
+def test_on_somebody_elses_server_nothing_is_killed_and_nothing_left(
+    shared_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no time for slow modes the beginnings of their replies are compared."""
+    monkeypatch.setattr(run, "_SECONDS", {"state": 1e6, "prompt": 0.0, "nothing": 0.0})
+    monkeypatch.setattr(demo_command, "script_for", lambda _: GENERIC_SCRIPT[:4])
+    before = conversations(shared_server)
+    document, done = demonstrated("--url", shared_server.base_url)
+    assert document["restart"] is None
+    assert conversations(shared_server) == before
+    for turn in document["turns"][1:]:  # the first reply is a word
+        left_out = turn["left_out_tokens"]
+        assert turn["reply_tokens"] > left_out["nothing"] > left_out["prompt"] > 0
+    assert "Compared: of " in done.stderr
+
+
+def test_a_served_models_own_script_promises_what_it_asks_for(
+    shared_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_of = []
+
+    def script_for(model: str) -> tuple[Line, ...]:
+        asked_of.append(model)
+        return (Line("I have a zebra."), Line("What do I have?", ("zebra",)))
+
+    monkeypatch.setattr(demo_command, "script_for", script_for)
+    document, done = demonstrated("--url", shared_server.base_url, code=1)
+    assert asked_of == [document["model"]]
+    assert document["recall"] == {"asked": 1, "correct": 0}
+    assert "BROKEN: 1 of 1 facts were not remembered" in done.stderr
 
 
 def test_a_model_beside_an_address_is_wrong_usage(tmp_path: Path) -> None:
@@ -119,64 +129,8 @@ def test_a_model_beside_an_address_is_wrong_usage(tmp_path: Path) -> None:
     assert "--url" in done.stderr and "--model" in done.stderr
 
 
-def _on_a_fake(line: Line) -> DemoResult:
-    """One turn, on a server that says nothing of its own."""
-    replies = {"/v1/conversations": {"id": "conv_1", "created_at": 1}, "/v1/stats": {"dtype": "float32"}}
-    answer = httpx.MockTransport(lambda asked: httpx.Response(200, json=replies.get(asked.url.path, response("hi"))))
-    view = View(Console(file=StringIO()))
-    return Demo(Client("http://test", transport=answer), [line], None, view).run("m", recall_promised=False)
-
-
-def test_a_mode_that_reuses_what_it_must_not_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = Measured(parse_turn(response("hi", output_token_ids=[1], cached_tokens=9)), 1.0, 2.0)
-    monkeypatch.setattr(run, "measure", lambda *_, **__: measured)
-    result = _on_a_fake(Line("hello"))
-    assert list(result.broken_promises()) == [
-        "turn 1: mode prompt reused 9 tokens, where it was to compute all of them",
-        "turn 1: mode nothing reused 9 tokens, where it was to compute all of them",
-    ]
-
-
-@pytest.mark.parametrize(("said", "same"), [((1, 2), True), ((1, 3), False), ((1,), True)])
-def test_a_reply_that_is_cut_short_is_compared_as_far_as_it_goes(
-    monkeypatch: pytest.MonkeyPatch, said: tuple[int, ...], same: bool
-) -> None:
-    """One that is cut in the middle of a character has fewer tokens than were asked for."""
-
-    def measured(*_: object, reuse: str, **__: object) -> Measured:
-        ids, status = ((*said,), "incomplete") if reuse == "nothing" else ((1, 2, 4, 5), "completed")
-        return Measured(parse_turn(response("hi", output_token_ids=ids, cached_tokens=0, status=status)), 1.0, 2.0)
-
-    monkeypatch.setattr(run, "measure", measured)
-    monkeypatch.setattr(Allowance, "tokens", lambda _: 2)
-    (turn,) = _on_a_fake(Line("hello")).turns
-    assert (turn.same_tokens, turn.left_out_tokens) == (same, 4 - len(said))
-
-
-@pytest.mark.slow
-def test_with_no_time_for_the_slowest_mode_its_beginnings_are_compared(
-    shared_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run, "_NOTHING_SECONDS", 0.0)
-    monkeypatch.setattr(demo_command, "script_for", lambda _: GENERIC_SCRIPT[:4])
-    document = json.loads(CliRunner().invoke(app, ["demo", "--url", shared_server.base_url, "--json"]).stdout)
-    assert document["ok"] is True
-    assert all(turn["left_out_tokens"] > 0 for turn in document["turns"][1:]), "the first reply is a word"
-
-
-@pytest.mark.slow
-def test_the_demo_on_somebody_elses_server(shared_server: ServerProcess, tmp_path: Path) -> None:
-    command = Command(tmp_path, shared_server.base_url)
-    before = command("ls", "--json").ok()
-    document = json.loads(command("demo", "--url", shared_server.base_url, "--json", timeout=200).ok())
-    assert document["restart"] is None
-    assert document["ok"] is True
-    assert command("ls", "--json").ok() == before
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupted_demo_leaves_nothing_behind(tiny_models: TinyModels, tmp_path: Path, number: int) -> None:
+def test_an_interrupted_demo_leaves_nothing_behind(tiny_models: TinyModels, tmp_path: Path) -> None:
+    """Other signals end it in the same way: `test_signals.py`."""
     with subprocess.Popen(
         [*WARMTURN, "demo", "--model", str(tiny_models())],
         stdout=subprocess.PIPE,
@@ -189,9 +143,9 @@ def test_an_interrupted_demo_leaves_nothing_behind(tiny_models: TinyModels, tmp_
             assert process.poll() is None
         server = _children(process.pid)
         assert server
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=30)
-    assert process.returncode == (130 if number == signal.SIGINT else 128 + number)
+    assert process.returncode == 130
     assert "Traceback" not in stderr
     assert not any(Path(f"/proc/{pid}").exists() for pid in server)
     assert list(tmp_path.glob("warmturn-demo-*")) == []

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from tests.client.fake_server import response
 from typer.testing import CliRunner
 
 from warmturn.cli.app import app
@@ -16,6 +17,7 @@ from warmturn.cli.demo import command as demo_command
 from warmturn.cli.demo.next_steps import after_demo
 from warmturn.cli.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.cli.demo.view import View
+from warmturn.wire import parse_turn
 
 TURNS = tuple(
     DemoTurn(
@@ -35,7 +37,7 @@ def shown(result: DemoResult) -> str:
 def test_the_document_has_exactly_the_promised_fields() -> None:
     document = json.loads(json.dumps(GOOD.as_dict()))
     assert set(document) == {"model", "turns", "restart", "recall", "speedup_last_turn", "ok"}
-    tokens = {"prompt_tokens", "cached_tokens", "prefilled_tokens", "left_out_tokens"}
+    tokens = {"prompt_tokens", "cached_tokens", "prefilled_tokens", "reply_tokens", "left_out_tokens"}
     fields = {"turn", "ttft_ms", "same_tokens", "text", *tokens}
     assert all(set(turn) == fields for turn in document["turns"])
     assert all(set(turn["ttft_ms"]) == {"state", "prompt", "nothing"} for turn in document["turns"])
@@ -97,10 +99,22 @@ def test_what_another_model_remembers_is_reported_and_not_promised() -> None:
     assert "5 of 5 facts" in promised and "facts" not in reported
 
 
-def test_what_was_not_computed_is_said() -> None:
-    text = shown(_with_turn(12, left_out_tokens=46, left_out_ms=65_000.0))
-    assert "in mode nothing the last 46 tokens of 1 replies, which would have taken about 65 s more" in text
-    assert "Not computed" not in shown(GOOD)
+def test_how_much_was_compared_is_said() -> None:
+    assert "Compared" not in shown(GOOD)
+    cut = replace(_with_turn(12, reply_tokens=48, left_out_tokens={"prompt": 0, "nothing": 46}), left_out_seconds=65.0)
+    assert "reply tokens the first ones of each reply, 2 in mode nothing; the others" in shown(cut)
+    assert "would have taken about 65 s more" in shown(cut)
+    turn = replace(cut.turns[11], left_out_tokens={"prompt": 35, "nothing": 46})
+    alone = replace(cut, turns=(turn,), restart=None)
+    assert "48 reply tokens the first ones of each reply, 13 in mode prompt and 2 in mode nothing;" in shown(alone)
+    assert "same tokens (of 48 tokens: the first 13 in prompt, 2 in nothing)" in line_of(turn)
+    assert line_of(GOOD.turns[0]).endswith(" · same tokens\n")
+
+
+def line_of(turn: DemoTurn) -> str:
+    console = Console(file=StringIO(), width=400)
+    View(console).turn(turn, parse_turn(response("hi")).report, None)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.parametrize("model", [None, "smollm2"])
