@@ -70,6 +70,8 @@ def test_a_phone_scrolls_in_one_direction_only(visit: StartVisit) -> None:
     )
     expect(page.locator(".reply pre")).to_have_count(2)
     assert width(page) == PHONE["width"]
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.locator("#notice")).to_be_in_viewport()
     toggle = page.get_by_role("button", name="Conversations")
     expect(page.locator("#conversations")).to_be_hidden()
     toggle.click()

@@ -1,6 +1,6 @@
 /** What reuse saved, as it may be said; the same as `warmturn.savings` says it. Seconds, bounds of 95%. */
 
-import { count, seconds as written, times } from "./words.js";
+import { counted, seconds as written, times } from "./words.js";
 
 export const NO_CLEAR_DIFFERENCE = "no clear difference";
 const ENOUGH_CONTROLS = 5;
@@ -28,7 +28,7 @@ export function ofServer(stats) {
 /** Where the amount is from. */
 export function origin({ source, turns, bounds }) {
   const between = bounds ? ` (${bounds.map(written).join(" to ")})` : "";
-  const of = { controls: `by ${count(turns)} control turns`, measured: `on ${count(turns)} turns timed twice`, estimated: "of waiting, estimated" };
+  const of = { controls: `by ${counted(turns, "control turn")}`, measured: `on ${counted(turns, "turn")} timed twice`, estimated: "of waiting, estimated" };
   return `${of[source]}${between}`;
 }
 

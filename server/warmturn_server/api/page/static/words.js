@@ -5,6 +5,7 @@ const toHundredths = new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 export const count = (value) => (value == null ? "?" : grouped.format(value));
+export const counted = (value, what) => `${count(value)} ${what}${value === 1 ? "" : "s"}`;
 export const percent = (share) => (share == null ? "–" : `${grouped.format(100 * share)} %`);
 export const spelled = (name) => name.replaceAll("_", " ");
 
