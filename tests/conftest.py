@@ -23,8 +23,10 @@ PROCESSES = ("ServerProcess", "StartServer", "RedisServer", "RedisCluster", "Bro
 MAX_WORKERS = 4
 """Each has servers, a browser and models of its own in memory."""
 
-# Run in the background of a script, tests inherit that Ctrl-C is ignored, and so would the programs they interrupt.
+# Run in the background of a script, tests inherit that Ctrl-C is ignored, by `nohup` that a closed terminal is, and so
+# would the programs they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Models are tiny here: helpers take longer to wake than to compute, and burn what other tests need while they wait.
 torch.set_num_threads(1)
