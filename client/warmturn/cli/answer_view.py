@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from warmturn.cli.console import answer, styled_console
+from warmturn.cli.thought_view import thought_view
+from warmturn.stream import ReasoningDelta, TextDelta, TurnStream
 
 
 class AnswerView(Protocol):
@@ -19,6 +21,17 @@ class AnswerView(Protocol):
     def break_off(self) -> None:
         """No more will come; what comes next begins a line."""
         ...
+
+
+def show_answer(stream: TurnStream, view: AnswerView) -> None:
+    """As it comes, with what was thought before it folded."""
+    with thought_view() as thought:
+        for event in stream:
+            if isinstance(event, ReasoningDelta):
+                thought.add(event.text)
+            elif isinstance(event, TextDelta):
+                thought.fold()
+                view.add(event.text)
 
 
 @contextmanager

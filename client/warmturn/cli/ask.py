@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from warmturn.cli.answer_view import answer_view
+from warmturn.cli.answer_view import answer_view, show_answer
 from warmturn.cli.attachments import with_files
 from warmturn.cli.background.offer import Start, connect_or_start
 from warmturn.cli.console import answer_json, note
@@ -95,8 +95,7 @@ def _is_piped(argument: str | None) -> bool:
 
 def _print_answer(stream: TurnStream) -> None:
     with answer_view() as view:
-        for piece in stream.text():
-            view.add(piece)
+        show_answer(stream, view)
     note(turn_line(stream.turn.report))
 
 

@@ -4,9 +4,12 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -28,6 +31,19 @@ def visible(text: str) -> str:
 def note(text: str, style: str = "dim") -> None:
     """A terminal breaks lines anywhere, we between words; files get lines as they are."""
     _notes.print(visible(text), style=style, markup=False, soft_wrap=not _notes.is_terminal)
+
+
+def note_rows(rows: Mapping[str, str]) -> None:
+    """A name and what it means in each; at a terminal what is long goes on below itself."""
+    width = max(map(len, rows))
+    if not _notes.is_terminal:
+        for name, meaning in rows.items():
+            note(f"{name:{width}}  {meaning}")
+        return
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    for name, meaning in rows.items():
+        table.add_row(Text(visible(name), style="dim", no_wrap=True), Text(visible(meaning), style="dim"))
+    _notes.print(table)
 
 
 def answer(text: str, end: str = "\n") -> None:

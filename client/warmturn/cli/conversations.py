@@ -65,7 +65,7 @@ def show(
 def rm(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="CONVERSATION...", help="Ids, their beginnings (at least 4 characters), or titles."),
+        typer.Argument(metavar="CONVERSATION", help="Ids, their beginnings (at least 4 characters), or titles."),
     ],
     url: Url = None,
     api_key: ApiKey = None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from warmturn.cli.console import answer
+from warmturn.cli.console import answer, styled_console
 from warmturn.cli.options import AsJson
 from warmturn.cli.server_side import FAILED, load_server_settings, refuse_missing
 from warmturn.cli.upkeep import DataDir
@@ -35,10 +35,13 @@ def doctor(
     except ModuleNotFoundError as error:
         refuse_missing(error, "doctor")
     findings = []
-    for finding in examine(settings):
-        findings.append(finding)
-        if not json_:
-            _tell(finding)
+    with styled_console(stderr=True).status("[dim]looking at this machine ...") as status:
+        for finding in examine(settings):
+            findings.append(finding)
+            if not json_:
+                status.stop()
+                _tell(finding)
+                status.start()
     if json_:
         answer(json.dumps([asdict(finding) for finding in findings], indent=2))
     if any(finding.verdict == "problem" for finding in findings):

@@ -32,7 +32,7 @@ SystemFile = Annotated[
 ]
 Files = Annotated[
     list[Path] | None,
-    typer.Option("--file", "-f", help="A text file to go with it; again for more.", show_default=False),
+    typer.Option("--file", "-f", metavar="FILE", help="A text file to go with it; again for more.", show_default=False),
 ]
 Temperature = Annotated[
     float | None,

@@ -40,7 +40,7 @@ def ps(as_json: AsJson = False) -> None:
 
 def stop(
     which: Annotated[
-        list[str] | None, typer.Argument(metavar="[PID|PORT]...", help="Which ones; default the only one.")
+        list[str] | None, typer.Argument(metavar="PID|PORT", help="Which ones; default the only one.")
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     now: Annotated[

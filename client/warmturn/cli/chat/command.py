@@ -21,7 +21,7 @@ from warmturn.settings import history_file
 
 def chat(
     name: Annotated[
-        str | None, typer.Argument(metavar="[CONVERSATION]", help="Which one: id, its beginning, or title.")
+        str | None, typer.Argument(metavar="CONVERSATION", help="Which one: id, its beginning, or title.")
     ] = None,
     resume: Annotated[bool, typer.Option("--continue", "-c", help="Resume that conversation, or the last.")] = False,
     files: Files = None,

@@ -274,7 +274,12 @@ class ChatSession:
 
 
 def _cut(words: str) -> str:
-    return " ".join(words.split())[:_TITLE_LENGTH]
+    """Behind a word, where there is one that ends soon enough."""
+    line = " ".join(words.split())
+    if len(line) <= _TITLE_LENGTH:
+        return line
+    beginning = line[:_TITLE_LENGTH]
+    return f"{beginning.rpartition(' ')[0] or beginning[:-1]}…"
 
 
 def _titled(what: str, original: Conversation) -> dict[str, str]:

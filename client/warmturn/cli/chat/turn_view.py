@@ -1,33 +1,16 @@
 """A turn and a conversation as the prompt shows them: answers on stdout, everything else beside them."""
 
-from warmturn.cli.answer_view import answer_view
+from warmturn.cli.answer_view import answer_view, show_answer
 from warmturn.cli.chat.session import ChatSession
 from warmturn.cli.console import note
 from warmturn.format import call_line, turn_line
-from warmturn.stream import ReasoningDelta, TextDelta
-
-_SHOWN_CHARS = 60
 
 
 def answer_turn(session: ChatSession, text: str, *, temperature: float | None = None) -> None:
     """Says `text`, shows the answer as it comes, and accounts for it."""
     with answer_view() as view, session.say(text, temperature=temperature) as stream:
-        thought = ""
-        for event in stream:
-            if isinstance(event, ReasoningDelta):
-                thought += event.text
-            elif isinstance(event, TextDelta):
-                thought = _folded(thought)
-                view.add(event.text)
-        _folded(thought)
+        show_answer(stream, view)
     note(turn_line(session.turns[-1].report))
-
-
-def _folded(thought: str) -> str:
-    """One line of what was thought before the answer; what is left to show of it: nothing."""
-    if words := thought.split():
-        note(f"thought {len(words):,} words: {' '.join(words)[:_SHOWN_CHARS]}…")
-    return ""
 
 
 def show_conversation(session: ChatSession) -> None:

@@ -67,6 +67,27 @@ def test_instructions_too_long_to_be_kept_are_used_all_the_same() -> None:
     assert "x" * 513 in bodies[1]
 
 
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        ("hello  there,\nyou", "hello there, you"),
+        ("a" * 60, "a" * 60),
+        ("a" * 61, "a" * 59 + "…"),
+        ("My cat " * 9, "My cat My cat My cat My cat My cat My cat My cat My cat My…"),
+    ],
+)
+def test_a_title_is_the_first_words_and_ends_with_a_whole_one(words: str, title: str) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.content.decode())
+        return httpx.Response(200, json=conversation_object("conv_1", 1, 1))
+
+    session = ChatSession(Client("http://test", transport=httpx.MockTransport(answer)), Conversation("conv_1", 1, 1))
+    session.set_title(words)
+    assert json.loads(asked[0])["metadata"]["title"] == title
+
+
 def listing(*conversations: dict[str, Any]) -> httpx.Response:
     return httpx.Response(200, json={"data": list(conversations), "has_more": False})
 

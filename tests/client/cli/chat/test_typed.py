@@ -1,6 +1,7 @@
 """What is typed is told when nothing more comes for a moment; a server that does not want it is not asked again."""
 
 import json
+import sys
 
 import httpx
 import pytest
@@ -96,7 +97,9 @@ def test_nothing_is_told_after_the_end() -> None:
     assert told == []
 
 
-def test_what_was_thought_is_one_dim_line_before_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_thought_is_one_dim_line_before_the_answer(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = response("fine")
     thought = {"id": "rs_1", "type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm, let me see"}]}
     whole["output"].insert(0, thought)
@@ -112,7 +115,9 @@ def test_what_was_thought_is_one_dim_line_before_the_answer(capsys: pytest.Captu
         pieces = [event for event in said if isinstance(event, ReasoningDelta | TextDelta)]
     assert pieces == [ReasoningDelta("hm, "), ReasoningDelta("let me see"), TextDelta("fine")]
     assert (said.turn.text, said.turn.reasoning) == ("fine", "hm, let me see")
-    answer_turn(ChatSession(client, conversation=Conversation("conv_1", 1, 1)), "hello")
-    out, noted = capsys.readouterr()
-    assert out == "fine\n"
-    assert noted.startswith("thought 4 words: hm, let me see")
+    session = ChatSession(client, conversation=Conversation("conv_1", 1, 1))
+    answer_turn(session, "hello")
+    assert capsys.readouterr().out == "fine\n"
+    monkeypatch.setattr(sys, "stderr", sys.stdout)  # the order of both
+    answer_turn(session, "hello")
+    assert capsys.readouterr().out.startswith("thought 4 words: hm, let me see\nfine\nTTFT")

@@ -7,12 +7,11 @@ from warmturn.cli.chat.commands.asking import model, reuse, set_option, system
 from warmturn.cli.chat.commands.showing import copy, lookback, save, stats
 from warmturn.cli.chat.commands.talking import edit, fork, new, resume, retry, title, undo
 from warmturn.cli.chat.session import ChatSession
-from warmturn.cli.console import note
+from warmturn.cli.console import note, note_rows
 from warmturn.errors import WarmturnError
 
 Command = Callable[[ChatSession, str], None]
 
-_WIDTH = 10
 _LEAVES = ("exit", "quit")
 """Words that leave without a slash too, at a terminal."""
 
@@ -27,8 +26,7 @@ class UnknownCommand(WarmturnError):
 
 def show_help(_session: ChatSession, _: str) -> None:
     """this list"""
-    for name, command in COMMANDS.items():
-        note(f"/{name:{_WIDTH}} {command.__doc__}")
+    note_rows({f"/{name}": command.__doc__ or "" for name, command in COMMANDS.items()})
     note("any other line is said; one that begins with // is said with one slash less")
     note(
         "Alt-Enter, or \\ at the end of a line, starts another line; Tab completes; Ctrl-C stops a turn, Ctrl-D leaves"

@@ -5,9 +5,11 @@ from warmturn.cli.chat.session import ChatSession
 from warmturn.cli.chat.turn_view import answer_turn, show_conversation
 from warmturn.cli.console import note
 from warmturn.cli.lookup import NoSuchConversation, find_conversation, short_ids
+from warmturn.cli.markdown import last_used
 from warmturn.cli.signals import ending_on_signals
 from warmturn.wire import Conversation
 
+_KEPT = "keeps the earlier answer"
 _RETRY_TEMPERATURE = 0.8
 """Where answers are greedy: the same one again is not what a retry is for."""
 
@@ -26,7 +28,7 @@ def resume(session: ChatSession, name: str) -> None:
         return
     listed = session.recent()
     for number, (short, conversation) in enumerate(zip(short_ids(listed), listed, strict=True), 1):
-        note(f"{number:>2}  {short}  {conversation.title}")
+        note(f"{number:>2}  {short}  {last_used(conversation)}  {conversation.title}")
 
 
 def title(session: ChatSession, text: str) -> None:
@@ -40,7 +42,10 @@ def fork(session: ChatSession, name: str) -> None:
     """[TITLE] go on in a copy; the original stays as it is"""
     original = session.conversation
     copy = session.fork(name)
-    note(f"now in {copy.id}; {original.id} stays as it is" if copy and original else "nothing to fork yet")
+    if copy is None or original is None:
+        note("nothing to fork yet")
+    else:
+        _tell_where(copy, original, "stays as it is")
 
 
 def undo(session: ChatSession, _: str) -> None:
@@ -55,10 +60,10 @@ def retry(session: ChatSession, _: str) -> None:
     with ending_on_signals(), session.retrying() as said:
         if said is not None:
             answer_turn(session, said, temperature=_RETRY_TEMPERATURE if session.is_greedy else None)
-    if said is None or original is None:
+    if said is None or original is None or session.conversation is None:
         note("nothing to retry")
     else:
-        _tell_where(session, original)
+        _tell_where(session.conversation, original, _KEPT)
 
 
 def edit(session: ChatSession, _: str) -> None:
@@ -73,12 +78,13 @@ def edit(session: ChatSession, _: str) -> None:
         return
     with ending_on_signals(), session.retrying():
         answer_turn(session, text)
-    _tell_where(session, original)
-
-
-def _tell_where(session: ChatSession, original: Conversation) -> None:
     if session.conversation is not None:
-        note(f"now in {session.conversation.id}; {original.id} keeps the earlier answer")
+        _tell_where(session.conversation, original, _KEPT)
+
+
+def _tell_where(current: Conversation, original: Conversation, what_of_it: str) -> None:
+    now, before = short_ids([current, original])
+    note(f"now in {now}; {before} {what_of_it}, `/resume {before}` goes back to it")
 
 
 def _listed(session: ChatSession, name: str) -> Conversation | None:
