@@ -2,6 +2,7 @@
 
 const STORED_KEY = "warmturn.key";
 const BUSY = 409;
+const NOT_FOUND = 404;
 const PATIENCE_MS = 5000;
 
 export class ApiError extends Error {
@@ -17,6 +18,8 @@ export const WENT_AWAY = "The server went away in the middle of the reply.";
 
 let askForKey = async () => null;
 let asking = null;
+const underWay = new Set();
+const gone = new Map();
 
 /** `ask(wasWrong)` gives the key that a person typed. */
 export function onKeyNeeded(ask) {
@@ -32,13 +35,45 @@ export function removeAtLast(path) {
   fetched(path, { method: "DELETE", headers: headers(sessionStorage.getItem(STORED_KEY)), keepalive: true }).catch(() => {});
 }
 
+/** From now on nothing more is asked about the conversation; what was asked before is answered before it is deleted. */
+export function removeConversation(id) {
+  if (!gone.has(id)) gone.set(id, removeWhole(id));
+  return gone.get(id);
+}
+
+export const isGone = (id) => gone.has(id);
+
 /** One turn's events, until it ends or is aborted. */
 export async function* turn(body, signal) {
+  refuseGone(body.conversation);
   yield* events(await send("POST", "v1/responses", { ...body, stream: true }, signal));
 }
 
 async function json(method, path, body) {
-  return (await send(method, path, body)).json();
+  refuseGone(path);
+  const answer = send(method, path, body).then((response) => response.json());
+  underWay.add(answer);
+  try {
+    return await answer;
+  } finally {
+    underWay.delete(answer);
+  }
+}
+
+/** Somebody else may have deleted it before. */
+async function removeWhole(id) {
+  await Promise.allSettled(underWay);
+  try {
+    await send("DELETE", `v1/conversations/${id}`);
+  } catch (error) {
+    if (error.status === NOT_FOUND) return;
+    gone.delete(id);
+    throw error;
+  }
+}
+
+function refuseGone(asked) {
+  if ([...gone.keys()].some((id) => asked.includes(id))) throw new ApiError(NOT_FOUND, "This conversation was deleted.");
 }
 
 /** A turn just stopped may hold its conversation for another step: wait for it rather than fail. */

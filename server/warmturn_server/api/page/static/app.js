@@ -23,6 +23,7 @@ const figures = new Figures(samples);
 
 /** A turn ended: its conversation gets an address of its own, without loading it again. */
 function spoken(conversation) {
+  if (api.isGone(conversation.id)) return;
   conversations.add(conversation);
   if (chat.conversation !== conversation) return;
   if (location.hash !== address(conversation.id)) history.pushState(null, "", address(conversation.id));
@@ -103,7 +104,11 @@ async function removeCurrent() {
   }
   const { id } = chat.conversation;
   chat.stop();
-  await api.remove(`v1/conversations/${id}`).catch((error) => composer.complain(error.message));
+  try {
+    await api.removeConversation(id);
+  } catch (error) {
+    return composer.complain(error.message);
+  }
   conversations.remove(id);
   location.hash = "#/";
 }

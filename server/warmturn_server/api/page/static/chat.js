@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { byId } from "./dom.js";
 import { TurnView, isCall, said, thought } from "./turn.js";
 
+const UNWANTED = 400;
 const NOTICED_AFTER_TRIES = 10;
 const TRY_AGAIN_MS = 200;
 
@@ -47,7 +48,7 @@ export class Chat {
     this.stop();
     this.#clear(null);
     this.composer.running(false);
-    if (unspoken) await api.remove(`v1/conversations/${unspoken.id}`).catch(() => {});
+    if (unspoken) await api.removeConversation(unspoken.id).catch(() => {});
   }
 
   /** The page goes away; if it comes back, it is with an empty conversation again. */
@@ -85,7 +86,7 @@ export class Chat {
       const { id } = await this.#opened();
       await api.post(`v1/conversations/${id}/warm`, { input: text, instructions });
     } catch (error) {
-      this.preparesNot = error instanceof api.ApiError;
+      this.preparesNot = error.status === UNWANTED;
     }
   }
 
@@ -141,7 +142,7 @@ export class Chat {
     try {
       const created = await api.post("v1/conversations", { metadata: { title, system: this.composer.system } });
       if (this.turns === turns) [this.conversation, this.createdHere] = [created, true];
-      else if (!turns.length) await api.remove(`v1/conversations/${created.id}`);
+      else if (!turns.length) await api.removeConversation(created.id);
       return created;
     } finally {
       if (this.turns === turns) this.beginning = null;
