@@ -14,7 +14,7 @@ from tests.support.balancer import Balancer
 from tests.support.prometheus import Prometheus
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.server import ServerProcess
-from tests.support.talk import Said, Talk, checked
+from tests.support.talk import Said, Talk, await_saved, checked
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -85,13 +85,10 @@ class Topology:
         wait_until(lambda: checked(self.client.post(warm))["status"] == "warm", "it never was warm")
 
     def await_saved(self) -> None:
-        """Until the shared tier has not grown for a while."""
-        sizes = [-1]
-        with self.state.client() as redis:
-            while len(sizes) < 10 or len(set(sizes[-10:])) > 1:
-                sizes.append(int(redis.dbsize()))
-                time.sleep(0.1)
-        assert sizes[-1] > 0
+        """At both servers."""
+        for server in self.servers:
+            with authorised(server.client()) as client:
+                await_saved(client)
 
 
 class Twin:

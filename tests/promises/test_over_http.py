@@ -1,6 +1,5 @@
 """The promises from outside: a real server process, killed and started again, with templates that rewrite history."""
 
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,7 @@ from tests.conftest import StartServer
 from tests.support.models import END_OF_TEXT, IM_END, IM_START, TinyModels
 from tests.support.reference import Reference, assert_greedy
 from tests.support.server import ServerProcess
-from tests.support.talk import Said, Talk, checked, respond
+from tests.support.talk import Said, Talk, await_saved, checked, respond
 from tests.support.tokenizer import as_shown, tiny_tokenizer
 
 LINES = ("My name is Anna.", "My cat is Mio.", "Grüße aus Köln! 日本 👩‍👩‍👧", "What is my name?", "And my cat?")
@@ -27,13 +26,16 @@ def reference(tiny_models: TinyModels) -> Reference:
 def servers(
     tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], ServerProcess]]:
-    """One server for each template; all of them serve the same weights."""
+    """One server for each template; all of them serve the same weights.
+
+    What a template rewrites is not computed ahead: how much of it was would depend on when the next turn comes.
+    """
     started: dict[str, ServerProcess] = {}
 
     def serve(template: str) -> ServerProcess:
         if template not in started:
             folder = tmp_path_factory.mktemp(template) / "data"
-            server = ServerProcess(tiny_models(template=template), folder, "--block-size", "8")
+            server = ServerProcess(tiny_models(template=template), folder, "--block-size", "8", "--ahead", "off")
             started[template] = server.start()
         return started[template]
 
@@ -200,7 +202,7 @@ def test_a_conversation_goes_on_from_each_tier_as_if_it_had_never_left(
                 assert by_tier[tier] > by_tier["resident"]
                 assert got.cached >= known_after(last)
             last = got
-            time.sleep(0.2)
+            await_saved(client)
             respond(client, input="Somebody else needs all the memory.", max_output_tokens=340)
 
 
@@ -213,7 +215,8 @@ def test_after_sigkill_and_a_restart_it_goes_on_as_if_nothing_had_happened(
         talk = Talk.begin(client)
         said = [talk.say(line, max_output_tokens=12) for line in LINES[:3]]
     for line in LINES[3:]:
-        time.sleep(0.3)
+        with server.client() as client:
+            await_saved(client)
         server.kill()
         server.start()
         with server.client() as client:

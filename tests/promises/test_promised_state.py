@@ -6,7 +6,7 @@ import httpx
 import pytest
 from tests.conftest import StartServer
 from tests.support.server import ServerProcess
-from tests.support.talk import Json, Said, Talk, checked, respond
+from tests.support.talk import Json, Said, Talk, await_saved, checked, respond
 from tests.support.traces import Trace
 from tests.support.waiting import wait_until
 
@@ -22,7 +22,8 @@ def press(client: httpx.Client) -> None:
     """Other conversations whose state would fill the disk more than twice."""
     for number in range(12):
         Talk.begin(client).say(f"{number} is a number, " * 12, max_output_tokens=2)
-    wait_until(lambda: promises(client)["saved"] > 300_000, "nothing is saved")
+    await_saved(client)
+    assert promises(client)["saved"] > 300_000
 
 
 def promises(client: httpx.Client) -> Json:

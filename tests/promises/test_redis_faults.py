@@ -1,6 +1,5 @@
 """Promise 2 with state in Redis: whatever happens to it, every answer is right, and the tier comes back by itself."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from tests.support.models import TinyModels
 from tests.support.redis_server import RedisServer
 from tests.support.reference import Reference, assert_greedy
 from tests.support.server import ServerProcess
-from tests.support.talk import Json, Said, Talk, checked, respond
+from tests.support.talk import Json, Said, Talk, await_saved, checked, respond
 from tests.support.waiting import wait_until
 
 ONLY_REDIS = ("--block-size", "8", "--kv-memory", "300KiB", "--ram-cache", "0", "--disk-cache", "0")
@@ -43,7 +42,7 @@ class Setting:
 
     def evict(self) -> None:
         """Somebody else needs all the memory, once what there is was saved."""
-        time.sleep(0.3)
+        await_saved(self.client)
         respond(self.client, input="Somebody else needs all the memory.", max_output_tokens=340)
 
     def talk_that_only_redis_holds(self) -> Talk:

@@ -1,6 +1,5 @@
 """Several servers with their log in one Redis are one service: any of them goes on with any conversation."""
 
-import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -10,7 +9,7 @@ from tests.support.fleet import Fleet
 from tests.support.models import TinyModels
 from tests.support.reference import Reference, assert_greedy
 from tests.support.server import ServerProcess
-from tests.support.talk import Json, Talk, checked, respond
+from tests.support.talk import Json, Talk, await_saved, checked, respond
 from tests.support.waiting import wait_until
 
 
@@ -150,8 +149,6 @@ def state_on_disk(server: ServerProcess) -> set[str]:
 
 def settled_state(server: ServerProcess) -> set[str]:
     """Once nothing more is saved."""
-    state = state_on_disk(server)
-    while True:
-        time.sleep(1)
-        if state == (state := state_on_disk(server)):
-            return state
+    with server.client() as client:
+        await_saved(client)
+    return state_on_disk(server)

@@ -176,9 +176,9 @@ def test_who_connects_and_says_nothing_is_not_kept() -> None:
 
 
 def test_a_long_reply_is_not_a_slow_request() -> None:
-    with Served(Limits(head_seconds=0.1, body_seconds=0.1)) as served, served.connect() as connection:
+    with Served(Limits(head_seconds=1.0, body_seconds=1.0)) as served, served.connect() as connection:
         connection.sendall(b"POST /held HTTP/1.1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
-        connection.settimeout(0.5)
+        connection.settimeout(1.5)
         with pytest.raises(TimeoutError):
             connection.recv(1)
         served.may_answer.set()

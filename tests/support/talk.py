@@ -90,6 +90,12 @@ def respond(client: httpx.Client, **body: object) -> Said:
     return Said.of(checked(client.post("/v1/responses", json={**common, **body})))
 
 
+def await_saved(client: httpx.Client) -> None:
+    """Until all that is to be saved so far is: a deletion comes after it in every tier, and is waited for."""
+    said = respond(client, input="Is all of that saved?", max_output_tokens=1)
+    checked(client.delete(f"/v1/responses/{said.id}"))
+
+
 def checked(response: httpx.Response) -> Json:
     assert response.status_code == 200, response.text
     decoded: Json = response.json()

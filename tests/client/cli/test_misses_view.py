@@ -17,8 +17,9 @@ from warmturn.wire import LoggedTurn
 
 @pytest.fixture
 def server(start_server: StartServer, tiny_models: TinyModels) -> ServerProcess:
-    """Its template prints the time, to the microsecond, in front of everything."""
-    return start_server("--block-size", "8", model=tiny_models(template="clocked"))
+    """Its template prints the time, to the microsecond, in front of everything. Nothing is computed ahead: whoever
+    has time for that renders it once more, and the next turn's may agree with that one in a few digits more."""
+    return start_server("--block-size", "8", "--ahead", "off", model=tiny_models(template="clocked"))
 
 
 @pytest.mark.slow

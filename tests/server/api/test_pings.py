@@ -14,7 +14,8 @@ async def test_a_turn_that_waits_is_heard_of(chat: Chat, monkeypatch: pytest.Mon
     chat.engine.gate.clear()
     async with client_of(chat) as http:
         asking = asyncio.create_task(http.post("/v1/responses", json={"input": "who?", "stream": True}))
-        await asyncio.sleep(0.5)
+        for _ in range(10):
+            await asyncio.sleep(sse.PING_SECONDS)
         chat.engine.gate.set()
         events = (await asking).text
     assert events.count("\n\n: ping\n\n") > 1

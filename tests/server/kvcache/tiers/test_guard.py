@@ -1,7 +1,6 @@
 """A tier that fails is left alone for a while; nobody but the guard notices."""
 
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pytest
@@ -178,11 +177,10 @@ def test_a_tier_that_is_full_is_still_read_from() -> None:
 def test_a_closed_guard_asks_no_more() -> None:
     tier = Sick()
     guarded = GuardedTier(tier, Tally(), pause_seconds=0.01, probe=tier.probe)
-    tier.broken = True
+    tier.broken, before = True, {*threading.enumerate()}
     guarded.get_many([KEY])
+    (asking,) = {*threading.enumerate()} - before
     assert tier.probed.acquire(timeout=10)
     guarded.close()
-    time.sleep(0.05)
-    while tier.probed.acquire(blocking=False):
-        pass
-    assert not tier.probed.acquire(timeout=0.1)
+    asking.join(30)
+    assert not asking.is_alive()

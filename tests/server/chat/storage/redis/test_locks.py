@@ -11,9 +11,11 @@ import pytest
 import redis
 from tests.server.chat.making import append, conversation, turn
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_until
 
 from warmturn_server.chat import ConversationId, Storage, StoreFailed, VersionConflict, open_shared_storage
 from warmturn_server.chat.storage.locks import holding
+from warmturn_server.chat.storage.redis import locks
 from warmturn_server.chat.storage.redis.locks import RedisLocks
 from warmturn_server.chat.storage.redis.scripts import ScriptRunner
 from warmturn_server.errors import Conflict
@@ -52,8 +54,11 @@ class TestWhoseProcessIsGone:
         with pytest.raises(VersionConflict, match="Another server"):
             servers[0].store.append(replace(append(turn("stale", conversation=C)), lease=lease))
 
-    async def test_while_one_waits_for_it_the_log_is_asked_other_things(self, servers: list[Storage]) -> None:
+    async def test_while_one_waits_for_it_the_log_is_asked_other_things(
+        self, servers: list[Storage], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A server that dies leaves as many as it had turns running; they may not take all threads."""
+        monkeypatch.setattr(locks, "_LOOK_AGAIN_SECONDS", 60)
         await servers[0].locks.acquire("", C)
         servers[0].locks.close()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
@@ -61,7 +66,7 @@ class TestWhoseProcessIsGone:
         await asyncio.sleep(0)
         await asyncio.to_thread(servers[1].store.conversation, "", C)
         assert not taking.done()
-        await taking
+        taking.cancel()
 
     async def test_and_no_second_one_takes_it_then(self, servers: list[Storage], log_redis: RedisServer) -> None:
         await servers[0].locks.acquire("", C)
@@ -101,13 +106,27 @@ class TestWhoseProcessIsGone:
         self, servers: list[Storage], log_redis: RedisServer
     ) -> None:
         with log_redis.client() as client, without_rights(client, "-subscribe", "+subscribe"):
-            unseen = RedisLocks(ScriptRunner(client), lease_seconds=0.4, renew_seconds=60)
+            unseen = RedisLocks(ScriptRunner(client), lease_seconds=60, renew_seconds=60)
             await unseen.acquire("", C)
             with pytest.raises(Conflict):
                 await servers[1].locks.acquire("", C)
-            await asyncio.sleep(0.5)
+            run_out(client)
             await servers[1].locks.acquire("", C)
             unseen.close()
+
+
+def run_out(client: redis.Redis, milliseconds: int = 1) -> None:
+    """What is left of the lease's time is over, if nobody renews it."""
+    name = lease_name(client)
+    assert 0 < client.pttl(name) <= 60_000
+    client.pexpire(name, milliseconds)
+    wait_until(lambda: not client.exists(name), "it is renewed")
+
+
+def lease_name(client: redis.Redis) -> bytes:
+    (name,) = client.keys("*lease*")
+    assert isinstance(name, bytes)
+    return name
 
 
 @contextmanager
@@ -122,10 +141,10 @@ def without_rights(client: redis.Redis, taken: str, given: str) -> Iterator[None
 async def test_who_only_looks_changes_nothing(servers: list[Storage], log_redis: RedisServer) -> None:
     """However many do: who was late to renew its lease goes on."""
     with log_redis.client() as client:
-        late = RedisLocks(ScriptRunner(client), lease_seconds=0.2, renew_seconds=60)
+        late = RedisLocks(ScriptRunner(client), lease_seconds=60, renew_seconds=60)
         await late.acquire("", C)
         assert [await locks.is_held("", C) for locks in (late, servers[1].locks)] == [True, True]
-        await asyncio.sleep(0.3)
+        run_out(client)
         assert not any(await asyncio.gather(*(servers[1].locks.is_held("", C) for _ in range(4))))
         late._renew_all()
         assert await servers[1].locks.is_held("", C)
@@ -167,13 +186,14 @@ async def test_a_lease_is_kept_while_it_is_held_and_runs_out_when_its_server_is_
     servers: list[Storage], log_redis: RedisServer
 ) -> None:
     with log_redis.client() as client:
-        keeper = RedisLocks(ScriptRunner(client), lease_seconds=0.4, renew_seconds=0.1)
+        keeper = RedisLocks(ScriptRunner(client), lease_seconds=60, renew_seconds=0.1)
         await keeper.acquire("", C)
-        await asyncio.sleep(1)
+        client.pexpire(lease_name(client), 30_000)
+        wait_until(lambda: client.pttl(lease_name(client)) > 31_000, "it is not renewed")
         with pytest.raises(Conflict):
             await servers[1].locks.acquire("", C)
         keeper.close()  # it renews no more, and has released nothing
-        await asyncio.sleep(0.6)
+        run_out(client, milliseconds=500)
         await servers[1].locks.acquire("", C)
 
 
@@ -208,8 +228,7 @@ class TestAStaleHolder:
         """As if the server had been stopped for longer than its lease."""
         lease = await server.locks.acquire("", C)
         with log_redis.client() as client:
-            (name,) = client.keys("*lease*")
-            client.delete(name)
+            client.delete(lease_name(client))
         return lease
 
 

@@ -227,15 +227,12 @@ def test_the_nodes_of_a_cluster_are_asked_side_by_side(cluster: RedisCluster) ->
     asking = threading.Thread(target=lambda: answers.append(tier.get_many([key(n) for n in range(60)])))
     asking.start()
     try:
-        until_sent = time.monotonic() + 10
-        while not all(_has_unread_input(node) for node in cluster.nodes):
-            assert time.monotonic() < until_sent
-            time.sleep(0.02)
+        wait_until(lambda: all(_has_unread_input(node) for node in cluster.nodes), "one is asked after another")
         assert not answers
     finally:
         for node in cluster.nodes:
             node.resume()
-    asking.join(10)
+    asking.join(60)
     assert answers == [{key(n): block(n) for n in range(60)}]
 
 
@@ -288,16 +285,17 @@ def test_answers_that_nobody_waits_for_any_more_are_never_given_to_somebody_else
             chance = random.Random(seed)
             for _ in range(60):
                 numbers = chance.sample(range(40), 3)
-                until = time.monotonic() + chance.random() * 0.02
+                is_patient = chance.random() < 0.5
+                until = time.monotonic() + (60 if is_patient else chance.random() * 0.004)
                 try:
                     pieces = remote.read([[key(n)] for n in numbers], partial(_time_until, until))
                     for number, found in zip(numbers, pieces, strict=True):
                         if {k: bytes(v) for k, v in found.items()} not in ({key(number): block(number, 5_000)}, {}):
                             wrong.append((number, found))
                 except DeadlineExceeded:
-                    given_up.append(seed)
+                    given_up.append(is_patient)
 
-        given_up: list[int] = []
+        given_up: list[bool] = []
         threads = [threading.Thread(target=read, args=(seed,)) for seed in range(6)]
         for thread in threads:
             thread.start()
@@ -305,7 +303,8 @@ def test_answers_that_nobody_waits_for_any_more_are_never_given_to_somebody_else
             thread.join(60)
         remote.close()
     assert wrong == []
-    assert 10 < len(given_up) < 350
+    assert len(given_up) > 10
+    assert not any(given_up), "somebody who had time was not waited for"
 
 
 def _time_until(moment: float) -> float:
