@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
@@ -55,6 +56,16 @@ class Prompt:
     transcript: Transcript
     near_copies: tuple[tuple[int, ...], ...] = ()
     """What was said where this turn begins, elsewhere or before: an answer to the same question, or to a like one."""
+
+    def num_tokens_before(self, added: Sequence[Item]) -> int:
+        """Those that stand before what the turn adds; 0 where the template's text does not show that."""
+        start = len(self.written.text)
+        for item in reversed(added):
+            text = item.text.strip()
+            start = self.written.text.rfind(text, 0, start) if text else 0
+            if start <= 0:
+                return 0
+        return bisect_right(self.transcript.ends, start) if added else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ def generation_request(
         known_tokens=context.known_tokens,
         foreign_tokens=context.foreign_tokens,
         rewrite=context.rewrite,
+        history_tokens=context.prompt.num_tokens_before(request.input) if context.rewrite else 0,
         continues=context.continues,
         lookback=context.outline.request() if context.outline and not request.cache.prewarm else None,
         waited_seconds=time.perf_counter() - arrived,

@@ -41,9 +41,9 @@ def explain(
             block_miss = BlockMiss(MissReason.HISTORY_REWRITTEN)
         if block_miss.reason is MissReason.NOT_FOUND and not request.continues:
             return None
-    elif rewrite is not None and cached <= rewrite.at_token:  # beyond, other turns had said the same
+    elif rewrite is not None and (cached <= rewrite.at_token or request.history_tokens - cached > block_size):
         block_miss = BlockMiss(MissReason.HISTORY_REWRITTEN)
-        at_token = rewrite.at_token
+        at_token = max(cached, rewrite.at_token)  # beyond, other turns had said the same, or it was computed ahead
     elif cached < _foreign(request):
         block_miss = BlockMiss(MissReason.FINGERPRINT)
         at_token = cached

@@ -136,8 +136,9 @@ class GenerationRequest:
     """One turn's prompt, as token ids.
 
     `tenant` separates saved state and is derived on the server. `known_tokens` is how many leading tokens an earlier
-    turn had computed, `rewrite` where the template changed this conversation's history; `continues`: an earlier turn of
-    this very conversation was had, here or on another server; `foreign_tokens`: so many ids of another tokenizer are on
+    turn had computed, `rewrite` where the template changed this conversation's history, and then `history_tokens`: how
+    many stand before what the turn adds, 0 if that is unknown; `continues`: an earlier turn of this very conversation
+    was had, here or on another server; `foreign_tokens`: so many ids of another tokenizer are on
     record of it, and no others. They explain misses, and tell whether the turn came to a server that holds it.
     `lookback` asks what the output looked at. `waited_seconds`: how long ago the turn was asked for when it is handed
     over. `near_copies`: what was said where this turn is said otherwise or once more; its reply may say some of it
@@ -151,6 +152,7 @@ class GenerationRequest:
     known_tokens: int = 0
     foreign_tokens: int = 0
     rewrite: Rewrite | None = None
+    history_tokens: int = 0
     continues: bool = False
     lookback: LookbackRequest | None = None
     waited_seconds: float = 0.0

@@ -96,9 +96,11 @@ class TestItems:
         thought = spell("<think>hm</think>there", 1, thinking.tokenizer)
         await thinking.say("where?", [*thought, IM_END], conversation_id=conversation.id)
         await thinking.say("how?", conversation_id=conversation.id)
-        rewrite = thinking.engine.requests[-1].rewrite
-        assert rewrite is not None
-        assert rewrite.expected.after.startswith("<think>hm</think>there")
+        asked = thinking.engine.requests[-1]
+        assert asked.rewrite is not None
+        assert asked.rewrite.expected.after.startswith("<think>hm</think>there")
+        history, _ = thinking.tokenizer.decode_onto((), asked.token_ids[: asked.history_tokens])
+        assert "where?" in history and history.endswith("<|im_start|>user\n")
 
     async def test_other_instructions_are_no_rewriting(self, chat: Chat) -> None:
         conversation = await chat.new()

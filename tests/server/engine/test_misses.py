@@ -195,6 +195,17 @@ def test_a_rewriting_that_cost_nothing_is_no_miss(start_engine: StartEngine) -> 
     assert engine.generate(request).report.miss is None
 
 
+def test_a_rewriting_that_others_said_only_a_little_of_is_a_miss_from_there_on(start_engine: StartEngine) -> None:
+    """As of a clock in front of everything, which was computed ahead a moment too early."""
+    engine = start_engine()
+    request = dataclasses.replace(history_rewritten(15), history_tokens=len(PROMPT) - 2)
+    engine.generate(greedy((*request.token_ids[:20], 51, 52), 2))
+    miss = engine.generate(request).report.miss
+    assert miss is not None
+    assert (miss.at_token, miss.reason) == (20, MissReason.HISTORY_REWRITTEN)
+    assert miss.lost_tokens == len(PROMPT) - 1 - 20
+
+
 def test_a_rewriting_within_a_block_is_the_reason_that_a_tier_has_no_such_block(start_engine: StartEngine) -> None:
     engine = start_engine()
     engine.generate(greedy(PROMPT, REPLY))
