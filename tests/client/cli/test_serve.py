@@ -4,16 +4,18 @@ import json
 import re
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.client.command import WARMTURN, Command, Done, environment
+from tests.client.command import Command, Done, environment
+from tests.support.launch import Launch, Process, forked, fresh
 from tests.support.models import TinyModels
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -21,33 +23,45 @@ Serve = tuple[Command, tuple[str, ...]]
 READY = re.compile(r"Warmturn ready on (http://127\.0\.0\.1:\d+) \(model (\S+), float32, 1 threads?\)\n")
 
 
+@dataclass(frozen=True)
+class Serving:
+    process: Process
+    _stdout: Path
+    _stderr: Path
+
+    def line(self) -> str:
+        """What it says first on stdout; empty if it ends without."""
+        wait_until(lambda: self._said() or self.process.poll() is not None, "it says nothing", seconds=120)
+        return self._said()
+
+    def _said(self) -> str:
+        return "".join(line for line in self._stdout.read_text().splitlines(keepends=True)[:1] if line.endswith("\n"))
+
+    def end(self, number: signal.Signals) -> tuple[int, str, str]:
+        """By a signal: its exit code, and all that it wrote on stdout and stderr."""
+        self.process.send_signal(number)
+        return self.process.wait(60), self._stdout.read_text(), self._stderr.read_text()
+
+
 @contextmanager
-def serving(home: Path, *arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and the line it says on stdout."""
-    process = subprocess.Popen(
-        [*WARMTURN, "serve", "--threads", "1", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(home, **variables),
-    )
-    with process:
-        assert process.stdout is not None
-        try:
-            yield process, process.stdout.readline()
-        finally:
-            process.kill()
+def serving(home: Path, *arguments: str, launch: Launch = forked, **variables: str) -> Iterator[Serving]:
+    stdout, stderr = home / "stdout.txt", home / "stderr.txt"
+    process = launch(["serve", "--threads", "1", *arguments], environment(home, **variables), stdout, stderr)
+    try:
+        yield Serving(process, stdout, stderr)
+    finally:
+        process.kill()
+        process.wait(60)
 
 
 def test_a_free_port_is_picked_and_told(tiny_models: TinyModels, tmp_path: Path) -> None:
     arguments = ("--model", str(tiny_models()), "--data-dir", str(tmp_path / "data"), "--port", "0")
-    with serving(tmp_path, *arguments, "--dtype", "float32") as (process, line):
-        ready = READY.fullmatch(line)
-        assert ready, line
+    with serving(tmp_path, *arguments, "--dtype", "float32", launch=fresh) as server:
+        ready = READY.fullmatch(server.line())
+        assert ready, server.line()
         assert httpx.get(ready[1] + "/ready").json()["model"] == ready[2]
-        process.send_signal(signal.SIGTERM)
-        stdout, stderr = process.communicate(timeout=30)
-    assert (process.returncode, stdout) == (0, "")
+        code, stdout, stderr = server.end(signal.SIGTERM)
+    assert (code, stdout) == (0, ready[0])
     assert stderr.splitlines() == [
         f"Warmturn: loading PyTorch, then {tiny_models()} ...",
         f"Warmturn: loading {tiny_models()} ...",
@@ -57,18 +71,16 @@ def test_a_free_port_is_picked_and_told(tiny_models: TinyModels, tmp_path: Path)
 
 
 def test_ctrl_c_ends_a_server_without_noise(tiny_models: TinyModels, tmp_path: Path) -> None:
-    with serving(
-        tmp_path, "--model", str(tiny_models()), "--port", "0", WARMTURN_DATA_DIR=str(tmp_path / "d")
-    ) as running:
-        process, _ = running
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
+    arguments = ("--model", str(tiny_models()), "--port", "0")
+    with serving(tmp_path, *arguments, WARMTURN_DATA_DIR=str(tmp_path / "d")) as server:
+        assert server.line()
+        code, _, stderr = server.end(signal.SIGINT)
+    assert code == 130
     assert "Traceback" not in stderr
 
 
 def test_flags_go_before_the_environment(tiny_models: TinyModels, tmp_path: Path) -> None:
-    from_environment = {
+    from_environment: dict[str, Any] = {
         "WARMTURN_MODEL": str(tiny_models()),
         "WARMTURN_DATA_DIR": str(tmp_path / "data"),
         "WARMTURN_DTYPE": "bfloat16",
@@ -77,9 +89,9 @@ def test_flags_go_before_the_environment(tiny_models: TinyModels, tmp_path: Path
         "WARMTURN_DISK_CACHE": "5MiB",
     }
     flags = ("--dtype", "float32", "--port", "0", "--ram-cache", "7MiB", "--kv-memory", "11MiB", "--max-context", "64")
-    with serving(tmp_path, *flags, **from_environment) as (_, line):
-        ready = READY.fullmatch(line)
-        assert ready, line
+    with serving(tmp_path, *flags, **from_environment) as server:
+        ready = READY.fullmatch(server.line())
+        assert ready, server.line()
         figures = httpx.get(ready[1] + "/v1/stats").json()
     budgets = {name: tier["budget_bytes"] >> 20 for name, tier in figures["tiers"].items()}
     assert budgets == {"resident": 11, "ram": 7, "disk": 5}
@@ -132,8 +144,8 @@ def test_a_data_folder_that_is_a_file(serve: Serve, tmp_path: Path) -> None:
 
 def test_a_data_folder_that_another_server_has(serve: Serve, tmp_path: Path) -> None:
     command, arguments = serve
-    with serving(tmp_path, *arguments[1:]) as (_, line):
-        assert "ready" in line
+    with serving(tmp_path, *arguments[1:]) as server:
+        assert "ready" in server.line()
         assert str(tmp_path / "data") in refused(command(*arguments))
 
 
