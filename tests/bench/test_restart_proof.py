@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.client.command import Command, environment
 from tests.conftest import StartServer
+from tests.support.redis_server import free_port
 from tests.support.waiting import wait_until
 
 from warmturn.errors import SettingsError
@@ -32,8 +33,7 @@ class LittlePeer:
 
     def __init__(self, folder: Path) -> None:
         self._state, self._pid = folder / "state.json", folder / "pid"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     @property
@@ -132,14 +132,12 @@ def test_a_prompt_that_fails_after_the_restart_is_not_the_same(command: Command,
 
 def test_our_own_server_restarted_by_hand(start_server: StartServer, command: Command) -> None:
     """What was saved before is used after: were it not, this would prove nothing."""
-    server = start_server("--block-size", "8")
-    port = server.base_url.rpartition(":")[2]
+    server = start_server("--block-size", "8", "--port", str(free_port()))
     asked = ("bench", *SMALL, "--url", server.base_url)
     running = command_in_background(command, *asked)
     assert running.stdin is not None
     said = read_until(running, "press Enter")
     assert "press Enter" in said, said
-    server.options = (*server.options, "--port", port)
     server.restart()
     running.stdin.write("\n")
     out, err = running.communicate(timeout=60)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 from tests.client.command import environment
 from tests.project.conftest import ROOT
 from tests.project.documents import DOCUMENTS, README, blocks, shell_lines, shell_lines_with_answers
+from tests.support.redis_server import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -53,8 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(home: Path) -> Iterator[str]:
     """Of a server that was started, and is stopped, as the README shows; on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     variables = {"WARMTURN_URL": url, "WARMTURN_DATA_DIR": str(home / "data")}
     started = _paste(START, home, home, **variables)
     assert started.returncode == 0 and "a server runs at" in started.stderr, started.stderr

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 from tests.client.command import Command, Done, environment
 from tests.client.terminal import CTRL_C, ENTER, Terminal
 from tests.support.models import TinyModels
+from tests.support.redis_server import free_port
 from tests.support.waiting import wait_until
 
 GREEDY = ("--temperature", "0", "--max-tokens", "4")
@@ -48,12 +48,6 @@ class Place:
     def running(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self("ps", "--json").ok())
         return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 @pytest.fixture

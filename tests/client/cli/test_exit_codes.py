@@ -149,7 +149,7 @@ def test_ctrl_c_is_130(tmp_path: Path, arguments: tuple[str, ...]) -> None:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(tmp_path))
         with _asked(silent):
             process.send_signal(signal.SIGINT)
-            _, stderr = process.communicate(timeout=20)
+            _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in stderr
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.conftest import StartServer
 from tests.server.api.page.browser import PATIENCE_MS, Visit
 from tests.server.api.page.conftest import StartVisit
+from tests.support.redis_server import free_port
 from tests.support.server import ServerProcess
 from tests.support.waiting import wait_until
 
@@ -274,8 +275,7 @@ def test_what_is_typed_is_sent_to_be_prepared(visit: StartVisit) -> None:
 def test_a_server_that_went_away_is_said_and_it_goes_on_when_it_is_back(
     visit: StartVisit, start_server: StartServer
 ) -> None:
-    server = start_server()
-    port = httpx.URL(server.base_url).port
+    server = start_server("--port", str(free_port()))
     visitor = visit(server.base_url)
     page = visitor.open()
     expect(page.locator("#status-text")).to_contain_text("idle")
@@ -285,7 +285,6 @@ def test_a_server_that_went_away_is_said_and_it_goes_on_when_it_is_back(
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert").first).to_have_text("The server does not answer; your message is back in the box.")
     expect(page.get_by_label("Message")).to_have_value("hello")
-    server.options = (*server.options, "--port", str(port))
     server.start()
     expect(page.locator("#status-text")).to_contain_text("idle")
     page.get_by_label("Message").press("Enter")
