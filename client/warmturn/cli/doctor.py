@@ -1,6 +1,7 @@
 """`warmturn doctor`: whether a server would do well here; needs the server's packages."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -29,14 +30,10 @@ def doctor(
     Exit code 1 where something will not work. Every setting of `serve` counts, from its environment variable.
     """
     given = {name: value for name, value in {"model": model, "data_dir": data_dir, "redis": redis}.items() if value}
-    settings = load_server_settings(given, "doctor")
-    try:
-        from warmturn_server.doctor import examine
-    except ModuleNotFoundError as error:
-        refuse_missing(error, "doctor")
-    findings = []
-    with styled_console(stderr=True).status("[dim]looking at this machine ...") as status:
-        for finding in examine(settings):
+    with styled_console(stderr=True).status("[dim]looking at this machine ...") as status:  # imports alone take seconds
+        settings = load_server_settings(given, "doctor")
+        findings = []
+        for finding in _examine(settings):
             findings.append(finding)
             if not json_:
                 status.stop()
@@ -46,6 +43,14 @@ def doctor(
         answer(json.dumps([asdict(finding) for finding in findings], indent=2))
     if any(finding.verdict == "problem" for finding in findings):
         raise typer.Exit(FAILED)
+
+
+def _examine(settings: Any) -> Iterator[Any]:
+    try:
+        from warmturn_server.doctor import examine
+    except ModuleNotFoundError as error:
+        refuse_missing(error, "doctor")
+    yield from examine(settings)
 
 
 def _tell(finding: Any) -> None:

@@ -1,10 +1,11 @@
 """An answer in Markdown, rendered while it comes."""
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from markdown_it import MarkdownIt
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.segment import Segment
@@ -25,7 +26,7 @@ class RenderedAnswer:
         self._console = console
         self._growing = ""
         self._drawn_at = 0.0
-        self._any = False
+        self._last_block = ""
         self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="visible")
 
     def add(self, text: str) -> None:
@@ -36,12 +37,12 @@ class RenderedAnswer:
             return
         whole, self._growing = split_at_last_block(self._growing)
         self._print(whole)
-        self._live.update(_End(_markdown(self._growing)), refresh=True)
+        self._live.update(_End(_Behind(self._last_block, self._growing)), refresh=True)
         self._drawn_at = time.monotonic()
 
     def end(self) -> None:
         self.break_off()
-        if not self._any:
+        if not self._last_block:
             self._console.print()
 
     def break_off(self) -> None:
@@ -53,21 +54,40 @@ class RenderedAnswer:
 
     def _print(self, text: str) -> None:
         if text.strip():
-            self._any = True
-            self._console.print(_markdown(text))
+            self._console.print(_Behind(self._last_block, text))
+            self._last_block = split_at_last_block(text)[1]
+
+
+class _Behind:
+    """Markdown as it stands behind an earlier block: how far from that, nothing but both together tells."""
+
+    def __init__(self, before: str, text: str) -> None:
+        self._before, self._both = before, before + text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        number = len(_lines(console, options, _markdown(self._before)))
+        yield from _joined(_lines(console, options, _markdown(self._both))[number:])
 
 
 class _End:
     """As much of the end as the terminal has room for."""
 
-    def __init__(self, markdown: Markdown) -> None:
-        self._markdown = markdown
+    def __init__(self, content: _Behind) -> None:
+        self._content = content
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = console.render_lines(self._markdown, options.update(height=None), pad=False)
-        for line in lines[-max(console.height - _ROOM_BELOW, 1) :]:
-            yield from line
-            yield Segment.line()
+        room = max(console.height - _ROOM_BELOW, 1)
+        yield from _joined(_lines(console, options, self._content)[-room:])
+
+
+def _lines(console: Console, options: ConsoleOptions, content: RenderableType) -> list[list[Segment]]:
+    return console.render_lines(content, options.update(height=None), pad=False)
+
+
+def _joined(lines: Iterable[list[Segment]]) -> RenderResult:
+    for line in lines:
+        yield from line
+        yield Segment.line()
 
 
 def split_at_last_block(text: str) -> tuple[str, str]:

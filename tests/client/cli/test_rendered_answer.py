@@ -6,6 +6,7 @@ import random
 import pytest
 from rich.console import Console
 
+from warmturn.cli import rendered_answer
 from warmturn.cli.rendered_answer import RenderedAnswer, split_at_last_block
 
 ANSWER = """# Cats
@@ -62,6 +63,23 @@ def test_words_are_wrapped_whole_and_marks_are_gone() -> None:
             assert word in end
     assert "**" not in end and "```" not in end
     assert "https://example.com/cat" in end, "an address is seen, not hidden"
+
+
+def printed(text: str, pieces: int) -> list[str]:
+    """What stays at the end."""
+    console = Console(file=io.StringIO(), width=40, color_system=None)
+    view = RenderedAnswer(console)
+    for start in range(0, len(text), pieces):
+        view.add(text[start : start + pieces])
+    view.end()
+    assert isinstance(console.file, io.StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 50])
+def test_blocks_stand_as_far_apart_as_in_one_document(monkeypatch: pytest.MonkeyPatch, pieces: int) -> None:
+    monkeypatch.setattr(rendered_answer, "_REFRESH_SECONDS", 0.0)
+    assert printed(ANSWER, pieces) == printed(ANSWER, len(ANSWER))
 
 
 def test_what_steers_a_terminal_is_shown_instead() -> None:
