@@ -70,6 +70,11 @@ class RayCluster:
         """Until there are so many, and all of them can be asked."""
         return wait_until(lambda: found if len(found := list(self.figures())) == count else None, "never so many", 180)
 
+    def await_running(self, count: int) -> None:
+        """The same as Serve knows it, which takes no requests: those count where their number is what it goes by."""
+        running = ["RUNNING"] * count
+        wait_until(lambda: [entry["state"] for entry in self._details()] == running, "never so many", 180)
+
     def figures(self) -> dict[str, str]:
         """Of each replica that answers."""
         with self.client() as client:
@@ -110,11 +115,15 @@ class RayCluster:
         return found
 
     def node_of(self, replica: str) -> str:
+        return next(str(entry["node_id"]) for entry in self._details() if entry["replica_id"] == replica)
+
+    def _details(self) -> list[dict[str, Any]]:
+        """Of all replicas that there are."""
         from ray.serve.context import _get_global_client
 
         details = _get_global_client().get_serve_details()
-        replicas = details["applications"][_APPLICATION]["deployments"]["Warmturn"]["replicas"]
-        return next(str(entry["node_id"]) for entry in replicas if entry["replica_id"] == replica)
+        replicas: list[dict[str, Any]] = details["applications"][_APPLICATION]["deployments"]["Warmturn"]["replicas"]
+        return replicas
 
     @property
     def second_node(self) -> str:

@@ -16,6 +16,9 @@ _MOST_REQUESTS: Final = 1000
 _LAST_WORDS_SECONDS: Final = 20.0
 """For ending turns that took too long, and for saving what they computed."""
 _TRIES: Final = 3
+_MORE_AFTER_SECONDS: Final = 10.0
+_FEWER_AFTER_SECONDS: Final = 300.0
+"""A replica that goes takes what it has in memory along."""
 
 
 def application(arguments: Mapping[str, Any]) -> Any:
@@ -47,7 +50,7 @@ def _number_of_replicas(scale: Scale) -> dict[str, Any]:
             "min_replicas": scale.min_replicas,
             "max_replicas": scale.max_replicas,
             "target_ongoing_requests": scale.turns_per_replica,
-            "upscale_delay_s": 10.0,
-            "downscale_delay_s": 300.0,
+            "upscale_delay_s": _MORE_AFTER_SECONDS,
+            "downscale_delay_s": _FEWER_AFTER_SECONDS,
         }
     }

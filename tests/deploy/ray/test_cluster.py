@@ -5,8 +5,10 @@
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from itertools import chain
 from pathlib import Path
 from threading import Thread
 
@@ -16,7 +18,7 @@ from tests.deploy.conftest import DEPLOY
 from tests.support.load import History, Load, assert_log_is_true
 from tests.support.prometheus import Prometheus
 from tests.support.ray_cluster import KEY, SECRET, RayCluster
-from tests.support.talk import Json, Talk
+from tests.support.talk import Json, Said, Talk
 
 from warmturn import Client
 
@@ -77,7 +79,7 @@ def test_prometheus_finds_every_replica(cluster: RayCluster, tmp_path: Path) -> 
     assert {series["metric"]["instance"] for series in found} == set(cluster.replicas())
 
 
-@pytest.mark.parametrize("killed", ["replica", "node"])
+@pytest.mark.parametrize("killed", ["node", "replica"])  # what replaces a replica may be at the first node as well
 def test_what_was_cut_off_goes_on_at_another_replica(cluster: RayCluster, alone: httpx.Client, killed: str) -> None:
     """Within the lease, each acknowledged turn once, token for token as a conversation that nobody disturbed."""
     cluster.await_replicas(2)
@@ -113,13 +115,14 @@ def test_what_was_cut_off_goes_on_at_another_replica(cluster: RayCluster, alone:
 
 def _somewhere(cluster: RayCluster, client: httpx.Client, *, on_second: bool) -> Talk:
     """A conversation that lives on the second node, or anywhere."""
-    while True:
+    for _ in range(40):
         talk = Talk.begin(client)
         with closing(talk.stream("Where are you?", **LONG)) as events:
             next(events)
             home = cluster.node_of(cluster.busy())
         if not on_second or home == cluster.second_node:
             return talk
+    raise AssertionError("no replica is on the second node")
 
 
 def test_a_rolling_update_to_another_fingerprint_loses_nothing(cluster: RayCluster) -> None:
@@ -139,6 +142,28 @@ def test_from_one_replica_to_three_and_back_loses_nothing(cluster: RayCluster) -
     assert_all_acknowledged(cluster, under_load(cluster, rescale))
 
 
+def test_there_are_as_many_replicas_as_the_load_takes_and_nothing_is_lost(
+    cluster: RayCluster, alone: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One to three while many talk, and back while one goes on, by Serve itself; tokens as where nobody disturbed."""
+    monkeypatch.setattr("warmturn_server.ray.application._MORE_AFTER_SECONDS", 1.0)
+    monkeypatch.setattr("warmturn_server.ray.application._FEWER_AFTER_SECONDS", 1.0)
+    cluster.serve(max_replicas="3", turns_per_replica="2", block_size="16")
+    cluster.await_replicas(1)
+    many = Histories()
+
+    def come_and_go() -> None:
+        begun = time.monotonic()
+        many.update(under_load(cluster, lambda: cluster.await_running(3), talkers=8, pause_seconds=0))
+        more = time.monotonic()
+        cluster.await_running(1)
+        print(f"three after {more - begun:.0f} s, one {time.monotonic() - more:.0f} s after most had gone")
+
+    histories = {**under_load(cluster, come_and_go, talkers=1), **many}
+    assert_all_acknowledged(cluster, histories)
+    assert_tokens_as_of(alone, histories)
+
+
 def test_a_turn_that_takes_longer_than_a_replica_may_stay_ends_as_incomplete(cluster: RayCluster) -> None:
     cluster.serve(replicas="1", block_size="8", drain_seconds="1")
     with cluster.client() as client:
@@ -152,14 +177,16 @@ def test_a_turn_that_takes_longer_than_a_replica_may_stay_ends_as_incomplete(clu
         assert talk.texts() == ["Talk for long.", events[-1]["response"]["output"][0]["content"][0]["text"]]
 
 
-def under_load(cluster: RayCluster, act: Callable[[], None]) -> Histories:
-    """What two who talk all the time were told, by their conversations."""
+def under_load(
+    cluster: RayCluster, act: Callable[[], object], *, talkers: int = 2, pause_seconds: float = 0.2
+) -> Histories:
+    """What those who talk all the time were told, by their conversations."""
     with cluster.client() as client:
-        talkers = [tuple(Talk.begin(client).id for _ in range(MANY)) for _ in range(2)]
+        theirs = [tuple(Talk.begin(client).id for _ in range(MANY)) for _ in range(talkers)]
     with ExitStack() as talking:
         histories = {
-            conversations: talking.enter_context(Load([cluster], conversations, threads=1, pause_seconds=0.2))
-            for conversations in talkers
+            conversations: talking.enter_context(Load([cluster], conversations, threads=1, pause_seconds=pause_seconds))
+            for conversations in theirs
         }
         act()
     return histories
@@ -170,3 +197,10 @@ def assert_all_acknowledged(cluster: RayCluster, histories: Histories) -> None:
         print("turns:", len(history.asked), "acknowledged:", history.count("acknowledged"))
         assert history.count("acknowledged") == len(history.asked) > 3
         assert_log_is_true(cluster.redis, SECRET, conversations, history)
+
+
+def assert_tokens_as_of(alone: httpx.Client, histories: Histories) -> None:
+    twins = defaultdict[str, Talk](lambda: Talk.begin(alone))
+    for asked in chain.from_iterable(history.asked for history in histories.values()):
+        said = twins[asked.conversation].say(asked.text, max_output_tokens=2)
+        assert Said.of(asked.response).token_ids == said.token_ids
