@@ -157,7 +157,14 @@ class Arriving:
         self._cache.passing.removed(keys)
 
     def _num_fitting(self, tier: GuardedTier) -> int:
-        """How many, from the first on, take at most half of it."""
-        room = math.inf if tier.budget_bytes is None else tier.budget_bytes / 2
+        """How many, from the first on, take at most half of it, nor push each other out where much is promised."""
+        room = math.inf
+        if tier.budget_bytes is not None:
+            room = min(tier.budget_bytes / 2, tier.budget_bytes - self._promised_bytes(tier))
         sizes = accumulate(self._cache.codec.num_bytes(span.num_tokens) for span in self._spans)
         return sum(size <= room for size in sizes)
+
+    def _promised_bytes(self, tier: GuardedTier) -> int:
+        """Of others, on the disk, which alone keeps promises."""
+        own = {span.key for span in self._spans}
+        return self._cache.promises.bytes_besides(own) if tier.medium == "disk" else 0

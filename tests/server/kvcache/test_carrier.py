@@ -217,6 +217,27 @@ def test_no_more_is_taken_than_half_of_a_tier(tmp_path: Path) -> None:
     assert state.settle() == 2 * BLOCK_SIZE
 
 
+@pytest.mark.parametrize(("own", "taken"), [(False, 2), (True, 3)])
+def test_where_much_is_promised_its_first_blocks_do_not_make_room_for_its_last(
+    tmp_path: Path, own: bool, taken: int
+) -> None:
+    """Four of the six blocks that the disk has room for; what is promised of its own is there already."""
+    tier = disk(tmp_path, 6 * len(blocks_of(saved())[0]))
+    promises = Promises(tier, Ledger(None), Limits(2**20, 1_000), Metrics().promises)
+    tier.lost = promises.lost
+    cache = cache_at(tmp_path, Time(), tier, promises=promises)
+    other = (*IDS[: BLOCK_SIZE * own], *token_ids(4 * BLOCK_SIZE, first=500))[: 4 * BLOCK_SIZE]
+    cache.promise(PromiseRequest("a", "", other, (Stretch(len(other), 60),)))
+    cache.save("", other, filled_buffer(len(other)).snapshot(), always)
+    assert promises.settle("a") is not None
+    state = arriving(cache)
+    assert len(state.lacking()) + own == taken
+    bring(state, blocks_of(saved()))
+    assert state.settle() == taken * BLOCK_SIZE
+    told = promises.told("a")
+    assert told is not None and told.is_kept
+
+
 def test_a_small_tier_takes_no_more_than_half_beside_a_large_one(tmp_path: Path) -> None:
     small, large = disk(tmp_path / "small", 5 * len(blocks_of(saved())[0])), disk(tmp_path / "large")
     state = arriving(cache_at(tmp_path, Time(), small, large))

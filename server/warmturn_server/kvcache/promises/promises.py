@@ -162,6 +162,12 @@ class Promises:
             self._expire()
             return set(keys).difference(self._given.unheld(keys))
 
+    def bytes_besides(self, keys: Collection[BlockKey]) -> int:
+        """What is to stay now, but for these keys."""
+        with self._lock:
+            self._expire()
+            return sum(size for key, size in self._given.sizes.items() if key not in keys)
+
     def snapshot(self) -> dict[str, object]:
         """For `/v1/stats`."""
         with self._lock:
