@@ -1,6 +1,7 @@
 """What is shipped for Ray: arguments that the application takes, a resource that KubeRay knows, nothing left open."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,6 +93,16 @@ def test_prometheus_asks_who_there_is() -> None:
     (discovery,) = job["http_sd_configs"]
     assert discovery["url"].endswith(TARGETS)
     assert discovery["authorization"] == {"type": "Bearer", **job["authorization"]}
+
+
+def test_ray_and_redis_are_shown_at_ports_of_their_own() -> None:
+    """Ray's own would be Redis' own."""
+    readme = (RAY / "README.md").read_text()
+    (ray,), redis = (
+        re.findall(r"ray start --head --port=(\d+)", readme),
+        re.findall(r"redis=redis://[\d.]+:(\d+)", readme),
+    )
+    assert redis and ray not in redis
 
 
 def test_the_readme_says_what_is_open_by_default() -> None:
