@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 from tests.server.api.page.browser import Visit, chromium
 from tests.support.models import TinyModels
 from tests.support.server import ServerProcess
@@ -33,6 +33,15 @@ def locked_server(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFact
     data_dir = tmp_path_factory.mktemp("locked") / "data"
     with ServerProcess(tiny_models(), data_dir, environment={"WARMTURN_API_KEY": "open sesame"}) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def functions(browser: Browser, bundled_server: ServerProcess) -> Iterator[Page]:
+    """A page of which nothing but the functions of its modules is asked: one for all who do."""
+    visitor = Visit(browser, bundled_server.base_url)
+    yield visitor.open()
+    assert visitor.complaints == []
+    visitor.context.close()
 
 
 @pytest.fixture

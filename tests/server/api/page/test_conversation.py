@@ -468,12 +468,11 @@ def saved(ms: float, low: float, high: float) -> TurnReport:
         TurnReport("state", 9, 8, 1, {"ram": 8}, ttft_ms=8.0, control=Control("ctl_1", "shadow")),
     ],
 )
-def test_the_line_is_the_one_of_the_command_line(visit: StartVisit, report: TurnReport) -> None:
-    page = visit().open()
+def test_the_line_is_the_one_of_the_command_line(functions: Page, report: TurnReport) -> None:
     miss = {"at_token": report.miss.at_token, "reason": report.miss.reason} if report.miss else None
     drafts = report.drafts and dataclasses.asdict(report.drafts)
     control = report.control and dataclasses.asdict(report.control)
     nested = {"miss": miss, "drafts": drafts, "control": control}
     sent = {name: getattr(report, name) for name in TurnReport.__slots__} | nested
-    shown = page.evaluate("async (report) => (await import('/page/account.js')).turnLine(report)", sent)
+    shown = functions.evaluate("async (report) => (await import('/page/account.js')).turnLine(report)", sent)
     assert shown == turn_line(report)

@@ -10,6 +10,7 @@ from tests.conftest import StartServer
 from tests.server.api.page.browser import PATIENCE_MS, Visit
 from tests.server.api.page.conftest import StartVisit
 from tests.support.server import ServerProcess
+from tests.support.talk import await_saved
 
 from warmturn.doubts import doubts
 from warmturn.format import milliseconds
@@ -33,13 +34,14 @@ def figures(visit: StartVisit, start_server: StartServer) -> tuple[Page, dict[st
         for mode in ("state", "state", "prompt", "nothing"):
             body = {"conversation": conversation, "input": "hello there", "reuse": mode, "max_output_tokens": 4}
             http.post("/v1/responses", json=body).raise_for_status()
+        await_saved(http)
         page = visit(server.base_url).open("#/figures")
         expect(page.locator("#panel-ttft tbody tr")).to_have_count(3)
         return page, settled(http)
 
 
 def settled(http: httpx.Client) -> dict[str, Any]:
-    """What is still being saved grows for a moment."""
+    """Buffers grow for a moment while nobody waits."""
     before: dict[str, Any] | None = None
     now: dict[str, Any] = http.get("/v1/stats").json()
     while before is None or before["tiers"] != now["tiers"]:
@@ -84,9 +86,8 @@ def test_the_values_are_those_of_stats(figures: tuple[Page, dict[str, Any]]) -> 
     expect(page.locator("#headline")).to_contain_text(str(stats["totals"]["turns"]))
 
 
-def test_rates_come_from_differences_and_none_is_negative(visit: StartVisit) -> None:
+def test_rates_come_from_differences_and_none_is_negative(functions: Page) -> None:
     """Of one process: after a restart the counts begin again."""
-    page = visit().open()
     stats = {
         "instance": "one",
         "uptime_seconds": 10,
@@ -100,14 +101,14 @@ def test_rates_come_from_differences_and_none_is_negative(visit: StartVisit) -> 
         "prompt_tokens_by_source": {"computed": 140, "ram": 60},
     }
     row = "async ([now, before]) => (await import('/page/samples.js')).row(now, before, 0).rates"
-    assert page.evaluate(row, [later, stats]) == {
+    assert functions.evaluate(row, [later, stats]) == {
         "all computed": 20,
         "generated": 0,
         "turns": 1,
         "sources": {"computed": 20, "ram": 30},
     }
-    assert page.evaluate(row, [{**stats, "instance": "two"}, later]) == {}
-    assert page.evaluate(row, [stats, None]) == {}
+    assert functions.evaluate(row, [{**stats, "instance": "two"}, later]) == {}
+    assert functions.evaluate(row, [stats, None]) == {}
 
 
 def test_figures_follow_the_server(visit: StartVisit, shared_server: ServerProcess) -> None:
@@ -150,12 +151,11 @@ CONTROLLED = {"value": 7.25, "ci95": [6.0, 8.5]}
         {"controls": {"measured_turns": 9, "estimate_bias_seconds": {"value": 1.5, "ci95": [-1.0, 4.0]}}},
     ],
 )
-def test_what_was_saved_is_said_as_in_the_terminal(visit: StartVisit, stats: dict[str, Any]) -> None:
-    page = visit().open()
+def test_what_was_saved_is_said_as_in_the_terminal(functions: Page, stats: dict[str, Any]) -> None:
     script = "async (stats) => { const m = await import('/page/savings.js'); return m.ofServer(stats).map(m.amount); }"
-    assert page.evaluate(script, stats) == [saved.amount(in_words) for saved in of_server(stats)]
+    assert functions.evaluate(script, stats) == [saved.amount(in_words) for saved in of_server(stats)]
     script = "async (stats) => (await import('/page/doubts.js')).doubts(stats)"
-    assert page.evaluate(script, stats) == [dataclasses.asdict(doubt) for doubt in doubts(stats, written=in_words)]
+    assert functions.evaluate(script, stats) == [dataclasses.asdict(doubt) for doubt in doubts(stats, written=in_words)]
 
 
 def in_words(seconds: float) -> str:
