@@ -19,15 +19,16 @@ Row = tuple[str, Callable[[ModeFigures], str]]
 
 def show(console: Console, result: BenchResult) -> None:
     there = result.circumstances
-    console.print(f"{result.scenario}: {there.about}", style="bold", markup=False, soft_wrap=True)
+    print_line = partial(console.print, markup=False, soft_wrap=not console.is_terminal)
+    print_line(f"{result.scenario}: {there.about}", style="bold")
     line = f"{result.model} at {result.url}, {there.load}, {_conversations(there.conversations)}, seed {there.seed}"
-    console.print(line, style="dim", markup=False, soft_wrap=True)
+    print_line(line, style="dim")
     console.print(_table(result))
     for sentence in findings(result):
-        console.print(f"  {sentence}", markup=False, soft_wrap=True)
-    console.print(f"Verdict: {result.verdict}", style="bold", markup=False, soft_wrap=True)
+        print_line(f"  {sentence}")
+    print_line(f"Verdict: {result.verdict}", style="bold")
     for promise in result.broken_promises():
-        console.print(f"BROKEN: {promise}", style="bold red", markup=False, soft_wrap=True)
+        print_line(f"BROKEN: {promise}", style="bold red")
 
 
 def findings(result: BenchResult) -> Iterator[str]:

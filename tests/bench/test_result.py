@@ -18,8 +18,8 @@ from warmturn_bench.summary import findings, show
 from warmturn_bench.verdict import headline
 
 
-def shown(found: BenchResult) -> str:
-    console = Console(file=StringIO(), width=200)
+def shown(found: BenchResult, width: int = 200) -> str:
+    console = Console(file=StringIO(), width=width, force_terminal=width < 200, color_system=None)
     show(console, found)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
@@ -128,6 +128,13 @@ def test_the_table_shows_unknown_as_a_question_mark() -> None:
     assert "time to first text p50 22 ms 82 ms 102 ms" in text
     assert "seconds saved, measured 1.8 ? ?" in text
     assert "First text after 22 ms with saved state, after 82 ms without (medians; 3.7x)." in text
+
+
+def test_at_a_terminal_no_word_of_a_sentence_is_broken() -> None:
+    found = result(recording())
+    narrow = shown(found, 100)
+    assert all(len(line) <= 100 for line in narrow.splitlines())
+    assert found.verdict not in narrow and found.verdict in " ".join(narrow.split())
 
 
 @pytest.mark.parametrize("per_conversation", [1, 6], ids=["six conversations", "one conversation"])

@@ -14,10 +14,12 @@ _NAMES = {"ttft_ms": "time to first text", "e2e_ms": "whole turn"}
 
 
 def show(console: Console, found: Comparison) -> None:
-    console.print(f"{found.first.path} and {found.second.path}", style="bold", markup=False, soft_wrap=True)
+    console.print(
+        f"{found.first.path} and {found.second.path}", style="bold", markup=False, soft_wrap=not console.is_terminal
+    )
     console.print(_table(found))
     for sentence in sentences(found):
-        console.print(f"  {sentence}", markup=False, soft_wrap=True)
+        console.print(f"  {sentence}", markup=False, soft_wrap=not console.is_terminal)
 
 
 def _table(found: Comparison) -> Table:

@@ -91,7 +91,7 @@ class ProofResult:
 
 def show(console: Console, result: ProofResult) -> None:
     for line in lines(result):
-        console.print(line, markup=False, soft_wrap=True, highlight=False)
+        console.print(line, markup=False, soft_wrap=not console.is_terminal, highlight=False)
 
 
 def lines(result: ProofResult) -> Iterator[str]:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from warmturn.cli.console import visible
 from warmturn.cli.demo.chart import Series, line_chart
+from warmturn.cli.demo.flow import Flow
 from warmturn.cli.demo.next_steps import Step
 from warmturn.cli.demo.result import DemoResult, DemoTurn, Recall, Restart
 from warmturn.format import PALETTE, main_tier, milliseconds, times
@@ -24,7 +25,7 @@ _RECOMPUTING: dict[ReuseMode, str] = {
 class View:
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._mid_line = False
+        self._flow = Flow(console)
 
     def introduction(self, model: str, turns: int) -> None:
         self._print(f"{turns} turns with {model}. Every turn is answered three times on the same history:")
@@ -39,8 +40,7 @@ class View:
 
     def piece(self, text: str) -> None:
         """Of the answer, as it streams."""
-        self._console.print(visible(text), end="", markup=False, soft_wrap=True)
-        self._mid_line = True
+        self._flow.add(visible(text))
 
     def turn(self, turn: DemoTurn, report: TurnReport, remembered: bool | None) -> None:
         reused = f"{turn.cached_tokens:,} of {turn.prompt_tokens:,} tokens reused"
@@ -49,7 +49,7 @@ class View:
         same = "same tokens" if turn.same_tokens else "DIFFERENT TOKENS"
         recalled = {None: "", True: "remembered", False: "not remembered"}[remembered]
         parts = (f"TTFT {first_text}", f"{reused}{f' ({tier})' if tier else ''}", f"{same}{_cut(turn)}", recalled)
-        self._on_a_new_line()
+        self._flow.end()
         self._print(f"     {' · '.join(part for part in parts if part)}", "dim")
 
     def killed(self) -> None:
@@ -62,7 +62,7 @@ class View:
 
     @contextmanager
     def recomputing(self, mode: ReuseMode) -> Iterator[None]:
-        self._on_a_new_line()
+        self._flow.end()
         with self.working(_RECOMPUTING[mode]):
             yield
 
@@ -91,11 +91,6 @@ class View:
     def _sentences(self, sentences: Iterable[str]) -> None:
         for sentence in sentences:
             self._print(f"  {sentence}")
-
-    def _on_a_new_line(self) -> None:
-        if self._mid_line:
-            self._print("")
-        self._mid_line = False
 
     def _print(self, text: str, style: str = "") -> None:
         self._console.print(text, style=style, markup=False, soft_wrap=not self._console.is_terminal)
