@@ -55,7 +55,8 @@ def test_a_stream_that_nobody_reads_stops(shared_server: ServerProcess) -> None:
         shared_server.client() as http,
         http.stream("POST", "/v1/responses", json=asked) as reply,
     ):
-        next(reply.iter_lines())
+        lines = reply.iter_lines()  # kept: one that is let go of closes the stream
+        next(lines)
         wait_until_running(shared_server)
 
 
