@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.support.server import ServerProcess
 from tests.support.small_disk import fill, free_bytes, small_disk
-from tests.support.talk import Json, Talk, checked
+from tests.support.talk import Json, Talk, await_saved, checked
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -33,9 +33,11 @@ def server(disk: Path, start_server: StartServer) -> Iterator[ServerProcess]:
 
 
 def say_much(client: httpx.Client, number: int) -> str:
-    """A turn whose state takes about 700 KB, in a conversation of its own."""
+    """A turn whose state takes about 700 KB, in a conversation of its own; after eight of them it is saved."""
     talk = Talk.begin(client)
     talk.say(f"{number} " * 300, max_output_tokens=2)
+    if number % 8 == 7:
+        await_saved(client)
     return talk.id
 
 
@@ -81,7 +83,7 @@ def test_state_takes_nothing_of_what_is_the_logs(disk: Path, server: ServerProce
 def test_state_gives_way_when_others_fill_the_disk(disk: Path, server: ServerProcess) -> None:
     with server.client() as client:
         conversations = [say_much(client, number) for number in range(32)]
-        wait_until(lambda: state_bytes(client) > RESERVE, "state is not saved")
+        assert state_bytes(client) > RESERVE
         before = state_bytes(client)
         fill(disk / "taken", leave_bytes=RESERVE // 2)
         assert Talk(client, conversations[0]).say("And?", max_output_tokens=2).id
@@ -101,7 +103,7 @@ def test_a_promise_gives_way_last_and_that_is_said(disk: Path, server: ServerPro
         talk.say("Promised. " * 30, max_output_tokens=2, prompt_cache_options={"ttl": "30m"})
         for number in range(16):
             say_much(client, number)
-        wait_until(lambda: state_bytes(client) > RESERVE, "state is not saved")
+        assert state_bytes(client) > RESERVE
         before = state_bytes(client)
         fill(disk / "taken")
         client.get("/ready")

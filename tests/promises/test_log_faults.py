@@ -11,7 +11,7 @@ from tests.support.fleet import SECRET, say_when_free
 from tests.support.models import TinyModels
 from tests.support.redis_server import DURABLE, RedisServer
 from tests.support.server import ServerProcess
-from tests.support.talk import Json, Talk, checked
+from tests.support.talk import Json, Talk, await_saved, checked
 from tests.support.waiting import wait_until
 
 HANGING_SECONDS = 20
@@ -161,6 +161,7 @@ def test_state_in_the_same_redis_gives_way_when_the_log_needs_the_memory(rig: Ri
             """Of another turn each time: an earlier fault may have switched the tier off for a while."""
             for number, talk in enumerate(talks):
                 talk.say(f"{number} " * 50, max_output_tokens=2)
+            await_saved(client)
             return len(redis.keys("warmturn:kv:*"))
 
         held = wait_until(num_saved, "no state was saved there")
