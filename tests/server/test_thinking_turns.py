@@ -84,11 +84,13 @@ async def test_a_next_turn_is_left_little_to_compute(
 
 
 async def test_on_enter_only_the_last_words_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pasted text, and a question that is typed behind it: what is computed then is as for the question alone."""
-    pasted = " ".join(f"My cat number {number} is called Mio, who is another one." for number in range(20))
+    """A pasted text of 1,000 tokens, and a question that is typed behind it: what is computed then is as for the
+    question alone."""
+    pasted = " ".join(f"My cat number {number} is called Mio, who is another one." for number in range(40))
     question = "What is the name of my cat number 7?"
     folder = make_thinker(tmp_path / "model", OWN["thinks"])
     with thinking_chat(folder, tmp_path / "data", monkeypatch) as chat:
+        assert len(chat.ids(pasted)) >= 1000
         made = await chat.service.conversations.create("", [], {})
         await chat.say("hello", conversation_id=made.id)
         for typed in (pasted, f"{pasted}\n{question[:20]}", f"{pasted}\n{question[:-3]}"):

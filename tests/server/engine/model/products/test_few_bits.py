@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from gguf import GGMLQuantizationType
+from gguf.quants import dequantize, quantize
 from torch import nn
 from torch.nn import functional
 
@@ -13,7 +15,7 @@ from warmturn_server.engine.model.products import few_bits as module
 from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.engine.model.products.few_bits import FewBits, WeightKind, few_bits
 from warmturn_server.engine.model.products.in_model import replace_linears
-from warmturn_server.engine.model.products.int4 import GROUP, Int4Codes
+from warmturn_server.engine.model.products.int4 import _HIGHEST, GROUP, Int4Codes
 from warmturn_server.engine.model.products.int8 import Int8Codes
 from warmturn_server.errors import ModelRefused, StartRefused
 
@@ -54,6 +56,15 @@ def test_codes_are_the_nearest_there_are(dtype: torch.dtype) -> None:
     assert (int(four.codes.min()), int(four.codes.max())) == (0, 15)
     assert relative(eight.dequantised(), weight) < 0.01
     assert 0.05 < relative(four.dequantised(), weight) < 0.1
+
+
+def test_the_codes_of_a_gguf_file_in_four_bits_are_taken_as_they_are() -> None:
+    """Q4_1 has the same groups, and reaches both ends of each: its numbers lead back to its codes."""
+    kind, numbers = GGMLQuantizationType.Q4_1, torch.randn(48, 64, generator=torch.Generator().manual_seed(1))
+    packed = quantize(numbers.numpy(), kind)
+    halves = torch.from_numpy(packed).view(-1, 20)[:, 4:]  # behind a scale and a zero
+    expected = torch.cat([halves & _HIGHEST, halves >> 4], dim=1).view(numbers.shape)
+    assert torch.equal(Int4Codes.of(torch.from_numpy(dequantize(packed, kind))).codes, expected)
 
 
 def test_a_row_of_zeros_stays_one() -> None:
