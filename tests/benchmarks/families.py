@@ -55,12 +55,18 @@ _SMALL: Final[dict[str, object]] = {
     "num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "moe_num_experts": 4, "num_experts_per_tok": 2,
     "moe_topk": 2, "moe_k": 2, "n_shared_experts": 1, "num_shared_experts": 1, "moe_num_shared_experts": 1,
     "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1, "num_dense_layers": 1, "moe_layer_start_index": 1,
-    "zero_expert_num": 1,
+    "zero_expert_num": 1, "vocab_size_per_layer_input": TOKENIZER_SIZE, "hidden_size_per_layer_input": 16,
     "sliding_window": SLIDING_WINDOW, "max_position_embeddings": CONTEXT_LENGTH, "n_positions": CONTEXT_LENGTH,
     "max_seq_len": CONTEXT_LENGTH, "n_ctx": CONTEXT_LENGTH,
     "bos_token_id": None, "eos_token_id": IM_END, "pad_token_id": END_OF_TEXT, "tie_word_embeddings": False,
 }  # fmt: skip
 """What a configuration that has such a number is given for it."""
+_EVEN_IF_UNSAID: Final = frozenset(
+    {
+        "num_key_value_heads", "head_dim", "num_experts_per_tok", "n_routed_experts", "bos_token_id", "eos_token_id",
+        "pad_token_id", "tie_word_embeddings",
+    }
+)  # fmt: skip
 
 
 def main() -> None:
@@ -117,17 +123,25 @@ def tried(name: str, folder: Path) -> dict[str, str]:
 
 def small_config(name: str) -> PretrainedConfig:
     """Its own configuration with small numbers in it, where the text is described in a part of it there."""
-    kind = type(transformers.AutoConfig.for_model(name))
-    plain = kind()
-    if getattr(plain, "text_config", None) is not None:
-        return kind(text_config=_small(type(plain.text_config), plain.text_config))
-    return _small(kind, plain)
+    plain = transformers.AutoConfig.for_model(name)
+    if (text := getattr(plain, "text_config", None)) is not None:
+        return _made(type(plain), {"text_config": _small(text)})
+    return _small(plain)
 
 
-def _small(kind: type[PretrainedConfig], plain: PretrainedConfig) -> PretrainedConfig:
+def _small(plain: PretrainedConfig) -> PretrainedConfig:
     own = plain.to_dict()
-    given = {name: value for name, value in _SMALL.items() if own.get(name, None) is not None or _is_end(name)}
-    return kind(**given)
+    given = {name: value for name, value in _SMALL.items() if own.get(name) is not None or name in _EVEN_IF_UNSAID}
+    given = {name: value for name, value in given.items() if name in own or _is_end(name)}
+    if "qk_rope_head_dim" in own and "head_dim" in given:  # of what is rotated alone
+        given["head_dim"] = _SMALL["qk_rope_head_dim"]
+    return _made(type(plain), given)
+
+
+def _made(kind: Any, given: dict[str, object]) -> PretrainedConfig:
+    config = kind(**given)
+    assert isinstance(config, PretrainedConfig)
+    return config
 
 
 def _is_end(name: str) -> bool:
@@ -162,12 +176,8 @@ def _turns(model: Any) -> tuple[tuple[int, ...], ...]:
 
 def _generated(model: Any, prompt: tuple[int, ...]) -> tuple[int, ...]:
     ids = torch.tensor([list(prompt)])
-    options = {
-        "do_sample": False,
-        "max_new_tokens": REPLY_TOKENS,
-        "bad_words_ids": [[END_OF_TEXT], [IM_END]],
-        "pad_token_id": END_OF_TEXT,
-    }
+    ends = [END_OF_TEXT, IM_END]
+    options = {"do_sample": False, "max_new_tokens": REPLY_TOKENS, "suppress_tokens": ends, "pad_token_id": END_OF_TEXT}
     found = model.generate(ids, attention_mask=torch.ones_like(ids), **options)
     return tuple(found[0, len(prompt) :].tolist())
 

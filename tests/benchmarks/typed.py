@@ -87,7 +87,7 @@ def figures(client: httpx.Client, repeat: int, num_tokens: int) -> dict[str, Jso
 
 def summary(reports: list[Json]) -> Json:
     def median(name: str) -> float:
-        return statistics.median(report[name] for report in reports)
+        return statistics.median([float(report[name]) for report in reports])
 
     names = ("prompt_tokens", "prefilled_tokens", "ahead_tokens", "ttft_ms")
     return {name: round(median(name), 1) for name in names}
