@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +32,16 @@ def visible(text: str) -> str:
 def note(text: str, style: str = "dim") -> None:
     """A terminal breaks lines anywhere, we between words; files get lines as they are."""
     _notes.print(visible(text), style=style, markup=False, soft_wrap=not _notes.is_terminal)
+
+
+def tell(console: Console, text: str, style: str = "") -> None:
+    """Between words, and indented as it begins, at a terminal; in files each line is one."""
+    if not console.is_terminal:
+        console.print(text, style=style, markup=False, soft_wrap=True)
+        return
+    for line in text.split("\n"):
+        said = line.lstrip()
+        console.print(Padding.indent(Text(said, style=style), len(line) - len(said)) if said else "")
 
 
 def note_rows(rows: Mapping[str, str]) -> None:

@@ -159,7 +159,7 @@ def test_at_a_terminal_it_is_offered_and_told_how_far_it_is(tmp_path: Path) -> N
     )
     for how in ("n", CTRL_C):
         with Terminal([sys.executable, "-c", WITH_A_FAKE, "ask", "hello"], home) as terminal:
-            terminal.wait_for(r"no server at http://127.0.0.1:\d+; start one in the background, with model bundled\?")
+            terminal.wait_for(r"no server at http://127.0.0.1:\d+\s+start one in the background, with model bundled\?")
             terminal.type("n" + ENTER if how == "n" else ENTER)
             if how == CTRL_C:
                 terminal.wait_for(r"loading a fake \.\.\. \d+ s")

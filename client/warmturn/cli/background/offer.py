@@ -71,9 +71,8 @@ def _agreed(url: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or _needs():
         return False
     model = os.environ.get("WARMTURN_MODEL") or "bundled"
-    return typer.confirm(
-        f"no server at {url}; start one in the background, with model {model}?", default=True, err=True
-    )
+    note(f"no server at {url}", style="")
+    return typer.confirm(f"start one in the background, with model {model}?", default=True, err=True)
 
 
 def _needs() -> str:

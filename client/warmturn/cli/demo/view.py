@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from warmturn.cli.console import visible
+from warmturn.cli.console import tell, visible
 from warmturn.cli.demo.chart import Series, line_chart
 from warmturn.cli.demo.flow import Flow
 from warmturn.cli.demo.next_steps import Step
@@ -20,6 +21,10 @@ _RECOMPUTING: dict[ReuseMode, str] = {
     "prompt": "the same turn once more, prefilling the whole conversation",
     "nothing": "the same turn once more, computing everything again for every token",
 }
+
+_CHART_COLUMNS: Final = 56
+_BESIDE_THE_CHART: Final = 28
+"""Columns for its scale, and for the names of its lines where two end in one place."""
 
 
 class View:
@@ -70,7 +75,8 @@ class View:
         self._console.print()
         self._console.print(_table(result.turns))
         self._print("\nTime to first text by turn (median of each turn and two on either side)", "bold")
-        for line in line_chart(_series(result)):
+        room = max(self._console.width - _BESIDE_THE_CHART, 16) if self._console.is_terminal else _CHART_COLUMNS
+        for line in line_chart(_series(result), columns=min(room, _CHART_COLUMNS)):
             self._console.print(line, soft_wrap=True)
         self._print("\nPromised", "bold")
         self._sentences(_promised(result))
@@ -93,7 +99,7 @@ class View:
             self._print(f"  {sentence}")
 
     def _print(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style, markup=False, soft_wrap=not self._console.is_terminal)
+        tell(self._console, text, style)
 
 
 def _smoothed(turns: Sequence[DemoTurn], mode: ReuseMode) -> list[float]:

@@ -142,6 +142,18 @@ def test_the_verdict_shows_every_turn_and_the_gain() -> None:
     assert "first text after 8.0 ms instead of 140 ms (17x)" in text
 
 
+@pytest.mark.parametrize("columns", [44, 64, 100])
+def test_it_fits_a_terminal(columns: int) -> None:
+    console = Console(file=StringIO(), width=columns, force_terminal=True, color_system=None)
+    View(console).verdict(GOOD)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= columns
+    assert [line for line in lines if line.endswith("state")] and [line for line in lines if line.endswith("nothing")]
+    start, end = lines.index("Promised"), lines.index("All promises held.")
+    assert lines[start - 1] == ""
+    assert all(line.startswith("  ") for line in lines[start + 1 : end]), "they go on below themselves"
+
+
 def test_one_hiccup_does_not_squeeze_the_chart() -> None:
     assert "143 ms ┤" in shown(GOOD)
     assert "143 ms ┤" in shown(_with_turn(5, ttft_ms={"state": 8.0, "prompt": 50.0, "nothing": 4000.0}))
