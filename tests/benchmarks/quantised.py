@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,7 +32,7 @@ from warmturn_server.settings import Settings
 from warmturn_server.threads import compute_with
 
 KINDS: tuple[WeightKind, ...] = get_args(WeightKind)
-HISTORY, TEXT = 100, 128
+TEXT = 128
 STEPS = {"1 decoding": (1, 1), "4 decoding": (4, 1), "8 decoding": (8, 1), "prefill of 64": (1, 64), "of 512": (1, 512)}
 """Sequences, and tokens of each."""
 
@@ -42,17 +43,19 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=20, help="of each step")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--history", type=int, default=1000, help="tokens before each step")
+    parser.add_argument("--busy-machine", action="store_true", help="one thread's processor time, not the clock")
     options = parser.parse_args()
-    compute_with(options.threads)
+    compute_with(1 if options.busy_machine else options.threads)
     recalls = recalled(options.dialogues, options.dtype)
     print_table("bundled model, " + options.dtype, recalls)
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(Path(folder))
         runners: dict[str, ModelRunner] = {kind: runner_of(model, kind, options.dtype) for kind in KINDS}
-        distances, steps = distances_of(runners), step_times(runners, options.repeat)
+        distances, steps = distances_of(runners), step_times(runners, options)
     print_table("random 135M shape, logits", distances)
     print_table("random 135M shape, ms a step", steps)
-    print(json.dumps({"threads": options.threads, "bundled": recalls, "logits": distances, "ms": steps}))
+    print(json.dumps({"threads": torch.get_num_threads(), "bundled": recalls, "logits": distances, "ms": steps}))
 
 
 def recalled(dialogues: int, dtype: str) -> dict[str, dict[str, int]]:
@@ -113,17 +116,19 @@ def logarithms(runner: ModelRunner, token_ids: Sequence[int], chunk: int) -> tor
     return torch.cat(logits).log_softmax(-1)
 
 
-def step_times(runners: Mapping[str, ModelRunner], repeat: int) -> dict[str, dict[str, float]]:
+def step_times(runners: Mapping[str, ModelRunner], options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Milliseconds, and MiB of weights."""
+    clock = time.thread_time if options.busy_machine else time.perf_counter
     figures = {kind: {"MiB": round(runner.weights.resident_bytes / 2**20, 1)} for kind, runner in runners.items()}
     for name, (sequences, new_tokens) in STEPS.items():
         buffers = {
-            kind: [filled(runner, HISTORY, new_tokens) for _ in range(sequences)] for kind, runner in runners.items()
+            kind: [filled(runner, options.history, new_tokens) for _ in range(sequences)]
+            for kind, runner in runners.items()
         }
         taken: dict[str, list[float]] = {kind: [] for kind in runners}
-        for _ in range(repeat):
+        for _ in range(options.repeat):
             for kind, runner in runners.items():
-                taken[kind].append(timed(runner, buffers[kind], HISTORY, new_tokens))
+                taken[kind].append(timed(runner, buffers[kind], options.history, new_tokens, clock))
         for kind, seconds in taken.items():
             figures[kind][name] = round(1000 * min(seconds), 2)
     return figures

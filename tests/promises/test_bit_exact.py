@@ -13,6 +13,8 @@ from warmturn_server.engine import ModelRunner, load_model
 from warmturn_server.engine.model.exact import products
 from warmturn_server.engine.model.exact.products import ExactProducts, FixedRows
 from warmturn_server.engine.model.products.dense import dense
+from warmturn_server.engine.model.products.few_bits import WeightKind
+from warmturn_server.engine.model.products.packed import kernels_multiply
 from warmturn_server.engine.model.runner import ExecutorName
 from warmturn_server.errors import ModelRefused, StartRefused
 
@@ -40,6 +42,19 @@ def test_other_families_keep_their_bits_or_are_refused(
     loaded = load_model(str(tiny_models(architecture)), device="cpu", dtype=dtype, max_context=None)
     with where_it_can_be_kept():
         assert ModelRunner(loaded, executor, exact=True).about()["exact"]
+
+
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+@both_dtypes
+def test_weights_in_fewer_bits_keep_their_bits_or_are_refused(
+    tiny_models: TinyModels, weights: WeightKind, dtype: str
+) -> None:
+    loaded = load_model(str(tiny_models()), device="cpu", dtype=dtype, max_context=None)
+    with where_it_can_be_kept():
+        runner = ModelRunner(loaded, weights=weights, exact=True)
+        packed = kernels_multiply(runner.dtype)
+        assert runner.executors[-1].kind == ("native" if packed else "lean")
+        assert isinstance(runner.products["model.layers.0.mlp.down_proj"], FixedRows) is not packed
 
 
 def test_what_cannot_be_exact_is_refused(tiny_models: TinyModels, monkeypatch: pytest.MonkeyPatch) -> None:

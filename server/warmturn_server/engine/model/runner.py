@@ -25,7 +25,6 @@ from .loader import LoadedModel
 from .native.executor import NativeExecutor
 from .native.kernels import all_packed
 from .own import own_answers
-from .products.dense import dense, dense_by_torch
 from .products.few_bits import WeightKind, few_bits
 from .products.in_model import replace_linears
 from .products.table import share_table, tied_head
@@ -64,8 +63,7 @@ class ModelRunner:
         self.layout = KVLayout.of(loaded.layers, loaded.dtype)
         self.pair_cost = pair_cost(loaded.model, loaded.layers)
         self.weights = Weights.of(loaded.model)
-        own_dense = dense if executor == "auto" else dense_by_torch
-        self.bits = few_bits(loaded.model, self.name, weights, loaded.device, own_dense)
+        self.bits = few_bits(loaded.model, self.name, weights, loaded.device, compiled=executor == "auto")
         with self.bits.meant():
             self._own = own_answers(loaded, decoder_layers(loaded.model) if executor != "generic" else ())
         self.exact = ExactProducts(self.bits) if exact else None

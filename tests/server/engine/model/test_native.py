@@ -16,6 +16,7 @@ from warmturn_server.engine.model.capture import Queries
 from warmturn_server.engine.model.compiled import compiling
 from warmturn_server.engine.model.exact.check import refuse_if_inexact
 from warmturn_server.engine.model.native.kernels import all_packed
+from warmturn_server.engine.model.products.few_bits import WeightKind
 from warmturn_server.kvcache import KVBuffer
 
 FAMILIES = sorted({*SERVED, *FAMILY} - {"gpt2", "gpt_oss"})
@@ -28,8 +29,11 @@ def _compiler() -> None:
     program("c++")
 
 
-def runner_of(tiny_models: TinyModels, architecture: str = "llama", dtype: str = "float32") -> ModelRunner:
-    runner = ModelRunner(load_model(str(tiny_models(architecture)), device="cpu", dtype=dtype, max_context=None))
+def runner_of(
+    tiny_models: TinyModels, architecture: str = "llama", dtype: str = "float32", weights: WeightKind = "auto"
+) -> ModelRunner:
+    loaded = load_model(str(tiny_models(architecture)), device="cpu", dtype=dtype, max_context=None)
+    runner = ModelRunner(loaded, weights=weights)
     assert (runner.executors[-1].kind, runner.declined) == ("native", {})
     return runner
 
@@ -103,11 +107,18 @@ def _attention_of(native: object, step: list[Work]) -> torch.Tensor:
     return attended
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gemma3", "mistral_sliding", "qwen3"])
+@pytest.mark.parametrize(
+    ("architecture", "weights"),
+    [
+        *((name, "auto") for name in ("llama", "gemma3", "mistral_sliding", "qwen3")),
+        ("llama", "int8"),
+        ("qwen3", "int4"),
+    ],
+)
 def test_with_packed_weights_the_same_tokens_in_other_pieces_give_the_same_bits(
-    tiny_models: TinyModels, architecture: str
+    tiny_models: TinyModels, architecture: str, weights: WeightKind
 ) -> None:
-    runner = runner_of(tiny_models, architecture, "bfloat16")
+    runner = runner_of(tiny_models, architecture, "bfloat16", weights)
     if not all_packed(runner.executors[-1]._model.layers):  # type: ignore[attr-defined]
         pytest.skip("this processor's weights are not packed")
     refuse_if_inexact(runner, runner.vocab_size, runner.context_length, runner.buffer)

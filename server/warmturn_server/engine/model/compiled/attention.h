@@ -123,7 +123,7 @@ static void look_at_span(const Seat &seat, i64 first, float *partial) {
     lay_out_keys(seat.keys + first * dim, count, dim, desk.keys);
     lay_out_values(seat.values + first * dim, count, dim, desk.values);
     for (i64 tile = 0; tile < (count + TILE - 1) / TILE; tile++)
-        tile_of_all(queries, desk.queries, dim, desk.keys + tile * TILE * dim, dim / UNIT,
+        tile_of_all(queries, desk.queries, dim, Numbers{desk.keys + tile * TILE * dim}, dim / UNIT,
                     [&](i64 query, lanes left, lanes right) {
                         stored(desk.scores + query * SPAN + tile * TILE, left);
                         stored(desk.scores + query * SPAN + tile * TILE + 16, right);
@@ -134,7 +134,7 @@ static void look_at_span(const Seat &seat, i64 first, float *partial) {
               stop - first < count ? stop - first : count, count, layer, partial + query * stride);
     }
     for (i64 tile = 0; tile < (dim + TILE - 1) / TILE; tile++)
-        tile_of_all(queries, desk.weights, SPAN, desk.values + tile * SPAN * TILE, (count + UNIT - 1) / UNIT,
+        tile_of_all(queries, desk.weights, SPAN, Numbers{desk.values + tile * SPAN * TILE}, (count + UNIT - 1) / UNIT,
                     [&](i64 query, lanes left, lanes right) {
                         float *to = partial + query * stride + 2 + tile * TILE;
                         const i64 wide = dim - tile * TILE;

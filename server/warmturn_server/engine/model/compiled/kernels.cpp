@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "attention.h"
+#include "products.h"
 
 static Seat seat_of(const number *qkv, const Heads &layer, const Step &step, i64 block, i64 head) {
     const i64 dim = layer.dim, group = layer.heads / layer.kv_heads, width = (layer.heads + 2 * layer.kv_heads) * dim;

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ....errors import ModelRefused
-from ..products.packed import PackedProduct
+from ..products.packed import CompiledProduct
 from ..products.product import MakeProduct, Product
 
 _COUNTS = (*range(1, 18), 24, 31, 32, 33, 48, 63, 64, 65, 96, 127, 128, 129, 192, 255, 256, 257, 384, 511)
@@ -42,7 +42,7 @@ class ExactProducts:
     """A `MakeProduct`: finds for each shape the widest bounds within which this machine's kernels keep their bits.
 
     Kernels are chosen by the number of rows, on each processor otherwise; so every product is tried on many numbers of
-    rows, taken from many places. `bounds` are those found; a packed product, which sums row by row, needs none.
+    rows, taken from many places. `bounds` are those found; a compiled product, which sums row by row, needs none.
     """
 
     def __init__(self, make: MakeProduct) -> None:
@@ -59,7 +59,7 @@ class ExactProducts:
             many = _MANY if in_features * out_features <= _SMALL_WEIGHTS else _FEWER
             rows = torch.randn(many, in_features, generator=torch.Generator().manual_seed(0)).to(dtype)
             self.bounds[shape] = _widest(product, rows)
-        return product if product.kind == PackedProduct.kind else FixedRows(product, *self.bounds[shape])
+        return product if isinstance(product, CompiledProduct) else FixedRows(product, *self.bounds[shape])
 
     def describe(self) -> str:
         return ", ".join(f"{shape}: {bounds}" for shape, bounds in sorted(self.bounds.items(), key=str))

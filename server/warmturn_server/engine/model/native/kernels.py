@@ -13,7 +13,7 @@ from ..attention import Chunk
 from ..compiled.compiling import compiled
 from ..lean.description import Attention, Layer, Norm
 from ..lean.rope import RopeTable
-from ..products.packed import PackedProduct, ProductStruct
+from ..products.packed import CompiledProduct, ProductStruct
 from ..products.product import Product
 
 MOST_QUERIES, MOST_DIM = 48, 256
@@ -137,7 +137,7 @@ class LayersOf:
 
 
 def all_packed(layers: Sequence[Layer]) -> bool:
-    return all(isinstance(product, PackedProduct) for layer in layers for product in _products(layer))
+    return all(isinstance(product, CompiledProduct) for layer in layers for product in _products(layer))
 
 
 def _products(layer: Layer) -> tuple[Product, ...]:
@@ -145,7 +145,7 @@ def _products(layer: Layer) -> tuple[Product, ...]:
 
 
 def _structs(layer: Layer) -> list[ProductStruct]:
-    return [product.struct for product in _products(layer) if isinstance(product, PackedProduct)]
+    return [product.struct for product in _products(layer) if isinstance(product, CompiledProduct)]
 
 
 def _widths(layer: Layer) -> tuple[int, ...]:

@@ -15,18 +15,15 @@ from .product import Product, stacked
 
 def dense(linears: Sequence[nn.Linear]) -> Product:
     """The fastest product that needs nothing but the weights as they are; a `MakeProduct`."""
-    return dense_of(*stacked(linears))
-
-
-def dense_of(weight: torch.Tensor, bias: torch.Tensor | None) -> Product:
-    """weight `[out_features, in_features]`, bias `[out_features]`."""
-    return PackedProduct(weight, bias) if can_pack(weight) else _by_torch(weight, bias)
+    weight, bias = stacked(linears)
+    return PackedProduct(weight, bias) if can_pack(weight) else dense_by_torch_of(weight, bias)
 
 
 def dense_by_torch(linears: Sequence[nn.Linear]) -> Product:
     """The fastest of torch's own: nothing of it is compiled here; a `MakeProduct`."""
-    return _by_torch(*stacked(linears))
+    return dense_by_torch_of(*stacked(linears))
 
 
-def _by_torch(weight: torch.Tensor, bias: torch.Tensor | None) -> Product:
+def dense_by_torch_of(weight: torch.Tensor, bias: torch.Tensor | None) -> Product:
+    """weight `[out_features, in_features]`, bias `[out_features]`."""
     return PrepackedProduct(weight, bias) if can_prepack(weight) else PlainProduct(weight, bias)

@@ -13,11 +13,12 @@ from torch import nn
 from torch.nn import functional
 
 from ....errors import ModelRefused, StartRefused
-from .dense import dense
+from .dense import dense, dense_by_torch
 from .in_model import LinearGroup, linear_groups
-from .int4 import GROUP, OUT_MULTIPLE, Int4Codes, Int4Product
-from .int8 import IN_MULTIPLE, Int8Codes, Int8Product
-from .product import MakeProduct, Product, stacked_bias
+from .int4 import GROUP, OUT_MULTIPLE, Int4Codes, Int4Product, compiled_int4
+from .int8 import IN_MULTIPLE, Int8Codes, Int8Product, compiled_int8
+from .packed import kernels_multiply
+from .product import Product, stacked_bias
 
 WeightKind = Literal["auto", "int8", "int4"]
 _log = logging.getLogger(__name__)
@@ -27,13 +28,18 @@ _TRIED_ROWS: Final = (3, 20)
 """One for each way that a product may go."""
 
 
+_Make = Callable[[Any, torch.Tensor | None], Product]
+"""Of codes, and of a bias."""
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """`most_off`: a layer whose weights would be off by more, relatively, is not like others; it stays as it is."""
 
     name: str
     codes: type[Any]
-    product: Callable[[Any, torch.Tensor | None], Product]
+    by_kernels: _Make
+    by_torch: _Make
     in_multiple: int
     out_multiple: int
     most_off: float
@@ -48,20 +54,21 @@ class Format:
 
 
 _FORMATS: Final = {
-    "int8": Format("int8", Int8Codes, Int8Product, IN_MULTIPLE, 1, most_off=0.05),
-    "int4": Format("int4", Int4Codes, Int4Product, GROUP, OUT_MULTIPLE, most_off=0.2),
+    "int8": Format("int8", Int8Codes, compiled_int8, Int8Product, IN_MULTIPLE, 1, most_off=0.05),
+    "int4": Format("int4", Int4Codes, compiled_int4, Int4Product, GROUP, OUT_MULTIPLE, most_off=0.2),
 }
 
 
 class FewBits:
     """A `MakeProduct`: of weights in few bits for layers that can be kept so, dense ones for the others.
 
-    `left` says of each of those, by its path, why. Of kind `auto` all are dense.
+    `left` says of each of those, by its path, why. Of kind `auto` all are dense. `compiled`: by what is compiled here,
+    where that is best.
     """
 
-    def __init__(self, model: nn.Module, kind: WeightKind, dense: MakeProduct = dense) -> None:
+    def __init__(self, model: nn.Module, kind: WeightKind, *, compiled: bool = True) -> None:
         self.kind = kind
-        self._dense = dense
+        self._compiled = compiled
         self.left = dict[str, str]()
         self._codes = dict[nn.Linear, Any]()
         if kind != "auto":
@@ -72,7 +79,7 @@ class FewBits:
     @property
     def version(self) -> str:
         """What saved state depends on: how weights become codes, and which product computes how many rows."""
-        return "own" if self.kind == "auto" else f"{self.kind} 1"
+        return "own" if self.kind == "auto" else f"{self.kind} 2"
 
     @property
     def num_left(self) -> int:
@@ -86,11 +93,12 @@ class FewBits:
     def __call__(self, linears: Sequence[nn.Linear]) -> Product:
         """Takes the layers' codes, so that they are in memory once."""
         if not all(linear in self._codes for linear in linears):
-            return self._dense(linears)
-        form = _FORMATS[self.kind]
+            return dense(linears) if self._compiled else dense_by_torch(linears)
+        form, dtype = _FORMATS[self.kind], linears[0].weight.dtype
         codes, bias = form.codes.stacked([self._codes.pop(linear) for linear in linears]), stacked_bias(linears)
-        product = form.product(codes, bias)
-        _refuse_if_wrong(product, codes.dequantised(), bias, linears[0].weight.dtype)
+        make = form.by_kernels if self._compiled and kernels_multiply(dtype) else form.by_torch
+        product = make(codes, bias)
+        _refuse_if_wrong(product, codes.dequantised(), bias, dtype)
         return product
 
     @contextmanager
@@ -114,13 +122,11 @@ class FewBits:
             self.left[group.path] = f"its weights would be off by {off:.0%}"
 
 
-def few_bits(
-    model: nn.Module, name: str, kind: WeightKind, device: torch.device, dense: MakeProduct = dense
-) -> FewBits:
+def few_bits(model: nn.Module, name: str, kind: WeightKind, device: torch.device, *, compiled: bool = True) -> FewBits:
     """Raises `StartRefused` where no weight of the model `name` can be kept like that."""
     if kind != "auto" and device.type != "cpu":
         raise StartRefused(f"--weights {kind} is made for the CPU, not for {device}: leave out one of the two")
-    chosen = FewBits(model, kind, dense)
+    chosen = FewBits(model, kind, compiled=compiled)
     if kind != "auto" and not chosen._codes:
         why = next(iter(chosen.left.values()), "it has no linear layers")
         raise ModelRefused(f"none of {name}'s weights can be kept in {kind} ({why}): leave out --weights")
@@ -155,7 +161,7 @@ def _off(expected: torch.Tensor, got: torch.Tensor) -> float:
 
 @torch.inference_mode()
 def _refuse_if_wrong(product: Product, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
-    """torch's kernels for few bits are young and take shapes that they compute wrongly: each one is tried."""
+    """Kernels for few bits are young, and torch's take shapes that they compute wrongly: each one is tried."""
     for count in _TRIED_ROWS:
         rows = torch.randn(count, weight.shape[1], generator=torch.Generator().manual_seed(0)).to(dtype)
         expected = functional.linear(rows.float(), weight, None if bias is None else bias.float())

@@ -1,4 +1,4 @@
-"""Weights in four bits, a scale and a zero for each group of 32 inputs: a third of the time a step of few rows."""
+"""Weights in four bits, a scale and a zero for each group of 32 inputs: a third of the memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from .dense import dense_of
+from .dense import dense_by_torch_of
+from .packed import CompiledProduct
+from .packed_bits import packed_int4
 from .product import bytes_of, joined
 
 GROUP = 32
@@ -51,6 +53,11 @@ class Int4Codes:
         return groups.mul_(self.scales.float()[..., None]).add_(self.zeros.float()[..., None]).view(self.codes.shape)
 
 
+def compiled_int4(codes: Int4Codes, bias: torch.Tensor | None) -> CompiledProduct:
+    """By the compiled kernels: of any number of rows, and nothing beside the codes."""
+    return packed_int4(codes.codes, codes.scales, codes.zeros, bias)
+
+
 class Int4Product:
     """By torch's kernel for few rows; for many by the same weights in the model's dtype, which are kept beside."""
 
@@ -60,7 +67,7 @@ class Int4Product:
         self._packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes.codes.int(), 1)
         self._scales_and_zeros = torch.stack([codes.scales, codes.zeros], dim=-1).transpose(0, 1).contiguous()
         self._bias = bias
-        self._wide = dense_of(codes.dequantised().to(codes.scales.dtype), bias)
+        self._wide = dense_by_torch_of(codes.dequantised().to(codes.scales.dtype), bias)
         self.num_bytes = bytes_of(self._packed, self._scales_and_zeros, bias) + self._wide.num_bytes
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from .packed import CompiledProduct
+from .packed_bits import packed_int8
 from .product import bytes_of, joined
 
 IN_MULTIPLE = 16
@@ -44,6 +46,11 @@ class Int8Codes:
     def dequantised(self) -> torch.Tensor:
         """`[out_features, in_features]` in float32."""
         return self.codes.float().mul_(self.scales.float()[:, None])
+
+
+def compiled_int8(codes: Int8Codes, bias: torch.Tensor | None) -> CompiledProduct:
+    """By the compiled kernels: of any number of rows."""
+    return packed_int8(codes.codes, codes.scales, bias)
 
 
 class Int8Product:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_int64, c_void_p
+from ctypes import c_int32, c_int64, c_void_p
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -19,26 +20,35 @@ class ProductStruct(ctypes.Structure):
     """As `tiles.h` has it."""
 
     _fields_ = (
-        ("weights", c_void_p),
-        ("bias", c_void_p),
-        ("inputs", c_int64),
-        ("outputs", c_int64),
+        *((name, c_void_p) for name in ("weights", "scales", "zeros", "bias")),
+        *((name, c_int64) for name in ("inputs", "outputs")),
+        ("bits", c_int32),
     )
 
 
-class PackedProduct:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A weight `[outputs, inputs]` as the kernels go through it; `bits`, as `tiles.h` counts them, says how."""
+
+    weights: torch.Tensor
+    shape: torch.Size
+    dtype: torch.dtype
+    bits: int = 0
+    scales: torch.Tensor | None = None
+    zeros: torch.Tensor | None = None
+
+
+class CompiledProduct:
     """Each output is one sum in the order of the inputs, in float32: the same bits whatever rows are beside it."""
 
-    kind = "packed"
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
-        """weight `[out_features, in_features]`, bias `[out_features]`; see `can_pack`."""
-        self._multiply = compiled(weight.dtype).multiply
-        self._packed, self._bias = _packed(weight), None if bias is None else bias.float().contiguous()
-        self.num_bytes = bytes_of(self._packed, self._bias)
-        self.outputs, self.inputs = weight.shape
-        at = None if self._bias is None else self._bias.data_ptr()
-        self.struct = ProductStruct(self._packed.data_ptr(), at, self.inputs, self.outputs)
+    def __init__(self, kind: str, laid: Layout, bias: torch.Tensor | None) -> None:
+        """bias `[outputs]`; see `can_pack`."""
+        self.kind = kind
+        self.outputs, self.inputs = laid.shape
+        self._multiply = compiled(laid.dtype).multiply
+        self._held = laid.weights, laid.scales, laid.zeros, None if bias is None else bias.float().contiguous()
+        self.num_bytes = bytes_of(*self._held)
+        self.struct = ProductStruct(*map(_address, self._held), self.inputs, self.outputs, laid.bits)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         x = x.contiguous()
@@ -47,6 +57,15 @@ class PackedProduct:
         self._multiply(ctypes.byref(self.struct), c_void_p(x.data_ptr()), c_void_p(out.data_ptr()), c_int64(rows))
         return out
 
+
+class PackedProduct(CompiledProduct):
+    """Of weights in the model's own dtype."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        """weight `[out_features, in_features]`, bias `[out_features]`."""
+        self._packed = in_tiles(weight)
+        super().__init__("packed", Layout(self._packed, weight.shape, weight.dtype), bias)
+
     def rows(self, numbers: torch.Tensor) -> torch.Tensor:
         """Rows of the weight, `[...]` -> `[..., in_features]`."""
         return self._packed[numbers // TILE, :, numbers % TILE].flatten(-2)
@@ -54,21 +73,35 @@ class PackedProduct:
 
 def can_pack(weight: torch.Tensor) -> bool:
     """Where the processor has the instructions and no better ones, and whatever compiles the kernels."""
-    if weight.device.type != "cpu" or weight.shape[1] % _unit(weight):
-        return False
+    return (
+        weight.device.type == "cpu" and not weight.shape[1] % unit_of(weight.dtype) and kernels_multiply(weight.dtype)
+    )
+
+
+def kernels_multiply(dtype: torch.dtype) -> bool:
+    """Whether products are best left to the compiled kernels here."""
     try:
-        return bool(compiled(weight.dtype).packs())
+        return bool(compiled(dtype).packs())
     except NotCompiled:
         return False
 
 
-def _packed(weight: torch.Tensor) -> torch.Tensor:
-    """`[tiles, inputs / unit, TILE, unit]`: neighbours along the sum that fill four bytes lie side by side."""
-    outputs, inputs = weight.shape
-    padded = functional.pad(weight, (0, 0, 0, -outputs % TILE))
-    tiled = padded.view(-1, TILE, inputs // _unit(weight), _unit(weight))
-    return tiled.transpose(1, 2).contiguous()
+def unit_of(dtype: torch.dtype) -> int:
+    """Neighbours along the sum that lie side by side, in four bytes."""
+    return 4 // dtype.itemsize
 
 
-def _unit(weight: torch.Tensor) -> int:
-    return 4 // weight.element_size()
+def tiled(weight: torch.Tensor) -> torch.Tensor:
+    """`[outputs, ...]` -> `[tiles, TILE, ...]`, zeros behind the last output."""
+    padded = functional.pad(weight, (0, 0) * (weight.dim() - 1) + (0, -len(weight) % TILE))
+    return padded.view(-1, TILE, *weight.shape[1:])
+
+
+def in_tiles(weight: torch.Tensor) -> torch.Tensor:
+    """`[tiles, inputs / unit, TILE, unit]`."""
+    unit = unit_of(weight.dtype)
+    return tiled(weight).view(-1, TILE, weight.shape[1] // unit, unit).transpose(1, 2).contiguous()
+
+
+def _address(tensor: torch.Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()

@@ -17,6 +17,8 @@ from warmturn_server.engine.model.products.few_bits import FewBits, WeightKind, 
 from warmturn_server.engine.model.products.in_model import replace_linears
 from warmturn_server.engine.model.products.int4 import _HIGHEST, GROUP, Int4Codes
 from warmturn_server.engine.model.products.int8 import Int8Codes
+from warmturn_server.engine.model.products.packed import kernels_multiply
+from warmturn_server.engine.model.products.packed_bits import packed_int4, packed_int8
 from warmturn_server.errors import ModelRefused, StartRefused
 
 CPU = torch.device("cpu")
@@ -75,28 +77,32 @@ def test_a_row_of_zeros_stays_one() -> None:
 
 @every_kind
 @both_dtypes
-@pytest.mark.parametrize("rows", [1, 8, 9, 40])
+@pytest.mark.parametrize("compiled", [True, False])
 @torch.inference_mode()
-def test_what_is_multiplied_is_what_the_codes_say(kind: WeightKind, dtype: torch.dtype, rows: int) -> None:
-    """By either way: few rows and many; so that no turn has other weights than its neighbour."""
-    model, x = Layer(dtype), torch.randn(rows, 64, generator=torch.Generator().manual_seed(1)).to(dtype)
-    bits = FewBits(model, kind)
+def test_what_is_multiplied_is_what_the_codes_say(kind: WeightKind, dtype: torch.dtype, compiled: bool) -> None:
+    """By every way: few rows and many; so that no turn has other weights than its neighbour."""
+    model, x = Layer(dtype), torch.randn(40, 64, generator=torch.Generator().manual_seed(1)).to(dtype)
+    bits = FewBits(model, kind, compiled=compiled)
     with bits.meant():
         meant = model(x)
     assert relative(meant, model(x)) > 0.003, "the bits change nothing?"
     made = replace_linears(model, bits)
     assert {product.kind for product in made.values()} == {kind}
-    assert relative(model(x), meant) < 3 * ROUNDING[dtype]
+    for rows in (1, 8, 9, 16, 17, 40):
+        assert relative(model(x[:rows]), meant[:rows]) < 3 * ROUNDING[dtype]
     assert model(x[:0]).shape == (0, 64)
     assert not bits._codes, "they are in memory twice"
 
 
 @both_dtypes
 def test_what_they_take(dtype: torch.dtype) -> None:
-    """A byte, or half of one, and beside four bits the weights of many rows."""
-    own, made = dtype.itemsize, {kind: replace_linears(m := Layer(dtype), FewBits(m, kind)) for kind in KINDS}
-    assert made["int8"]["gate_proj"].num_bytes == 192 * 64 + 192 * own
-    assert made["int4"]["gate_proj"].num_bytes == 192 * 64 // 2 + 2 * 192 * 64 // GROUP * own + 192 * 64 * own
+    """A byte, or half of one; where torch multiplies, beside four bits the weights of many rows."""
+    own = dtype.itemsize
+    for compiled in (True, False):
+        made = {kind: replace_linears(m := Layer(dtype), FewBits(m, kind, compiled=compiled)) for kind in KINDS}
+        beside = 0 if compiled and kernels_multiply(dtype) else 192 * 64 * own
+        assert made["int8"]["gate_proj"].num_bytes == 192 * 64 + 192 * own
+        assert made["int4"]["gate_proj"].num_bytes == 192 * 64 // 2 + 2 * 192 * 64 // GROUP * own + beside
 
 
 @pytest.mark.parametrize(("kind", "width", "left"), [("int8", 40, 1), ("int4", 48, 1), ("int8", 48, 0)])
@@ -113,6 +119,31 @@ def test_what_does_not_fit_stays_and_is_told(
         meant = model(x)
     replace_linears(model, bits)
     assert relative(model(x), meant) < 1e-5
+
+
+@both_dtypes
+@pytest.mark.parametrize("inputs", [32, 96, 160])
+@pytest.mark.parametrize("outputs", [16, 33, 80])
+@torch.inference_mode()
+def test_compiled_products_of_any_shape_are_what_every_code_says(dtype: torch.dtype, inputs: int, outputs: int) -> None:
+    """All codes at random; groups odd in number, outputs that fill no tile, each with its own scale, zero, bias."""
+    if not kernels_multiply(dtype):
+        pytest.skip("this processor's weights are not packed")
+    random = torch.Generator().manual_seed(inputs + outputs)
+    x, bias = torch.randn(70, inputs, generator=random).to(dtype), torch.randn(outputs, generator=random).to(dtype)
+    scales, zeros = (torch.randn(2, outputs, inputs // GROUP, generator=random) * 0.01).to(dtype)
+    codes_4 = torch.randint(16, (outputs, inputs), generator=random, dtype=torch.uint8)
+    codes_8 = torch.randint(-127, 128, (outputs, inputs), generator=random, dtype=torch.int8)
+    four, eight = Int4Codes(codes_4, scales, zeros), Int8Codes(codes_8, scales[:, 0].contiguous())
+    for codes, product in (
+        (four, packed_int4(four.codes, scales, zeros, bias)),
+        (eight, packed_int8(eight.codes, eight.scales, bias)),
+    ):
+        whole = product(x)
+        meant = functional.linear(x.double(), codes.dequantised().double(), bias.double())
+        assert relative(whole, meant) < 4 * ROUNDING[dtype]
+        for count in (1, 2, 7, 16, 17, 69):
+            assert torch.equal(product(x[70 - count :]), whole[70 - count :]), "a row's bits depend on its neighbours"
 
 
 def test_weights_unlike_others_stay() -> None:
@@ -134,7 +165,7 @@ def test_a_kernel_that_multiplies_wrongly_is_refused(kind: WeightKind, monkeypat
     form = module._FORMATS[kind]
 
     def wrong(codes: Any, bias: torch.Tensor | None) -> Any:
-        product = form.product(codes, bias)
+        product = form.by_torch(codes, bias)
 
         class Wrong:
             kind, num_bytes = product.kind, product.num_bytes
@@ -144,7 +175,7 @@ def test_a_kernel_that_multiplies_wrongly_is_refused(kind: WeightKind, monkeypat
 
         return Wrong()
 
-    monkeypatch.setitem(module._FORMATS, kind, module.Format(kind, form.codes, wrong, 1, 1, form.most_off))
+    monkeypatch.setitem(module._FORMATS, kind, module.Format(kind, form.codes, wrong, wrong, 1, 1, form.most_off))
     model = Layer()
     with pytest.raises(ModelRefused, match="wrongly"):
         replace_linears(model, FewBits(model, kind))
