@@ -5,17 +5,10 @@ from contextlib import contextmanager
 
 import pytest
 from tests.conftest import StartServer
-from tests.support.server import ServerProcess
 
 from warmturn import Client, Conversation, Turn, WarmturnError
 from warmturn.cli.chat.session import ChatSession
 from warmturn.cli.lookup import find_conversation
-
-
-@pytest.fixture
-def client(shared_server: ServerProcess) -> Iterator[Client]:
-    with Client(shared_server.base_url) as client:
-        yield client
 
 
 def talk(client: Client, *said: str) -> ChatSession:
