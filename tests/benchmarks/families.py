@@ -135,6 +135,8 @@ def _small(plain: PretrainedConfig) -> PretrainedConfig:
     given = {name: value for name, value in given.items() if name in own or _is_end(name)}
     if "qk_rope_head_dim" in own and "head_dim" in given:  # of what is rotated alone
         given["head_dim"] = _SMALL["qk_rope_head_dim"]
+    if "kv_lora_rank" in own:  # each head has keys of its own
+        given["num_key_value_heads"] = _SMALL["num_attention_heads"]
     return _made(type(plain), given)
 
 

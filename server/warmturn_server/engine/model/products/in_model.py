@@ -17,11 +17,12 @@ _SHARE_AN_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 
 class ProductLinear(nn.Module):
-    """Stands where one `nn.Linear` stood."""
+    """Stands where one `nn.Linear` stood. Of its weights it knows dtype and shape, which some models ask for."""
 
     def __init__(self, linear: nn.Linear, parts: Parts, part: int) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.weight = torch.empty_like(linear.weight, device="meta", requires_grad=False)
         self._parts, self._part = parts, part
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -75,3 +75,11 @@ def test_a_layer_alone_that_would_be_plain_stays() -> None:
     replace_linears(model, lambda linears: PlainProduct(*stacked(linears)))
     assert type(model.o_proj) is nn.Linear
     assert type(model.q_proj) is not nn.Linear
+
+
+def test_a_model_that_asks_a_layer_for_the_dtype_of_its_weights_is_told() -> None:
+    model = nn.Sequential(Layer())
+    replace_linears(model, Counted)  # type: ignore[arg-type]
+    weight = model.get_submodule("0.k_proj").weight
+    assert (weight.dtype, weight.shape, weight.is_meta) == (torch.float32, (8, 16), True)
+    assert "0.k_proj.weight" not in dict(model.named_parameters())
