@@ -164,6 +164,7 @@ def _make(name: str, folder: Path) -> None:
                 torch.randn(weights.shape) * 0.1
             )
     model.save_pretrained(folder)
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [IM_END, END_OF_TEXT]}))
     chat_tokenizer(CHATML).save_pretrained(folder)
 
 
