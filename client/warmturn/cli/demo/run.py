@@ -21,7 +21,7 @@ _ORDERS: tuple[tuple[ReuseMode, ...], ...] = (
     ("prompt", "nothing", "state"),
 )
 """By turn, so that no mode always finds the processor's caches warm."""
-_SECONDS: Final[Mapping[ReuseMode, float]] = {"state": 40.0, "prompt": 20.0, "nothing": 20.0}
+_SECONDS: Final[Mapping[ReuseMode, float]] = {"state": 40.0, "prompt": 16.0, "nothing": 16.0}
 """For all turns of a mode; with two starts of a server the whole is then seen in two minutes."""
 _FEWEST_TOKENS: Final[Mapping[ReuseMode, int]] = {"state": 16, "prompt": 4, "nothing": 2}
 """Of a reply, however slow the machine is."""
