@@ -14,6 +14,8 @@ from .inbox import Inbox
 from .sequence import Sequence, now
 
 _THREADS = 4
+_MUCH_BYTES = 16 * 2**20
+"""To be given so much new memory takes its first writer longer than writing it: another thread asks for it as well."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,15 +34,19 @@ class Restorer:
         self._inbox = inbox
         self._observer = observer
         self._threads = ThreadPoolExecutor(_THREADS, "warmturn-restorer", compute_with, (1,))
+        self._populating = ThreadPoolExecutor(1, "warmturn-populating")
 
     def start(self, sequence: Sequence, plan: Plan) -> None:
         """From the engine's thread: `sequence.restoring` until what is planned is there, or has failed."""
         sequence.restoring = True
+        if plan.match.num_tokens > sequence.kv.length and sequence.kv.num_bytes >= _MUCH_BYTES:
+            self._populating.submit(sequence.kv.populate)
         self._threads.submit(self._restore, sequence, plan)
 
     def shutdown(self) -> None:
         """Wait for those under way."""
         self._threads.shutdown()
+        self._populating.shutdown()
 
     def _restore(self, sequence: Sequence, plan: Plan) -> None:
         """Nobody else touches the sequence's buffer meanwhile."""

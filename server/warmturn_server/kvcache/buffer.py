@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import torch
 
 from .layout import KVLayout
+from .populate import populate
 
 warnings.filterwarnings("ignore", message="The given buffer is not writable")  # it is only read from
 
@@ -45,6 +46,11 @@ class KVBuffer:
             return
         ahead = math.ceil(self.capacity * GROWTH) if limit is None else min(math.ceil(self.capacity * GROWTH), limit)
         self._move(round_up(max(num_tokens, ahead)))
+
+    def populate(self) -> None:
+        """See `populate`; from any thread."""
+        for slab in self._slabs:
+            populate(slab)
 
     def give_back(self) -> bool:
         """Keep no more room than it needs for what it holds; False if it had no more."""

@@ -1,5 +1,8 @@
 """A sequence's own K and V."""
 
+import resource
+import sys
+
 import pytest
 import torch
 from tests.support.device import DEVICE
@@ -15,6 +18,25 @@ def test_growing_keeps_every_bit() -> None:
         buffer.reserve(capacity)
         assert buffer.capacity >= capacity
         assert contents(buffer) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux" or DEVICE.type != "cpu", reason="of Linux, for its own memory")
+def test_what_is_populated_takes_no_more_asking_and_keeps_its_bits() -> None:
+    buffer = KVBuffer(LAYOUT, DEVICE, 2**25 // LAYOUT.bytes_per_token)
+    key, value = buffer.layer(0)
+    key[:, :100], value[:, :100] = 1.0, 2.0
+    buffer.populate()
+    assert (key[:, :100] == 1.0).all()
+    assert (value[:, :100] == 2.0).all()
+    before = faults()
+    key.fill_(3.0)
+    value.fill_(3.0)
+    assert faults() - before < 50
+
+
+def faults() -> int:
+    """How often this thread has written where the system had given it no memory so far."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
 
 
 def test_growth_is_geometric_so_copies_stay_rare() -> None:
