@@ -81,6 +81,7 @@ class ChatTemplate:
             raise ModelRefused(f"The model's chat template cannot be told: {error}") from error
         self.options = OPTIONS & set(_variables(self.source))
         """The names of `OPTIONS` that it looks at."""
+        self._efforts = dict[str, TemplateOptions]()
         self.calls = CallStyle()
         self._field = _FIELDS[0]
         self._field = next((name for name in _FIELDS if self._writes_thought_of(name)), _FIELDS[0])
@@ -115,6 +116,12 @@ class ChatTemplate:
 
     def effort(self, effort: str) -> TemplateOptions:
         """How it is asked to think so much, or about as much where it knows no such word; empty where it cannot be."""
+        if effort not in self._efforts:
+            self._efforts[effort] = self._find_effort(effort)
+        return self._efforts[effort]
+
+    def _find_effort(self, effort: str) -> TemplateOptions:
+        """By trying each word that may do."""
         off = _OFF if effort == "none" else dict.fromkeys(_SWITCHES, True)
         asked: TemplateOptions = {name: value for name, value in off.items() if name in self.options}
         for name in self.options.intersection(_EFFORTS):
