@@ -2,14 +2,12 @@
 
 import json
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.client.command import Command, Done
 from tests.conftest import StartServer
-from tests.support.server import ServerProcess
 from typer.main import get_command
 
 from warmturn import ApiError, Client, Conversation
@@ -17,17 +15,6 @@ from warmturn.cli.app import app
 from warmturn.cli.deferred import DeferredCommand
 
 GREEDY = ("--temperature", "0", "--max-tokens", "6")
-
-
-@pytest.fixture
-def command(shared_server: ServerProcess, tmp_path: Path) -> Command:
-    return Command(tmp_path, shared_server.base_url)
-
-
-@pytest.fixture
-def client(shared_server: ServerProcess) -> Iterator[Client]:
-    with Client(shared_server.base_url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Listing and resuming have the state of likely conversations brought nearer, and never fail or hang for that."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,11 +13,6 @@ from warmturn.cli.chat.session import ChatSession
 from warmturn.cli.prefetch import prefetch
 
 WARMED = {"status": "started", "tokens": 1, "tokens_by_tier": None}
-
-
-@pytest.fixture
-def command(shared_server: ServerProcess, tmp_path: Path) -> Command:
-    return Command(tmp_path, shared_server.base_url)
 
 
 class Asked:

@@ -1,26 +1,8 @@
-"""A server that all share, and two ways to it."""
-
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from tests.client.command import Command
-from tests.support.server import ServerProcess
+"""What was said in a chat."""
 
 from warmturn import Client, Item
 
 GREEDY = ("--temperature", "0", "--max-tokens", "6")
-
-
-@pytest.fixture
-def command(shared_server: ServerProcess, tmp_path: Path) -> Command:
-    return Command(tmp_path, shared_server.base_url)
-
-
-@pytest.fixture
-def client(shared_server: ServerProcess) -> Iterator[Client]:
-    with Client(shared_server.base_url) as client:
-        yield client
 
 
 def last_items(client: Client) -> list[Item]:
