@@ -1,10 +1,11 @@
 """A real browser on the server's page, which complains about everything that a careful page never does."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tests.support.programs import program
 
 _ARGUMENTS = (
@@ -18,6 +19,7 @@ _ARGUMENTS = (
 )
 PATIENCE_MS = 60_000
 """How long the machine may take; nothing waits for it in vain."""
+FIRST_LINE = re.compile(r"^TTFT [\d.,]+ m?s · [\d,]+ of [\d,]+ tokens reused")
 
 
 @contextmanager
@@ -62,3 +64,11 @@ class Visit:
     def _note(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
             self.complaints.append(f"{kind}: {text}")
+
+
+def start_slow_reply(page: Page, text: str) -> None:
+    """Endless, and slower with every token: nothing is reused."""
+    page.get_by_role("radio", name="nothing").check()
+    page.get_by_label("Message").fill(text)
+    page.get_by_label("Message").press("Enter")
+    expect(page.locator(".turn[aria-busy] .reply")).to_have_text(re.compile(r"\S+"))
