@@ -296,7 +296,7 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
             yield speaker.ask_for_more()
         elif rng.random() < chat:
             yield speaker.chat()
-        elif rng.random() < 0.05 and len(speaker.memory.answers) <= MAX_SUMMED_UP:
+        elif rng.random() < 0.1 and len(speaker.memory.answers) <= MAX_SUMMED_UP:
             yield speaker.sum_up()
         elif rng.random() < lists:
             yield _about_the_list(speaker, rng)
