@@ -93,6 +93,14 @@ def test_what_is_told_anew_often_begins_as_the_old() -> None:
     assert 10 < sum(map(alike, range(100))) < 70
 
 
+def test_several_of_a_kind_told_anew_are_no_more_than_can_be_counted() -> None:
+    for seed in range(200):
+        somebody = speaker(seed)
+        somebody.tell(GROUPS[0])
+        somebody.tell_anew(GROUPS[0])
+        assert len(re.split(r",? and |, | & ", somebody.memory.values[GROUPS[0].phrase])) <= 4
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_forgotten_is_not_said_again_until_it_is_told_again(seed: int) -> None:
     somebody = speaker(seed)

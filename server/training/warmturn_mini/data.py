@@ -218,7 +218,8 @@ class Speaker:
     def _beginning_alike(self, attribute: Attribute) -> str:
         """Half of the time, where the old value has some words: `on the hook`, then `on the kitchen table`."""
         beginning = self.memory.values[attribute.phrase].split(" ")[:2]
-        if "your" in beginning or len(beginning) < 2 or self.rng.random() < 0.5:
+        is_one = not isinstance(attribute.value, values.Several)
+        if not is_one or "your" in beginning or len(beginning) < 2 or self.rng.random() < 0.5:
             return ""
         for _ in range(40):
             rest = values.draw(attribute.value, self.rng, self.split).split(" ")[2:]
