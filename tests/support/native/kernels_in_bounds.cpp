@@ -28,7 +28,7 @@ static bool multiplies(i64 inputs, i64 outputs, i64 rows) {
     const i64 tiles = (outputs + TILE - 1) / TILE;
     std::vector<number> weights(tiles * TILE * inputs, number(0.5f)), x(rows * inputs, number(0.25f)), out(rows * outputs);
     std::vector<float> bias(outputs, 1.0f);
-    const Product product{weights.data(), nullptr, nullptr, bias.data(), inputs, outputs, 0};
+    const Product product{weights.data(), nullptr, nullptr, bias.data(), inputs, outputs, 0, Scaled::OUTPUTS};
     multiply(&product, x.data(), out.data(), rows);
     for (const number &value : out)
         if ((float)value != 1.0f + inputs / 8.0f) return false;
@@ -36,17 +36,27 @@ static bool multiplies(i64 inputs, i64 outputs, i64 rows) {
 }
 
 // Codes of 1 in steps of a half; in four bits around -1.5 instead of 0, so that all of them mean -1.
-static bool multiplies_bits(int32_t bits, i64 inputs, i64 outputs, i64 rows) {
+template <class Scale>
+static bool multiplies_bits(int32_t bits, Scaled scaled, i64 inputs, i64 outputs, i64 rows) {
     const i64 room = (outputs + TILE - 1) / TILE * TILE;
     const bool four = bits == 4;
     std::vector<uint8_t> codes(room * inputs * bits / 8, four ? 0x99 : 0x01);
-    std::vector<number> scales(four ? room * groups_in(inputs) : room, number(0.5f)), x(rows * inputs, number(0.25f));
-    std::vector<number> zeros(four ? room * units_of_sums(inputs) * UNIT : 0, number(-1.5f)), out(rows * outputs);
-    const Product product{codes.data(), scales.data(), zeros.data(), nullptr, inputs, outputs, bits};
+    std::vector<Scale> scales(scaled == Scaled::OUTPUTS ? room : room * groups_in(inputs), Scale(0.5f));
+    std::vector<Scale> zeros(four ? room * sums_in<Scale>(inputs) : 0, Scale(-1.5f));
+    std::vector<number> x(rows * inputs, number(0.25f)), out(rows * outputs);
+    const void *there = four ? zeros.data() : nullptr;
+    const Product product{codes.data(), scales.data(), there, nullptr, inputs, outputs, bits, scaled};
     multiply(&product, x.data(), out.data(), rows);
     for (const number &value : out)
         if ((float)value != (four ? -1.0f : 0.5f) * inputs / 4) return false;
     return true;
+}
+
+static bool multiplies_few_bits(i64 inputs, i64 outputs, i64 rows) {
+    return multiplies_bits<number>(4, Scaled::GROUPS, inputs, outputs, rows) &&
+           multiplies_bits<float>(4, Scaled::GROUPS_IN_FLOAT, inputs, outputs, rows) &&
+           multiplies_bits<number>(8, Scaled::OUTPUTS, inputs - 16, outputs, rows) &&
+           multiplies_bits<float>(8, Scaled::GROUPS_IN_FLOAT, inputs, outputs, rows);
 }
 
 int main() {
@@ -68,7 +78,7 @@ int main() {
     for (i64 outputs : {1, 31, 32, 33, 100})
         for (i64 rows : {1, 6, 7, 8, 9, 16, 17, 40})
             for (i64 inputs : {32, 64, 96})
-                if (!multiplies_bits(4, inputs, outputs, rows) || !multiplies_bits(8, inputs - 16, outputs, rows)) {
+                if (!multiplies_few_bits(inputs, outputs, rows)) {
                     std::printf("few bits: %ld inputs, %ld outputs, %ld rows\n", inputs, outputs, rows);
                     return 1;
                 }

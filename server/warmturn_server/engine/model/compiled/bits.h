@@ -4,7 +4,7 @@
 #pragma once
 #include "tiles.h"
 
-static const int GROUP = 32;  // inputs that share a scale and a zero where codes have four bits
+static const int GROUP = 32;  // inputs that share a scale, and a zero, where not all of an output's do
 
 typedef uint16_t words __attribute__((vector_size(64)));
 typedef uint8_t bytes __attribute__((vector_size(64)));
@@ -112,4 +112,6 @@ struct EightBits {
             }
         }
     }
+
+    EightBits from(i64 input) const { return {codes + input * TILE}; }
 };

@@ -5,14 +5,17 @@
 
 static const int FEW_ROWS = 16;  // for more it pays to make a tile's codes numbers first
 
-// weights: tiles of what `bits` says, nothing but zeros behind the last output. 0: `Numbers`. 4: `FourBits` in groups. 8:
-// `EightBits`, and a scale for each output. bias may be null.
+// What has a scale: each output, or each group of inputs of it; and whether those, and their zeros, are floats.
+enum class Scaled : int32_t { OUTPUTS, GROUPS, GROUPS_IN_FLOAT };
+
+// weights: tiles of what `bits` says, nothing but zeros behind the last output. 0: `Numbers`, without scales. 4: `FourBits`,
+// in groups. 8: `EightBits`. zeros, of groups, and bias may be null.
 struct Product {
-    const void *weights;
-    const number *scales, *zeros;
+    const void *weights, *scales, *zeros;
     const float *bias;
     i64 inputs, outputs;
     int32_t bits;
+    Scaled scaled;
 };
 
 // Sixteen units of sixteen outputs: as wide as a register.
@@ -34,8 +37,8 @@ static Numbers widened(const Codes &codes, i64 units) {
 
 static inline Numbers widened(const Numbers &weights, i64) { return weights; }
 
-template <class Codes>
-static inline InGroups<Numbers> widened(const InGroups<Codes> &weights, i64 units) {
+template <class Codes, class Scale>
+static inline InGroups<Numbers, Scale> widened(const InGroups<Codes, Scale> &weights, i64 units) {
     return {widened(weights.codes, units), weights.scales, weights.zeros};
 }
 
@@ -59,8 +62,9 @@ struct Ending {
     Ending(const Product &product, number *out, i64 first)
         : out(out + first), outputs(product.outputs), left(product.outputs - first) {
         const lanes none = {}, one = none + 1;
-        const number *scales = product.bits == 8 ? product.scales + first : nullptr;
-        scale_1 = scales ? loaded(scales) : one, scale_2 = scales ? loaded(scales + 16) : one;
+        const bool scaled = product.bits && product.scaled == Scaled::OUTPUTS;
+        const number *scales = (const number *)product.scales + first;
+        scale_1 = scaled ? loaded(scales) : one, scale_2 = scaled ? loaded(scales + 16) : one;
         bias_1 = product.bias ? some_of(product.bias + first, left) : none;
         bias_2 = product.bias ? some_of(product.bias + first + 16, left - 16) : none;
     }
@@ -91,13 +95,16 @@ static void multiply_with(const Product &product, const number *x, i64 stride, n
     }
 }
 
-static void multiply_four_bits(const Product &product, const number *x, number *out, i64 rows) {
-    const i64 inputs = product.inputs, sums = units_of_sums(inputs);
+template <class Codes, class Scale>
+static void multiply_in_groups(const Product &product, const number *x, number *out, i64 rows) {
+    const i64 inputs = product.inputs, groups = groups_in(inputs), sums = sums_in<Scale>(inputs);
     const uint8_t *codes = (const uint8_t *)product.weights;
-    multiply_with(product, with_sums(x, rows, inputs), inputs + sums * UNIT, out, rows, [&](i64 tile) {
-        return InGroups<FourBits>{{codes + tile * TILE * inputs / 2},
-                                  product.scales + tile * TILE * groups_in(inputs),
-                                  {product.zeros + tile * TILE * sums * UNIT}};
+    const Scale *scales = (const Scale *)product.scales, *zeros = (const Scale *)product.zeros;
+    const number *rows_of = zeros ? with_sums<Scale>(x, rows, inputs) : x;
+    multiply_with(product, rows_of, zeros ? width_with_sums<Scale>(inputs) : inputs, out, rows, [&](i64 tile) {
+        return InGroups<Codes, Scale>{{codes + tile * TILE * inputs * product.bits / 8},
+                                      scales + tile * TILE * groups,
+                                      zeros ? zeros + tile * TILE * sums : nullptr};
     });
 }
 
@@ -126,7 +133,10 @@ int packs() {
 
 // x [rows, inputs] -> out [rows, outputs].
 void multiply(const Product *product, const number *x, number *out, i64 rows) {
-    if (product->bits == 4) multiply_four_bits(*product, x, out, rows);
+    const bool in_float = product->scaled == Scaled::GROUPS_IN_FLOAT;
+    if (product->bits == 4 && in_float) multiply_in_groups<FourBits, float>(*product, x, out, rows);
+    else if (product->bits == 4) multiply_in_groups<FourBits, number>(*product, x, out, rows);
+    else if (product->bits == 8 && in_float) multiply_in_groups<EightBits, float>(*product, x, out, rows);
     else if (product->bits == 8) multiply_eight_bits(*product, x, out, rows);
     else multiply_numbers(*product, x, out, rows);
 }

@@ -15,8 +15,8 @@ from torch.nn import functional
 from ....errors import ModelRefused, StartRefused
 from .dense import dense, dense_by_torch
 from .in_model import LinearGroup, linear_groups
-from .int4 import GROUP, OUT_MULTIPLE, Int4Codes, Int4Product, compiled_int4
-from .int8 import IN_MULTIPLE, Int8Codes, Int8Product, compiled_int8
+from .int4 import GROUP, OUT_MULTIPLE, Int4Codes, compiled_int4, int4_by_torch
+from .int8 import IN_MULTIPLE, Int8Codes, compiled_int8, int8_by_torch
 from .packed import kernels_multiply
 from .product import Product, stacked_bias
 
@@ -28,8 +28,8 @@ _TRIED_ROWS: Final = (3, 20)
 """One for each way that a product may go."""
 
 
-_Make = Callable[[Any, torch.Tensor | None], Product]
-"""Of codes, and of a bias."""
+_Make = Callable[[Any, torch.Tensor | None, torch.dtype], Product]
+"""Of codes, and of a bias; in the dtype that is computed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Format:
 
 
 _FORMATS: Final = {
-    "int8": Format("int8", Int8Codes, compiled_int8, Int8Product, IN_MULTIPLE, 1, most_off=0.05),
-    "int4": Format("int4", Int4Codes, compiled_int4, Int4Product, GROUP, OUT_MULTIPLE, most_off=0.2),
+    "int8": Format("int8", Int8Codes, compiled_int8, int8_by_torch, IN_MULTIPLE, 1, most_off=0.05),
+    "int4": Format("int4", Int4Codes, compiled_int4, int4_by_torch, GROUP, OUT_MULTIPLE, most_off=0.2),
 }
 
 
@@ -97,7 +97,7 @@ class FewBits:
         form, dtype = _FORMATS[self.kind], linears[0].weight.dtype
         codes, bias = form.codes.stacked([self._codes.pop(linear) for linear in linears]), stacked_bias(linears)
         make = form.by_kernels if self._compiled and kernels_multiply(dtype) else form.by_torch
-        product = make(codes, bias)
+        product = make(codes, bias, dtype)
         _refuse_if_wrong(product, codes.dequantised(), bias, dtype)
         return product
 

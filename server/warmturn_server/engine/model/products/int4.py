@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from .dense import dense_by_torch_of
+from .dequantised import DequantisedProduct
 from .packed import CompiledProduct
 from .packed_bits import packed_int4
-from .product import bytes_of, joined
+from .product import Product, bytes_of, joined
 
 GROUP = 32
 OUT_MULTIPLE = 16
@@ -24,7 +25,8 @@ _MIDDLE, _HIGHEST = 8, 15
 class Int4Codes:
     """weight = (codes - 8) x scale + zero, in groups of 32 inputs.
 
-    codes uint8 `[out_features, in_features]`, scales and zeros `[out_features, groups]` in the model's dtype.
+    codes uint8 `[out_features, in_features]`, scales and zeros `[out_features, groups]` in the model's dtype, or
+    both in float32 where that cannot hold them.
     """
 
     codes: torch.Tensor
@@ -53,9 +55,16 @@ class Int4Codes:
         return groups.mul_(self.scales.float()[..., None]).add_(self.zeros.float()[..., None]).view(self.codes.shape)
 
 
-def compiled_int4(codes: Int4Codes, bias: torch.Tensor | None) -> CompiledProduct:
-    """By the compiled kernels: of any number of rows, and nothing beside the codes."""
-    return packed_int4(codes.codes, codes.scales, codes.zeros, bias)
+def compiled_int4(codes: Int4Codes, bias: torch.Tensor | None, dtype: torch.dtype) -> CompiledProduct:
+    """By the compiled kernels: of any number of rows, in `dtype`, and nothing beside the codes."""
+    return packed_int4(codes.codes, codes.scales, codes.zeros, bias, dtype)
+
+
+def int4_by_torch(codes: Int4Codes, bias: torch.Tensor | None, dtype: torch.dtype) -> Product:
+    """torch's kernel has scales of the dtype that it computes in."""
+    if codes.scales.dtype is dtype:
+        return Int4Product(codes, bias)
+    return DequantisedProduct("int4", codes.dequantised().to(dtype), bias)
 
 
 class Int4Product:
@@ -64,6 +73,7 @@ class Int4Product:
     kind = "int4"
 
     def __init__(self, codes: Int4Codes, bias: torch.Tensor | None) -> None:
+        """Of scales in the model's dtype."""
         self._packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes.codes.int(), 1)
         self._scales_and_zeros = torch.stack([codes.scales, codes.zeros], dim=-1).transpose(0, 1).contiguous()
         self._bias = bias

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from .packed import CompiledProduct
 from .packed_bits import packed_int8
-from .product import bytes_of, joined
+from .product import Product, bytes_of, joined
 
 IN_MULTIPLE = 16
 """torch's kernel multiplies whole vectors of so many; a rest it reads wrongly in bfloat16, without a word."""
@@ -48,9 +48,13 @@ class Int8Codes:
         return self.codes.float().mul_(self.scales.float()[:, None])
 
 
-def compiled_int8(codes: Int8Codes, bias: torch.Tensor | None) -> CompiledProduct:
-    """By the compiled kernels: of any number of rows."""
-    return packed_int8(codes.codes, codes.scales, bias)
+def compiled_int8(codes: Int8Codes, bias: torch.Tensor | None, dtype: torch.dtype) -> CompiledProduct:
+    """By the compiled kernels: of any number of rows, in `dtype`."""
+    return packed_int8(codes.codes, codes.scales, bias, dtype)
+
+
+def int8_by_torch(codes: Int8Codes, bias: torch.Tensor | None, _: torch.dtype) -> Product:
+    return Int8Product(codes, bias)
 
 
 class Int8Product:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import c_int32, c_int64, c_void_p
 from dataclasses import dataclass
+from enum import IntEnum
 
 import torch
 from torch.nn import functional
@@ -17,18 +18,27 @@ TILE = 32
 
 
 class ProductStruct(ctypes.Structure):
-    """As `tiles.h` has it."""
+    """As `products.h` has it."""
 
     _fields_ = (
         *((name, c_void_p) for name in ("weights", "scales", "zeros", "bias")),
         *((name, c_int64) for name in ("inputs", "outputs")),
-        ("bits", c_int32),
+        *((name, c_int32) for name in ("bits", "scaled")),
     )
+
+
+class Scaled(IntEnum):
+    """What has a scale, and in what: as `products.h` has it."""
+
+    OUTPUTS, GROUPS, GROUPS_IN_FLOAT = range(3)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A weight `[outputs, inputs]` as the kernels go through it; `bits`, as `tiles.h` counts them, says how."""
+    """A weight `[outputs, inputs]` as the kernels go through it; `bits`, as `products.h` counts them, says how.
+
+    `dtype`: what is multiplied with it.
+    """
 
     weights: torch.Tensor
     shape: torch.Size
@@ -36,6 +46,7 @@ class Layout:
     bits: int = 0
     scales: torch.Tensor | None = None
     zeros: torch.Tensor | None = None
+    scaled: Scaled = Scaled.OUTPUTS
 
 
 class CompiledProduct:
@@ -48,7 +59,7 @@ class CompiledProduct:
         self._multiply = compiled(laid.dtype).multiply
         self._held = laid.weights, laid.scales, laid.zeros, None if bias is None else bias.float().contiguous()
         self.num_bytes = bytes_of(*self._held)
-        self.struct = ProductStruct(*map(_address, self._held), self.inputs, self.outputs, laid.bits)
+        self.struct = ProductStruct(*map(_address, self._held), self.inputs, self.outputs, laid.bits, laid.scaled)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         x = x.contiguous()

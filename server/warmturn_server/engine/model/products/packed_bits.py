@@ -5,23 +5,43 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from .packed import CompiledProduct, Layout, in_tiles, tiled, unit_of
+from .packed import CompiledProduct, Layout, Scaled, in_tiles, tiled, unit_of
 
 
-def packed_int8(codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None) -> CompiledProduct:
-    """codes int8 `[outputs, inputs]`, scales `[outputs]` in the dtype to compute in."""
-    laid = Layout(_signed_bytes(codes, scales.dtype), codes.shape, scales.dtype, 8, tiled(scales).contiguous())
+def packed_int8(
+    codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype
+) -> CompiledProduct:
+    """codes int8 `[outputs, inputs]`, scales `[outputs]`; dtype is what is computed in."""
+    laid = Layout(_signed_bytes(codes, dtype), codes.shape, dtype, 8, tiled(scales.to(dtype)).contiguous())
+    return CompiledProduct("int8", laid, bias)
+
+
+def packed_int8_in_groups(
+    codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype
+) -> CompiledProduct:
+    """codes int8 `[outputs, inputs]`, scales float32 `[outputs, groups]`; dtype is what is computed in."""
+    packed = _signed_bytes(codes, dtype)
+    laid = Layout(packed, codes.shape, dtype, 8, _by_group(scales), scaled=Scaled.GROUPS_IN_FLOAT)
     return CompiledProduct("int8", laid, bias)
 
 
 def packed_int4(
-    codes: torch.Tensor, scales: torch.Tensor, zeros: torch.Tensor, bias: torch.Tensor | None
+    codes: torch.Tensor, scales: torch.Tensor, zeros: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype
 ) -> CompiledProduct:
-    """codes uint8 `[outputs, inputs]`, scales and zeros `[outputs, groups]` in the dtype to compute in."""
+    """codes uint8 `[outputs, inputs]`, scales and zeros `[outputs, groups]` in float32 or in the dtype to compute in.
+
+    Zeros that are nothing but 0 are left out, and cost nothing.
+    """
+    scaled = Scaled.GROUPS if scales.dtype is dtype else Scaled.GROUPS_IN_FLOAT
     even = functional.pad(zeros, (0, -zeros.shape[1] % unit_of(zeros.dtype)))
-    by_group = tiled(scales).transpose(1, 2).contiguous()
-    laid = Layout(_nibbles(codes), codes.shape, scales.dtype, 4, by_group, in_tiles(even))
+    there = in_tiles(even) if zeros.any() else None
+    laid = Layout(_nibbles(codes), codes.shape, dtype, 4, _by_group(scales), there, scaled)
     return CompiledProduct("int4", laid, bias)
+
+
+def _by_group(scales: torch.Tensor) -> torch.Tensor:
+    """`[tiles, groups, TILE]`."""
+    return tiled(scales).transpose(1, 2).contiguous()
 
 
 def _nibbles(codes: torch.Tensor) -> torch.Tensor:

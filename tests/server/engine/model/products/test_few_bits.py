@@ -15,10 +15,14 @@ from warmturn_server.engine.model.products import few_bits as module
 from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.engine.model.products.few_bits import FewBits, WeightKind, few_bits
 from warmturn_server.engine.model.products.in_model import replace_linears
-from warmturn_server.engine.model.products.int4 import _HIGHEST, GROUP, Int4Codes
-from warmturn_server.engine.model.products.int8 import Int8Codes
+from warmturn_server.engine.model.products.int4 import _HIGHEST, GROUP, Int4Codes, compiled_int4, int4_by_torch
+from warmturn_server.engine.model.products.int8 import Int8Codes, compiled_int8
+from warmturn_server.engine.model.products.int8_in_groups import (
+    Int8GroupCodes,
+    compiled_int8_in_groups,
+    int8_in_groups_by_torch,
+)
 from warmturn_server.engine.model.products.packed import kernels_multiply
-from warmturn_server.engine.model.products.packed_bits import packed_int4, packed_int8
 from warmturn_server.errors import ModelRefused, StartRefused
 
 CPU = torch.device("cpu")
@@ -131,19 +135,66 @@ def test_compiled_products_of_any_shape_are_what_every_code_says(dtype: torch.dt
         pytest.skip("this processor's weights are not packed")
     random = torch.Generator().manual_seed(inputs + outputs)
     x, bias = torch.randn(70, inputs, generator=random).to(dtype), torch.randn(outputs, generator=random).to(dtype)
-    scales, zeros = (torch.randn(2, outputs, inputs // GROUP, generator=random) * 0.01).to(dtype)
+    scales, zeros = torch.randn(2, outputs, inputs // GROUP, generator=random) * 0.01
     codes_4 = torch.randint(16, (outputs, inputs), generator=random, dtype=torch.uint8)
     codes_8 = torch.randint(-127, 128, (outputs, inputs), generator=random, dtype=torch.int8)
-    four, eight = Int4Codes(codes_4, scales, zeros), Int8Codes(codes_8, scales[:, 0].contiguous())
+    four, eight = (
+        Int4Codes(codes_4, scales.to(dtype), zeros.to(dtype)),
+        Int8Codes(codes_8, scales[:, 0].to(dtype).contiguous()),
+    )
+    four_in_float, in_groups = Int4Codes(codes_4, scales, zeros), Int8GroupCodes(codes_8, scales)
+    without_zeros = Int4Codes(codes_4, scales, torch.zeros_like(zeros))
     for codes, product in (
-        (four, packed_int4(four.codes, scales, zeros, bias)),
-        (eight, packed_int8(eight.codes, eight.scales, bias)),
+        (four, compiled_int4(four, bias, dtype)),
+        (four_in_float, compiled_int4(four_in_float, bias, dtype)),
+        (without_zeros, compiled_int4(without_zeros, bias, dtype)),
+        (eight, compiled_int8(eight, bias, dtype)),
+        (in_groups, compiled_int8_in_groups(in_groups, bias, dtype)),
     ):
         whole = product(x)
         meant = functional.linear(x.double(), codes.dequantised().double(), bias.double())
-        assert relative(whole, meant) < 4 * ROUNDING[dtype]
+        assert relative(whole, meant) < ROUNDING[dtype]
         for count in (1, 2, 7, 16, 17, 69):
             assert torch.equal(product(x[70 - count :]), whole[70 - count :]), "a row's bits depend on its neighbours"
+
+
+@both_dtypes
+@torch.inference_mode()
+def test_scales_and_zeros_in_float_are_not_rounded_on_their_way(dtype: torch.dtype) -> None:
+    """Nor the sums that zeros are multiplied with: two groups come to nearly nothing, and what remains is right."""
+    if not kernels_multiply(dtype):
+        pytest.skip("this processor's weights are not packed")
+    random = torch.Generator().manual_seed(3)
+    part = torch.randn(9, GROUP, generator=random).to(dtype)
+    less = torch.cat([part[:, :1] - 0.1, part[:, 1:]], dim=1)
+    codes = torch.randint(16, (48, GROUP), generator=random, dtype=torch.uint8).repeat(1, 2)
+    near_one, near_300 = torch.rand(2, 48, 2, generator=random).mul(torch.tensor([1e-3, 1.0])[:, None, None])
+    near_one, near_300 = near_one + 1.0, near_300 + 300.0
+    scaled, by_zeros = Int4Codes(codes, near_one, torch.zeros(48, 2)), Int4Codes(codes, near_one / 1000, near_300)
+    eight = Int8GroupCodes(codes.to(torch.int8), near_one)
+    for said, product, other in (
+        (scaled, compiled_int4(scaled, None, dtype), part),
+        (eight, compiled_int8_in_groups(eight, None, dtype), part),
+        (by_zeros, compiled_int4(by_zeros, None, dtype), less),
+    ):
+        x = torch.cat([part, -other], dim=1)
+        meant = functional.linear(x.double(), said.dequantised().double())
+        assert relative(product(x), meant) < (0.01 if dtype is torch.bfloat16 else 0.001)
+
+
+@both_dtypes
+@torch.inference_mode()
+def test_where_torch_has_no_kernel_for_codes_they_are_numbers_of_the_dtype(dtype: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(2)
+    x, bias = torch.randn(20, 64, generator=random).to(dtype), torch.randn(16, generator=random).to(dtype)
+    scales, zeros = torch.rand(2, 16, 2, generator=random)
+    codes = torch.randint(16, (16, 64), generator=random, dtype=torch.uint8)
+    four, eight = Int4Codes(codes, scales, zeros), Int8GroupCodes(codes.to(torch.int8), scales)
+    made = ((four, int4_by_torch(four, bias, dtype)), (eight, int8_in_groups_by_torch(eight, bias, dtype)))
+    assert [product.kind for _, product in made] == ["int4", "int8"]
+    for said, product in made:
+        meant = functional.linear(x.double(), said.dequantised().double(), bias.double())
+        assert relative(product(x), meant) < ROUNDING[dtype]
 
 
 def test_weights_unlike_others_stay() -> None:
@@ -164,8 +215,8 @@ def test_weights_unlike_others_stay() -> None:
 def test_a_kernel_that_multiplies_wrongly_is_refused(kind: WeightKind, monkeypatch: pytest.MonkeyPatch) -> None:
     form = module._FORMATS[kind]
 
-    def wrong(codes: Any, bias: torch.Tensor | None) -> Any:
-        product = form.by_torch(codes, bias)
+    def wrong(codes: Any, bias: torch.Tensor | None, dtype: torch.dtype) -> Any:
+        product = form.by_torch(codes, bias, dtype)
 
         class Wrong:
             kind, num_bytes = product.kind, product.num_bytes
