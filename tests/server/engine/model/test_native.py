@@ -2,7 +2,7 @@
 
 import ctypes
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -125,7 +125,9 @@ def test_with_packed_weights_the_same_tokens_in_other_pieces_give_the_same_bits(
 
 
 @pytest.fixture
-def forgotten() -> None:
+def forgotten() -> Iterator[None]:
+    compiling.compiled.cache_clear()
+    yield
     compiling.compiled.cache_clear()
 
 
@@ -140,6 +142,22 @@ def test_without_a_compiler_it_is_said_and_served(
     assert runner.executors[-1].kind == "lean"
     assert "no C++ compiler" in runner.declined["native"]
     assert caplog.text.count("no C++ compiler") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["auto", "int8", "int4"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.usefixtures("forgotten")
+def test_clang_makes_the_same_bits(
+    tiny_models: TinyModels, monkeypatch: pytest.MonkeyPatch, dtype: str, weights: WeightKind
+) -> None:
+    said = list[torch.Tensor]()
+    for compiler in ("g++", "clang++"):
+        monkeypatch.setenv("CXX", str(program(compiler)))
+        compiling.compiled.cache_clear()
+        runner = runner_of(tiny_models, "gemma3", dtype, weights)
+        said += [runner.forward(works(runner, sizes)) for sizes in ((1, 1, 1, 1, 1, 1), (1, 4, 8, 1, 3, 20))]
+    assert all(map(torch.equal, said[:2], said[2:]))
 
 
 @pytest.mark.usefixtures("forgotten")

@@ -153,7 +153,6 @@ static void put_together(const float *partial, i64 spans, i64 next, i64 dim, num
         if (one[1] == NOTHING) continue;  // what is no number has a sum that is none, and is passed on
         const float factor = exponential(one[0] - largest);
         sum += factor * one[1];
-#pragma omp simd
         for (i64 d = 0; d < dim; d++) values[d] += factor * one[2 + d];
     }
     for (i64 d = 0; d < dim; d++) out[d] = number(values[d] / sum);

@@ -6,7 +6,6 @@
 
 static const int GROUP = 32;  // inputs that share a scale, and a zero, where not all of an output's do
 
-typedef uint16_t words __attribute__((vector_size(64)));
 typedef uint8_t bytes __attribute__((vector_size(64)));
 
 static inline natural codes_at(const uint8_t *from) {
@@ -23,12 +22,12 @@ struct FourBits {
     static natural unit_of(natural codes, int i) {
         if constexpr (UNIT == 1) {
             const lanes meant = {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7};
-            return (natural)__builtin_shuffle(meant, (whole)(codes >> (i % 2 * 16 + i / 2 * 4) & 15));
+            return (natural)looked_up(meant, (whole)(codes >> (i % 2 * 16 + i / 2 * 4) & 15));
         } else {
             const words meant = {0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000, 0xbf80, 0,      0x3f80, 0x4000,
                                  0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0, 0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040,
                                  0xc000, 0xbf80, 0,      0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0};
-            return (natural)__builtin_shuffle(meant, (words)(codes >> (i * 4)));
+            return (natural)looked_up(meant, (words)(codes >> (i * 4)));
         }
     }
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +19,9 @@ from platformdirs import user_cache_path
 
 _SOURCE = Path(__file__).with_name("kernels.cpp")
 _NUMBERS = {torch.float32: "float", torch.bfloat16: "bf16"}
-_FLAGS = ("-O3", "-march=native", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-fPIC")
+_NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
+_FLAGS = ("-O3", _NATIVE, "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC")
+"""With them GCC and clang make the same bits: where a product is added to something, only the sum is rounded."""
 _SECONDS = 120
 _OPENMP = ("libgomp", "libiomp", "libomp")
 
@@ -30,6 +35,8 @@ def compiled(dtype: torch.dtype) -> ctypes.CDLL:
     """The kernels for numbers of this kind. Raises `NotCompiled`."""
     if dtype not in _NUMBERS:
         raise NotCompiled(f"there are none for {dtype}")
+    if os.name != "posix":
+        raise NotCompiled("there are none for this system, only for Linux and macOS")
     compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
     if compiler is None:
         raise NotCompiled("there is no C++ compiler (c++, g++ or clang++)")
@@ -50,32 +57,45 @@ def _compile(compiler: str, flags: tuple[str, ...], openmp: str, built: Path) ->
         made, library = Path(scratch, "kernels.o"), Path(scratch, "kernels.so")
         for command in (
             [compiler, *flags, "-c", str(_SOURCE), "-o", str(made)],
-            [compiler, "-shared", str(made), openmp, "-o", str(library)],
+            [compiler, "-shared", str(made), *_linked(openmp), "-o", str(library)],
         ):
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
+            _run(command)
         library.replace(built)
 
 
+def _linked(openmp: str) -> tuple[str, ...]:
+    """On macOS libraries are known by names that were built into them, not by their paths; torch's is there already."""
+    return ("-Wl,-undefined,dynamic_lookup",) if sys.platform == "darwin" else (openmp,)
+
+
 def _key(compiler: str, flags: tuple[str, ...], openmp: str) -> str:
-    """Another compiler, processor or torch: another library."""
-    version = subprocess.run([compiler, "--version"], check=True, capture_output=True, timeout=_SECONDS).stdout
-    sources = (path.read_bytes() for path in sorted([_SOURCE, *_SOURCE.parent.glob("*.h")]))
-    parts = (b"\0".join(sources), version, _processor(), " ".join((*flags, openmp)).encode())
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+    """Another compiler, processor (in what the compiler defines for it) or torch: another library."""
+    asked = ("--version",), (*flags, "-x", "c++", "-dM", "-E", os.devnull)
+    said = (_run([compiler, *options]) for options in asked)
+    sources = (path.read_text() for path in sorted([_SOURCE, *_SOURCE.parent.glob("*.h")]))
+    return hashlib.sha256("\0".join((*sources, *said, *flags, openmp)).encode()).hexdigest()
 
 
-def _processor() -> bytes:
-    lines = Path("/proc/cpuinfo").read_bytes().splitlines()
-    return b"\n".join(dict.fromkeys(line for line in lines if line.startswith((b"flags", b"Features", b"model name"))))
+def _run(command: Sequence[str]) -> str:
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
+    return ran.stdout
 
 
 def _openmp_of_torch() -> str:
     """The library whose threads torch computes with; with a second one both would spin on the same processors."""
-    mapped = (line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines())
-    found = next((path for path in mapped if Path(path).name.startswith(_OPENMP)), None)
+    found = next((path for path in _loaded() if Path(path).name.startswith(_OPENMP)), None)
     if found is None:
         raise NotCompiled("torch computes with threads that are not OpenMP's")
     return found
+
+
+def _loaded() -> Iterator[str]:
+    """Paths of this process' libraries; macOS does not list them, but there torch brings OpenMP's itself."""
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        yield from (line.split()[-1] for line in maps.read_text().splitlines())
+    else:
+        yield from map(str, Path(torch.__file__).with_name("lib").iterdir())
 
 
 def _folder() -> Path:

@@ -65,9 +65,9 @@ static inline void tile_of(const number *x, i64 stride, const InGroups<Codes, Sc
 }
 
 static inline float sum_in_pairs(lanes v) {
-    v += __builtin_shuffle(v, whole{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7});
-    v += __builtin_shuffle(v, whole{4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11});
-    v += __builtin_shuffle(v, whole{2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13});
+    v += SHUFFLED(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    v += SHUFFLED(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    v += SHUFFLED(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
     return v[0] + v[1];
 }
 
@@ -83,8 +83,7 @@ static const number *with_sums(const number *x, i64 rows, i64 inputs) {
     const i64 width = width_with_sums<Scale>(inputs);
     room.resize(rows * width);
     number *all = room.data();
-#pragma omp parallel for schedule(static) if (rows * inputs > WORTH_SHARING)
-    for (i64 row = 0; row < rows; row++) {
+    for_each(rows, rows * inputs > WORTH_SHARING, [&](i64 row) {
         const number *from = x + row * inputs;
         number *to = all + row * width;
         std::memcpy((void *)to, from, inputs * sizeof(number));
@@ -93,6 +92,6 @@ static const number *with_sums(const number *x, i64 rows, i64 inputs) {
             const Scale sum(sum_in_pairs(loaded(from) + loaded(from + 16)));
             std::memcpy((void *)((char *)(to + inputs) + group * sizeof sum), &sum, sizeof sum);
         }
-    }
+    });
     return all;
 }

@@ -4,8 +4,6 @@
 //
 // A row's result depends on that row alone, whatever else is computed with it and by however many threads.
 
-#include <omp.h>
-
 #include <memory>
 
 #include "attention.h"
@@ -53,17 +51,19 @@ void look(const number *qkv, number *out, const Heads *layer_, const Step *step_
         block_of.resize(before[block + 1], block);
     }
     const bool shared = step.rows * layer.heads * before.back() * SPAN * layer.dim > WORTH_SHARING * step.blocks;
+    std::atomic<i64> next{0};
     if (step.blocks * layer.kv_heads >= 4 * omp_get_max_threads()) {
-#pragma omp parallel for schedule(dynamic) collapse(2) if (shared)
-        for (i64 block = 0; block < step.blocks; block++)
-            for (i64 head = 0; head < layer.kv_heads; head++) {
+        together(shared, [&] {
+            std::vector<float> partial;
+            in_turn(next, step.blocks * layer.kv_heads, [&](i64 item) {
+                const i64 block = item / layer.kv_heads, head = item % layer.kv_heads;
                 const i64 spans = spans_of(step, block), size = step.block[block * 3 + 2] * group * stride;
-                static thread_local std::vector<float> partial;
                 partial.resize(spans * size);
                 const Seat seat = seat_of(qkv, layer, step, block, head);
                 for (i64 span = 0; span < spans; span++) look_at_span(seat, span * SPAN, &partial[span * size]);
                 put_block_together(partial.data(), out, layer, step, block, head);
-            }
+            });
+        });
         return;
     }
     const std::unique_ptr<float[]> partial(new float[place.back()]);
@@ -71,19 +71,18 @@ void look(const number *qkv, number *out, const Heads *layer_, const Step *step_
         const i64 size = step.block[block * 3 + 2] * group * stride;
         return &partial[place[block] + (head * spans_of(step, block) + span) * size];
     };
-#pragma omp parallel if (shared)
-    {
-#pragma omp for schedule(dynamic) collapse(2)
-        for (i64 item = 0; item < (i64)block_of.size(); item++)
-            for (i64 head = 0; head < layer.kv_heads; head++) {
-                const i64 block = block_of[item], span = item - before[block];
-                look_at_span(seat_of(qkv, layer, step, block, head), span * SPAN, own(block, head, span));
-            }
-#pragma omp for schedule(static) collapse(2)
-        for (i64 block = 0; block < step.blocks; block++)
-            for (i64 head = 0; head < layer.kv_heads; head++)
-                put_block_together(own(block, head, 0), out, layer, step, block, head);
-    }
+    together(shared, [&] {
+        in_turn(next, (i64)block_of.size() * layer.kv_heads, [&](i64 item) {
+            const i64 block = block_of[item / layer.kv_heads], head = item % layer.kv_heads;
+            const i64 span = item / layer.kv_heads - before[block];
+            look_at_span(seat_of(qkv, layer, step, block, head), span * SPAN, own(block, head, span));
+        });
+        GOMP_barrier();
+        own_part(step.blocks * layer.kv_heads, [&](i64 item) {
+            const i64 block = item / layer.kv_heads, head = item % layer.kv_heads;
+            put_block_together(own(block, head, 0), out, layer, step, block, head);
+        });
+    });
 }
 
 // One layer, with all that is its own. Norms that it has not do nothing.

@@ -4,11 +4,11 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#if defined(__AVX512BF16__)
+
+#include "parallel.h"
+#if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
-
-typedef int64_t i64;
 
 struct bf16 {
     uint16_t bits;
@@ -35,7 +35,34 @@ typedef NUMBER number;
 typedef float lanes __attribute__((vector_size(64)));
 typedef int32_t whole __attribute__((vector_size(64)));
 typedef uint32_t natural __attribute__((vector_size(64)));
+typedef uint16_t words __attribute__((vector_size(64)));
 typedef uint16_t half __attribute__((vector_size(32)));
+
+// At constant places; each compiler has its own name for that.
+#if defined(__clang__)
+#define SHUFFLED(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLED(a, b, ...) __builtin_shuffle(a, b, whole{__VA_ARGS__})
+#endif
+
+// What a table says at each place; of a place only the bits that the table is large enough for are looked at.
+static inline lanes looked_up(lanes table, whole places) {
+#if defined(__AVX512F__)
+    return (lanes)_mm512_permutexvar_ps((__m512i)places, (__m512)table);
+#else
+    for (int i = 0; i < 16; i++) places[i] = ((natural)table)[places[i] & 15];
+    return (lanes)places;
+#endif
+}
+
+static inline words looked_up(words table, words places) {
+#if defined(__AVX512BW__)
+    return (words)_mm512_permutexvar_epi16((__m512i)places, (__m512i)table);
+#else
+    for (int i = 0; i < 32; i++) places[i] = table[places[i] & 31];
+    return places;
+#endif
+}
 
 static inline lanes loaded(const float *from) {
     lanes out;

@@ -86,13 +86,12 @@ __attribute__((noinline)) static void multiply_tile(i64 rows, const number *x, i
 template <class F>
 static void multiply_with(const Product &product, const number *x, i64 stride, number *out, i64 rows, F weights_of) {
     const i64 inputs = product.inputs, outputs = product.outputs, units = inputs / UNIT;
-#pragma omp parallel for schedule(static) if (rows * inputs * outputs > WORTH_SHARING)
-    for (i64 tile = 0; tile < (outputs + TILE - 1) / TILE; tile++) {
+    for_each((outputs + TILE - 1) / TILE, rows * inputs * outputs > WORTH_SHARING, [&](i64 tile) {
         const Ending ending(product, out, tile * TILE);
         const auto weights = weights_of(tile);
         if (rows <= FEW_ROWS) multiply_tile(rows, x, stride, weights, units, ending);
         else multiply_tile(rows, x, stride, widened(weights, units), units, ending);
-    }
+    });
 }
 
 template <class Codes, class Scale>

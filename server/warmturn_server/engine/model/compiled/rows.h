@@ -59,8 +59,7 @@ extern "C" {
 // x += scale * after(added), then out = before(x). `after` may be none, `added` null: then only the norm.
 void add_and_norm(number *x, number *added, number *out, const Norm *after, const Norm *before, float scale, i64 rows,
                   i64 width) {
-#pragma omp parallel for schedule(static) if (rows * width > WORTH_SHARING_ROWS)
-    for (i64 row = 0; row < rows; row++) {
+    for_each(rows, rows * width > WORTH_SHARING_ROWS, [&](i64 row) {
         number *stream = x + row * width;
         if (added) {
             number *more = added + row * width;
@@ -72,13 +71,12 @@ void add_and_norm(number *x, number *added, number *out, const Norm *after, cons
             });
         }
         if (before->weight) norm_row(stream, out + row * width, *before, width);
-    }
+    });
 }
 
 // gate_up [rows, 2 * width] -> out [rows, width]: activation 0 is silu, 1 gelu with tanh.
 void activate(const number *gate_up, number *out, int32_t activation, i64 rows, i64 width) {
-#pragma omp parallel for schedule(static) if (rows * width > WORTH_SHARING_ROWS)
-    for (i64 row = 0; row < rows; row++) {
+    for_each(rows, rows * width > WORTH_SHARING_ROWS, [&](i64 row) {
         const number *gate = gate_up + row * 2 * width, *up = gate + width;
         number *to = out + row * width;
         along(width, [&](i64 at, auto g) {
@@ -91,7 +89,7 @@ void activate(const number *gate_up, number *out, int32_t activation, i64 rows, 
                 put(to + at, rounded(0.5f * g * (1.0f + hyperbolic_tangent(inner))) * u);
             }
         });
-    }
+    });
 }
 
 static void turn_row(number *x, const Norm &norm, const Heads &layer, i64 heads, i64 position) {
@@ -120,8 +118,7 @@ void turn_and_keep(number *qkv, const Heads *layer_, const Step *step_) {
     const Step &step = *step_;
     const i64 width = (layer.heads + 2 * layer.kv_heads) * layer.dim;
     for (i64 chunk = 0; chunk < step.chunks; chunk++) {
-#pragma omp parallel for schedule(static) if (step.count[chunk] * width > WORTH_SHARING_ROWS)
-        for (i64 token = 0; token < step.count[chunk]; token++) {
+        for_each(step.count[chunk], step.count[chunk] * width > WORTH_SHARING_ROWS, [&](i64 token) {
             const i64 row = step.row[chunk] + token, at = step.start[chunk] + token;
             number *query = qkv + row * width, *key = query + layer.heads * layer.dim;
             const number *value = key + layer.kv_heads * layer.dim;
@@ -133,7 +130,7 @@ void turn_and_keep(number *qkv, const Heads *layer_, const Step *step_) {
                 std::memcpy(keys + at * layer.dim, key + head * layer.dim, layer.dim * sizeof(number));
                 std::memcpy(values + at * layer.dim, value + head * layer.dim, layer.dim * sizeof(number));
             }
-        }
+        });
     }
 }
 
