@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from transformers import PretrainedConfig, PreTrainedModel
@@ -30,13 +31,35 @@ _DIGITS_APART: Final = frozenset({"smollm", "starcoder", "refact", "command-r", 
 
 
 @dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """Where one of a file's tensors lies.
+
+    `kind`: how its numbers are kept, such as `Q4_K`; `shape`: in bytes; `row_numbers`: how many numbers a row has.
+    """
+
+    path: Path
+    kind: str
+    offset: int
+    shape: tuple[int, ...]
+    row_numbers: int
+
+    def read(self) -> np.ndarray:
+        """Its bytes, those of a row of the matrix in each row; nothing is read before it is looked at."""
+        return np.memmap(self.path, np.uint8, "r", self.offset, self.shape).reshape(-1, self.shape[-1])
+
+
+@dataclass(frozen=True, slots=True)
 class GgufFile:
-    """A file's header. `num_weights`: how many numbers its tensors hold; `rope_divisors`: one for each frequency."""
+    """A file's header. `num_weights`: how many numbers its tensors hold; `rope_divisors`: one for each frequency.
+
+    `quantised`: its tensors that are no plain floating-point numbers.
+    """
 
     path: Path
     metadata: Mapping[str, Any]
     num_weights: int
     rope_divisors: tuple[float, ...] = ()
+    quantised: tuple[GgufTensor, ...] = ()
 
     @property
     def architecture(self) -> str:
@@ -66,12 +89,17 @@ def read_gguf(path: Path) -> GgufFile:
         metadata = {key: field.contents() for key, field in short.items()}
         sizes = {tensor.name: int(tensor.n_elements) for tensor in reader.tensors}
         divisors = [tensor.data.flatten().tolist() for tensor in reader.tensors if tensor.name == _ROPE_FREQUENCIES]
+        quantised = tuple(
+            GgufTensor(path, tensor.tensor_type.name, int(tensor.data_offset), tensor.data.shape, int(tensor.shape[0]))
+            for tensor in reader.tensors
+            if tensor.data.dtype == np.uint8 and tensor.tensor_type.name != "BF16"
+        )
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise ModelRefused(f"{path} is damaged or not all there ({first_line(error)}); fetch it again") from error
     if (parts := metadata.get("split.count", 1)) > 1:
         raise ModelRefused(f"{path} is one of {parts} parts; join them with llama-gguf-split --merge")
     num_weights = sum(size for name, size in sizes.items() if name != _ROPE_FREQUENCIES)
-    return GgufFile(path, metadata, num_weights, tuple(divisors[0]) if divisors else ())
+    return GgufFile(path, metadata, num_weights, tuple(divisors[0]) if divisors else (), quantised)
 
 
 def scale_rope(config: PretrainedConfig, file: GgufFile) -> None:

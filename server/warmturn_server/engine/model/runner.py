@@ -63,7 +63,9 @@ class ModelRunner:
         self.layout = KVLayout.of(loaded.layers, loaded.dtype)
         self.pair_cost = pair_cost(loaded.model, loaded.layers)
         self.weights = Weights.of(loaded.model)
-        self.bits = few_bits(loaded.model, self.name, weights, loaded.device, compiled=executor == "auto")
+        self.bits = few_bits(
+            loaded.model, self.name, weights, loaded.device, loaded.checkpoint.gguf, compiled=executor == "auto"
+        )
         with self.bits.meant():
             self._own = own_answers(loaded, decoder_layers(loaded.model) if executor != "generic" else ())
         self.exact = ExactProducts(self.bits) if exact else None
@@ -150,6 +152,7 @@ class ModelRunner:
             "weights": self.bits.name_of(self.dtype),
             "exact": self.exact is not None,
             "layers_in_dtype": self.bits.num_left,
+            "layers_as_filed": dict(self.bits.as_filed),
             "weight_bytes": self.weights.loaded_bytes,
             "resident_weight_bytes": self.weights.resident_bytes,
         }

@@ -8,13 +8,16 @@ from typing import Final
 import peft
 import pytest
 import torch
+from gguf import GGMLQuantizationType
 from tests.support.engines import greedy, running_engine
+from tests.support.gguf_files import wide_llama, write_gguf
 from tests.support.models import TinyModels
 from tests.support.reference import random_ids
 from transformers import AutoModelForCausalLM
 
-from warmturn_server.engine import load_model
+from warmturn_server.engine import ModelRunner, Work, load_model
 from warmturn_server.engine.model.loader import LoadedModel
+from warmturn_server.engine.model.products.few_bits import WeightKind
 from warmturn_server.errors import ModelRefused, StartRefused
 
 IDS: Final = random_ids(random.Random(2), 40)
@@ -52,6 +55,21 @@ def test_it_is_merged(tiny_models: TinyModels, adapter: Path) -> None:
     together = logits(peft.PeftModel.from_pretrained(base, str(adapter)).eval())
     assert torch.allclose(logits(load(tiny_models(), adapter).model), together, atol=1e-4)
     assert not torch.allclose(plain, together, atol=1e-1)
+
+
+@pytest.mark.parametrize("weights", ["auto", "int4"])
+def test_it_is_merged_into_a_gguf_files_model(tmp_path: Path, weights: WeightKind) -> None:
+    """Layers that it changes are no longer the file's; the others keep the bits that they have there."""
+    base = wide_llama()
+    base.save_pretrained(tmp_path / "base")
+    adapter = make_adapter(tmp_path / "base", tmp_path / "terse", seed=1)
+    file = write_gguf(tmp_path / "wide.gguf", base, kind_of=lambda _: GGMLQuantizationType.Q4_1)
+    exact = load(file).model
+    together = logits(peft.PeftModel.from_pretrained(exact, str(adapter)).eval())[0, -1]
+    runner = ModelRunner(load(file, adapter), weights=weights)
+    said = runner.forward([Work(runner.buffer(), IDS)])[0]
+    assert (said - together).norm() < {"auto": 1e-4, "int4": 0.05}[weights] * together.norm()
+    assert runner.bits.as_filed == ({} if weights == "auto" else {"Q4_1": 2 * 3 + 1})
 
 
 def test_state_of_one_is_not_taken_for_the_others(tiny_models: TinyModels, adapter: Path, tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import torch
@@ -13,10 +13,11 @@ from torch import nn
 from torch.nn import functional
 
 from ....errors import ModelRefused, StartRefused
+from ..gguf import GgufFile
+from .as_filed import Filed, best_kept, codes_as_filed
 from .dense import dense, dense_by_torch
+from .formats import FORMATS, MADE_HERE
 from .in_model import LinearGroup, linear_groups
-from .int4 import GROUP, OUT_MULTIPLE, Int4Codes, compiled_int4, int4_by_torch
-from .int8 import IN_MULTIPLE, Int8Codes, compiled_int8, int8_by_torch
 from .packed import kernels_multiply
 from .product import Product, stacked_bias
 
@@ -28,58 +29,42 @@ _TRIED_ROWS: Final = (3, 20)
 """One for each way that a product may go."""
 
 
-_Make = Callable[[Any, torch.Tensor | None, torch.dtype], Product]
-"""Of codes, and of a bias; in the dtype that is computed in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """`most_off`: a layer whose weights would be off by more, relatively, is not like others; it stays as it is."""
-
-    name: str
-    codes: type[Any]
-    by_kernels: _Make
-    by_torch: _Make
-    in_multiple: int
-    out_multiple: int
-    most_off: float
-
-    def why_not(self, linear: nn.Linear) -> str:
-        """Empty where its shape will do."""
-        if linear.in_features % self.in_multiple:
-            return f"{linear.in_features} inputs, which {self.in_multiple} does not divide"
-        if linear.out_features % self.out_multiple:
-            return f"{linear.out_features} outputs, which {self.out_multiple} does not divide"
-        return ""
-
-
-_FORMATS: Final = {
-    "int8": Format("int8", Int8Codes, compiled_int8, int8_by_torch, IN_MULTIPLE, 1, most_off=0.05),
-    "int4": Format("int4", Int4Codes, compiled_int4, int4_by_torch, GROUP, OUT_MULTIPLE, most_off=0.2),
-}
-
-
 class FewBits:
     """A `MakeProduct`: of weights in few bits for layers that can be kept so, dense ones for the others.
 
     `left` says of each of those, by its path, why. Of kind `auto` all are dense. `compiled`: by what is compiled here,
-    where that is best.
+    where that is best. `file`: the GGUF file that the model came out of, if any: layers keep the bits that it has for
+    them, see `codes_as_filed`, and `as_filed` counts those by the file's word for it. Where it has some in four bits
+    others get eight, for it has them in more.
     """
 
-    def __init__(self, model: nn.Module, kind: WeightKind, *, compiled: bool = True) -> None:
+    def __init__(
+        self, model: nn.Module, kind: WeightKind, file: GgufFile | None = None, *, compiled: bool = True
+    ) -> None:
         self.kind = kind
-        self._compiled = compiled
         self.left = dict[str, str]()
+        self.as_filed = Counter[str]()
+        self._compiled = compiled
         self._codes = dict[nn.Linear, Any]()
         if kind != "auto":
             self.left |= dict.fromkeys(_other_matrices(model), "it is no linear layer")
-            for group in linear_groups(model):
-                self._quantise(group, _FORMATS[kind])
+            groups = linear_groups(model)
+            self._keep(codes_as_filed(groups, file, kind, compiled=compiled) if file else {})
+            for group in groups:
+                if group.linears[0] not in self._codes:
+                    self._quantise(group, MADE_HERE["int8" if self.as_filed else kind])
 
     @property
     def version(self) -> str:
         """What saved state depends on: how weights become codes, and which product computes how many rows."""
-        return "own" if self.kind == "auto" else f"{self.kind} 2"
+        if self.kind == "auto":
+            return "own"
+        return f"{self.kind} 2, {self.told}" if self.as_filed else f"{self.kind} 2"
+
+    @property
+    def told(self) -> str:
+        """How many layers are in which of the file's own bits, for people."""
+        return ", ".join(f"{count} {kind}" for kind, count in sorted(self.as_filed.items()))
 
     @property
     def num_left(self) -> int:
@@ -94,8 +79,8 @@ class FewBits:
         """Takes the layers' codes, so that they are in memory once."""
         if not all(linear in self._codes for linear in linears):
             return dense(linears) if self._compiled else dense_by_torch(linears)
-        form, dtype = _FORMATS[self.kind], linears[0].weight.dtype
-        codes, bias = form.codes.stacked([self._codes.pop(linear) for linear in linears]), stacked_bias(linears)
+        parts, dtype = [self._codes.pop(linear) for linear in linears], linears[0].weight.dtype
+        codes, form, bias = type(parts[0]).stacked(parts), FORMATS[type(parts[0])], stacked_bias(linears)
         make = form.by_kernels if self._compiled and kernels_multiply(dtype) else form.by_torch
         product = make(codes, bias, dtype)
         _refuse_if_wrong(product, codes.dequantised(), bias, dtype)
@@ -109,31 +94,55 @@ class FewBits:
                 hooks.callback(linear.register_forward_hook(_as_said_by(codes)).remove)
             yield
 
-    def _quantise(self, group: LinearGroup, form: Format) -> None:
+    def _keep(self, filed: Mapping[nn.Linear, Filed]) -> None:
+        self._codes |= {linear: one.codes for linear, one in filed.items()}
+        self.as_filed.update(one.kind for one in filed.values())
+
+    def _quantise(self, group: LinearGroup, codes: type[Any]) -> None:
         """All layers of a group or none."""
+        form = FORMATS[codes]
         if why := next(filter(None, map(form.why_not, group.linears)), ""):
             self.left[group.path] = why
             return
-        codes = {linear: form.codes.of(linear.weight.detach()) for linear in group.linears}
-        off = max(_off(linear.weight.detach(), codes[linear].dequantised()) for linear in codes)
+        made = {linear: codes.of(linear.weight.detach()) for linear in group.linears}
+        off = max(_off(linear.weight.detach(), made[linear].dequantised()) for linear in made)
         if off <= form.most_off:
-            self._codes |= codes
+            self._codes |= made
         else:
             self.left[group.path] = f"its weights would be off by {off:.0%}"
 
 
-def few_bits(model: nn.Module, name: str, kind: WeightKind, device: torch.device, *, compiled: bool = True) -> FewBits:
-    """Raises `StartRefused` where no weight of the model `name` can be kept like that."""
+def few_bits(
+    model: nn.Module,
+    name: str,
+    kind: WeightKind,
+    device: torch.device,
+    file: GgufFile | None = None,
+    *,
+    compiled: bool = True,
+) -> FewBits:
+    """Raises `StartRefused` where no weight of the model `name` can be kept like that. `file`: see `FewBits`."""
     if kind != "auto" and device.type != "cpu":
         raise StartRefused(f"--weights {kind} is made for the CPU, not for {device}: leave out one of the two")
-    chosen = FewBits(model, kind, compiled=compiled)
+    chosen = FewBits(model, kind, file, compiled=compiled)
     if kind != "auto" and not chosen._codes:
         why = next(iter(chosen.left.values()), "it has no linear layers")
         raise ModelRefused(f"none of {name}'s weights can be kept in {kind} ({why}): leave out --weights")
+    if file and device.type == "cpu":
+        _tell_of_file(chosen, name, file)
     if chosen.left:
         path, why = next(iter(chosen.left.items()))
         _log.warning("%d products of %s stay in its dtype, such as %s: %s", chosen.num_left, name, path, why)
     return chosen
+
+
+def _tell_of_file(chosen: FewBits, name: str, file: GgufFile) -> None:
+    made = len(chosen._codes) - chosen.as_filed.total()
+    if chosen.as_filed:
+        others = f"; {made} others, of other kinds or other than in the file, in int8" if made else ""
+        _log.info("%s: layers in the file's own bits: %s%s", name, chosen.told, others)
+    elif chosen.kind == "auto" and (kept := best_kept(file)):
+        _log.info("%s: its file's weights are unpacked; --weights %s keeps the file's own bits", name, kept)
 
 
 def _other_matrices(model: nn.Module) -> Iterator[str]:

@@ -56,6 +56,10 @@ class LinearGroup:
     def linears(self) -> list[nn.Linear]:
         return [cast(nn.Linear, getattr(self.module, name)) for name in self.names]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.linears[0].weight.dtype
+
 
 def linear_groups(model: nn.Module) -> list[LinearGroup]:
     """All linear layers, each in the group that is computed as one product."""

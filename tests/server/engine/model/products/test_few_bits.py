@@ -11,7 +11,7 @@ from gguf.quants import dequantize, quantize
 from torch import nn
 from torch.nn import functional
 
-from warmturn_server.engine.model.products import few_bits as module
+from warmturn_server.engine.model.products import formats as module
 from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.engine.model.products.few_bits import FewBits, WeightKind, few_bits
 from warmturn_server.engine.model.products.in_model import replace_linears
@@ -166,7 +166,7 @@ def test_scales_and_zeros_in_float_are_not_rounded_on_their_way(dtype: torch.dty
         pytest.skip("this processor's weights are not packed")
     random = torch.Generator().manual_seed(3)
     part = torch.randn(9, GROUP, generator=random).to(dtype)
-    less = torch.cat([part[:, :1] - 0.1, part[:, 1:]], dim=1)
+    less = torch.cat([part[:, :1] - 0.125, part[:, 1:]], dim=1)
     codes = torch.randint(16, (48, GROUP), generator=random, dtype=torch.uint8).repeat(1, 2)
     near_one, near_300 = torch.rand(2, 48, 2, generator=random).mul(torch.tensor([1e-3, 1.0])[:, None, None])
     near_one, near_300 = near_one + 1.0, near_300 + 300.0
@@ -213,7 +213,8 @@ def test_weights_unlike_others_stay() -> None:
 
 @every_kind
 def test_a_kernel_that_multiplies_wrongly_is_refused(kind: WeightKind, monkeypatch: pytest.MonkeyPatch) -> None:
-    form = module._FORMATS[kind]
+    codes = module.MADE_HERE[kind]
+    form = module.FORMATS[codes]
 
     def wrong(codes: Any, bias: torch.Tensor | None, dtype: torch.dtype) -> Any:
         product = form.by_torch(codes, bias, dtype)
@@ -226,7 +227,7 @@ def test_a_kernel_that_multiplies_wrongly_is_refused(kind: WeightKind, monkeypat
 
         return Wrong()
 
-    monkeypatch.setitem(module._FORMATS, kind, module.Format(kind, form.codes, wrong, wrong, 1, 1, form.most_off))
+    monkeypatch.setitem(module.FORMATS, codes, module.Format(kind, wrong, wrong, 1, 1, form.most_off))
     model = Layer()
     with pytest.raises(ModelRefused, match="wrongly"):
         replace_linears(model, FewBits(model, kind))
