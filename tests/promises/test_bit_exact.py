@@ -10,11 +10,11 @@ from tests.support.exactly import where_it_can_be_kept
 from tests.support.models import TinyModels
 
 from warmturn_server.engine import ModelRunner, load_model
+from warmturn_server.engine.model.compiled.amx import kernels_multiply
 from warmturn_server.engine.model.exact import products
 from warmturn_server.engine.model.exact.products import ExactProducts, FixedRows
 from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.engine.model.products.few_bits import WeightKind
-from warmturn_server.engine.model.products.packed import kernels_multiply
 from warmturn_server.engine.model.runner import ExecutorName
 from warmturn_server.errors import ModelRefused, StartRefused
 

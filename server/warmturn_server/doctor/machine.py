@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from ..engine.model.compiled.amx import why_not_amx
+from ..engine.model.compiled.compiling import NotCompiled
 from ..settings import Settings
 from .finding import Finding, in_gib, problem, slow
 
@@ -17,6 +19,7 @@ _GROUP = Path("/sys/fs/cgroup")
 def look_at_machine(settings: Settings) -> Iterator[Finding]:
     yield _processors(settings)
     yield _instructions(settings)
+    yield from _matrix_instructions(settings)
     yield _memory(settings)
     yield _accelerator(settings)
 
@@ -48,6 +51,21 @@ _FOR_BFLOAT16: dict[str, Callable[[], bool]] = {
     "AMX": torch.cpu._is_amx_tile_supported,
     "AVX512-BF16": torch.cpu._is_avx512_bf16_supported,
 }
+
+
+def _matrix_instructions(settings: Settings) -> Iterator[Finding]:
+    """Where there are some: what came of trying them, for which the kernels are compiled if they were not."""
+    if settings.device != "cpu" or not torch.cpu._is_amx_tile_supported():
+        return
+    try:
+        why = why_not_amx(torch.bfloat16)
+    except NotCompiled as error:
+        why = str(error)
+    if why is None:
+        yield Finding("matrix products", "by the compiled kernels, with AMX")
+    else:
+        advice = "bfloat16 is multiplied by torch instead: a token takes longer, and its bits depend on its batch"
+        yield slow("matrix products", f"not by the compiled kernels: {why}", advice)
 
 
 def _memory(settings: Settings) -> Finding:

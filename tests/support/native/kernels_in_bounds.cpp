@@ -70,7 +70,7 @@ int main() {
                             return 1;
                         }
     for (i64 outputs : {1, 31, 32, 33, 100})
-        for (i64 rows : {1, 11, 12, 13, 40})
+        for (i64 rows : {1, 11, 12, 13, 40, 300})
             if (!multiplies(96, outputs, rows)) {
                 std::printf("product: %ld outputs, %ld rows\n", outputs, rows);
                 return 1;
@@ -82,5 +82,11 @@ int main() {
                     std::printf("few bits: %ld inputs, %ld outputs, %ld rows\n", inputs, outputs, rows);
                     return 1;
                 }
+#if defined(WITH_AMX)
+    together(true, [] {
+        if (emulated::own.configured) std::puts("tiles were not released");
+    });
+    if (try_amx() != RIGHT) std::puts("AMX fails its trial");
+#endif
     std::puts("fine");
 }

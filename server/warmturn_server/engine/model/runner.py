@@ -11,6 +11,7 @@ import torch
 from ...errors import ModelRefused, StartRefused
 from ...kvcache import KVBuffer, KVLayout
 from .attention import look
+from .compiled.amx import uses_amx
 from .compiled.compiling import NotCompiled
 from .exact.attention import look_exactly
 from .exact.check import refuse_if_inexact
@@ -124,8 +125,9 @@ class ModelRunner:
         """What saved state depends on besides the weights' files: their bits, and what `--exact` stands on."""
         if self.exact is None:
             return self.bits.version
-        processor = torch.backends.cpu.get_cpu_capability()
-        by = f"{self.executors[-1].kind} on {self.num_threads} threads of {processor}"
+        kind, processor = self.executors[-1].kind, torch.backends.cpu.get_cpu_capability()
+        amx = " with AMX" if kind == "native" and uses_amx(self.dtype) else ""
+        by = f"{kind} on {self.num_threads} threads of {processor}{amx}"
         return f"{self.bits.version}, exact 2 by {by}: {self.exact.describe()}"
 
     def prefer(self, executor: Executor) -> None:

@@ -42,7 +42,7 @@ def compiled(dtype: torch.dtype) -> ctypes.CDLL:
         raise NotCompiled("there is no C++ compiler (c++, g++ or clang++)")
     flags = (*_FLAGS, f"-DNUMBER={_NUMBERS[dtype]}")
     try:
-        openmp = _openmp_of_torch()
+        openmp = openmp_of_torch()
         built = _folder() / f"{_key(compiler, flags, openmp)}.so"
         if not built.exists():
             _compile(compiler, flags, openmp, built)
@@ -81,7 +81,7 @@ def _run(command: Sequence[str]) -> str:
     return ran.stdout
 
 
-def _openmp_of_torch() -> str:
+def openmp_of_torch() -> str:
     """The library whose threads torch computes with; with a second one both would spin on the same processors."""
     found = next((path for path in _loaded() if Path(path).name.startswith(_OPENMP)), None)
     if found is None:

@@ -8,6 +8,7 @@
 
 #include "attention.h"
 #include "products.h"
+#include "trial.h"
 
 static Seat seat_of(const number *qkv, const Heads &layer, const Step &step, i64 block, i64 head) {
     const i64 dim = layer.dim, group = layer.heads / layer.kv_heads, width = (layer.heads + 2 * layer.kv_heads) * dim;

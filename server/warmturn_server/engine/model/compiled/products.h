@@ -1,6 +1,7 @@
 // Products of rows with weights, however those are kept.
 
 #pragma once
+#include "amx.h"
 #include "groups.h"
 
 static const int FEW_ROWS = 16;  // for more it pays to make a tile's codes numbers first
@@ -113,7 +114,43 @@ static void multiply_eight_bits(const Product &product, const number *x, number 
     multiply_with(product, x, inputs, out, rows, [&](i64 tile) { return EightBits{codes + tile * TILE * inputs}; });
 }
 
+extern "C" {
+
+// Whether products in numbers with so many inputs go by AMX, where that may be used.
+int goes_by_amx(i64 inputs) {
+#if defined(WITH_AMX)
+    return UNIT == 2 && inputs % AMX_INPUTS == 0;
+#else
+    return 0;
+#endif
+}
+
+}
+
+// Many rows in turns, so that those of a turn stay near while all weights go by.
+static void multiply_by_amx(const Product &product, const number *x, number *out, i64 rows) {
+#if defined(WITH_AMX)
+    const i64 inputs = product.inputs, outputs = product.outputs;
+    const number *weights = (const number *)product.weights;
+    together(rows * inputs * outputs > WORTH_SHARING, [&] {
+        Tiles tiles;
+        for (i64 turn = 0; turn < rows; turn += ROWS_IN_CACHE)
+            own_part((outputs + TILE - 1) / TILE, [&](i64 tile) {
+                const Ending ending(product, out, tile * TILE);
+                const i64 end = turn + ROWS_IN_CACHE < rows ? turn + ROWS_IN_CACHE : rows;
+                for (i64 first = turn; first < end; first += AMX_ROWS) {
+                    const i64 count = first + AMX_ROWS < end ? AMX_ROWS : end - first;
+                    tiles.shape_for(count);
+                    amx_tile_of(count, x + first * inputs, inputs, weights + tile * TILE * inputs, inputs / UNIT,
+                                [&](i64 row, lanes left, lanes right) { ending(first + row, left, right); });
+                }
+            });
+    });
+#endif
+}
+
 static void multiply_numbers(const Product &product, const number *x, number *out, i64 rows) {
+    if (goes_by_amx(product.inputs)) return multiply_by_amx(product, x, out, rows);
     const i64 inputs = product.inputs;
     const number *weights = (const number *)product.weights;
     multiply_with(product, x, inputs, out, rows, [&](i64 tile) { return Numbers{weights + tile * TILE * inputs}; });
@@ -121,9 +158,11 @@ static void multiply_numbers(const Product &product, const number *x, number *ou
 
 extern "C" {
 
-// Whether weights are to be laid out like this at all: a processor that multiplies matrices has better instructions.
+// Whether weights are to be laid out like this at all. Of floats not where there is AMX: nobody has measured that there.
 int packs() {
-#if defined(__AVX512BF16__) && !defined(__AMX_BF16__)
+#if defined(WITH_AMX)
+    return UNIT == 2 && amx_is_allowed();
+#elif defined(__AVX512BF16__)
     return 1;
 #else
     return 0;

@@ -13,12 +13,12 @@ from torch import nn
 from torch.nn import functional
 
 from ....errors import ModelRefused, StartRefused
+from ..compiled.amx import kernels_multiply
 from ..gguf import GgufFile
 from .as_filed import Filed, best_kept, codes_as_filed
 from .dense import dense, dense_by_torch
 from .formats import FORMATS, MADE_HERE
 from .in_model import LinearGroup, linear_groups
-from .packed import kernels_multiply
 from .product import Product, stacked_bias
 
 WeightKind = Literal["auto", "int8", "int4"]

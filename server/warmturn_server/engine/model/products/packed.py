@@ -10,7 +10,8 @@ from enum import IntEnum
 import torch
 from torch.nn import functional
 
-from ..compiled.compiling import NotCompiled, compiled
+from ..compiled.amx import kernels_multiply
+from ..compiled.compiling import compiled
 from .product import bytes_of
 
 TILE = 32
@@ -50,7 +51,7 @@ class Layout:
 
 
 class CompiledProduct:
-    """Each output is one sum in the order of the inputs, in float32: the same bits whatever rows are beside it."""
+    """Each output is one sum in a fixed order of the inputs, in float32: the same bits whatever rows are beside it."""
 
     def __init__(self, kind: str, laid: Layout, bias: torch.Tensor | None) -> None:
         """bias `[outputs]`; see `can_pack`."""
@@ -83,18 +84,10 @@ class PackedProduct(CompiledProduct):
 
 
 def can_pack(weight: torch.Tensor) -> bool:
-    """Where the processor has the instructions and no better ones, and whatever compiles the kernels."""
+    """Where the processor has the instructions, and there is what compiles the kernels."""
     return (
         weight.device.type == "cpu" and not weight.shape[1] % unit_of(weight.dtype) and kernels_multiply(weight.dtype)
     )
-
-
-def kernels_multiply(dtype: torch.dtype) -> bool:
-    """Whether products are best left to the compiled kernels here."""
-    try:
-        return bool(compiled(dtype).packs())
-    except NotCompiled:
-        return False
 
 
 def unit_of(dtype: torch.dtype) -> int:

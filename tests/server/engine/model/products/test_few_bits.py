@@ -11,6 +11,7 @@ from gguf.quants import dequantize, quantize
 from torch import nn
 from torch.nn import functional
 
+from warmturn_server.engine.model.compiled.amx import kernels_multiply
 from warmturn_server.engine.model.products import formats as module
 from warmturn_server.engine.model.products.dense import dense
 from warmturn_server.engine.model.products.few_bits import FewBits, WeightKind, few_bits
@@ -22,7 +23,6 @@ from warmturn_server.engine.model.products.int8_in_groups import (
     compiled_int8_in_groups,
     int8_in_groups_by_torch,
 )
-from warmturn_server.engine.model.products.packed import kernels_multiply
 from warmturn_server.errors import ModelRefused, StartRefused
 
 CPU = torch.device("cpu")

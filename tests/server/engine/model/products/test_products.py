@@ -137,7 +137,8 @@ def test_what_this_processor_is_best_at_is_chosen() -> None:
     """Elsewhere only bfloat16 on a CPU is prepacked."""
     weights = {dtype: layers(dtype, 32)[0].weight for dtype in ROUNDING}
     if can_pack(weights[torch.bfloat16]):
-        assert {dense(layers(dtype, 32)).kind for dtype in ROUNDING} == {"packed"}
+        packs = {dtype for dtype in ROUNDING if can_pack(weights[dtype])}
+        assert {dense(layers(dtype, 32)).kind for dtype in packs} == {"packed"}
     else:
         assert dense(layers(torch.float32, 32)).kind == "plain"
         there = can_prepack(weights[torch.bfloat16])
