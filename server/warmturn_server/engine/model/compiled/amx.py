@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from ctypes import c_int64
 from functools import cache
 
 import torch
@@ -16,7 +17,7 @@ from .compiling import NotCompiled, compiled, openmp_of_torch
 SWITCH = "WARMTURN_AMX"
 _log = logging.getLogger(__name__)
 _SECONDS = 60
-_NOTHING_TO_TRY, _RIGHT = 0, 10
+_RIGHT = 10
 _SAID = {11: "they compute something else than they should here", 12: "the system does not let programs use them"}
 """What `try_amx` returns: as in `trial.h`."""
 _TRIAL = "import sys; from ctypes import *; CDLL(sys.argv[1], RTLD_GLOBAL); sys.exit(CDLL(sys.argv[2]).try_amx())"
@@ -32,14 +33,14 @@ def kernels_multiply(dtype: torch.dtype) -> bool:
 
 def uses_amx(dtype: torch.dtype) -> bool:
     """Whether those of them with as many inputs as it takes at once, or a multiple, go by AMX."""
-    return kernels_multiply(dtype) and bool(compiled(dtype).goes_by_amx(0))
+    return kernels_multiply(dtype) and bool(compiled(dtype).goes_by_amx(c_int64(0)))
 
 
 @cache
 def why_not_amx(dtype: torch.dtype) -> str | None:
     """None where it is used, or the processor has none. Raises `NotCompiled`."""
     library = compiled(dtype)
-    if not library.goes_by_amx(0):
+    if not library.goes_by_amx(c_int64(0)):
         return None
     why = _why_not(library._name)
     if why is None and not library.packs():
@@ -57,6 +58,6 @@ def _why_not(library: str) -> str | None:
         code = subprocess.run(command, capture_output=True, timeout=_SECONDS).returncode
     except (OSError, subprocess.SubprocessError) as error:
         return f"they could not be tried: {error}"
-    if code in (_NOTHING_TO_TRY, _RIGHT):
+    if code == _RIGHT:
         return None
     return _SAID.get(code, f"their trial ended with {signal.Signals(-code).name if code < 0 else code}")
