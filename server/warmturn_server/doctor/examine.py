@@ -13,7 +13,7 @@ from .storage import look_at_data_dir, look_at_redis
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Changes nothing, loads no weights and fetches nothing."""
+    """Changes nothing but the folder of compiled kernels, loads no weights and fetches nothing."""
     yield from look_at_packages()
     yield from look_at_machine(settings)
     yield from look_at_data_dir(settings)
