@@ -9,6 +9,7 @@ from typing import Final, Literal
 import torch
 from torch import nn
 
+from ..compiled.amx import kernels_multiply
 from ..gguf import GgufFile
 from .formats import FORMATS
 from .gguf_blocks import EIGHT_BITS, FOUR_BITS, codes_of
@@ -16,7 +17,6 @@ from .gguf_rows import GgufRows
 from .in_model import LinearGroup
 from .int4 import Int4Codes
 from .int8_in_groups import Int8GroupCodes
-from .packed import kernels_multiply
 
 _Codes = Int4Codes | Int8GroupCodes
 _LEAST_OF_FLOAT: Final = 2**-22

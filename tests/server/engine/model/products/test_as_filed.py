@@ -11,13 +11,13 @@ from tests.support.gguf_files import KindOf, wide_llama, write_gguf
 from transformers import LlamaForCausalLM
 
 from warmturn_server.engine import ModelRunner, Work, load_model
+from warmturn_server.engine.model.compiled.amx import kernels_multiply
 from warmturn_server.engine.model.loader import LoadedModel
 from warmturn_server.engine.model.products.few_bits import FewBits, WeightKind, few_bits
 from warmturn_server.engine.model.products.gguf_blocks import FOUR_BITS
 from warmturn_server.engine.model.products.in_model import linear_groups
 from warmturn_server.engine.model.products.int4 import Int4Codes
 from warmturn_server.engine.model.products.int8_in_groups import Int8GroupCodes
-from warmturn_server.engine.model.products.packed import kernels_multiply
 
 CPU = torch.device("cpu")
 ROUNDING = {"Q4_K": 2**-21}
