@@ -17,6 +17,7 @@ from .capture import Scoring
 from .checkpoint import Checkpoint, find_checkpoint
 from .device import same_work_same_bits
 from .loading import load_weights
+from .quantised import why_not_loaded
 from .support import context_length, effective_window, refuse_unsupported, sliding_windows
 
 PROBE_TOKENS = 8
@@ -53,6 +54,7 @@ class _Call:
     layer: int
     shape: LayerShape
     scoring: Scoring
+    dtype: torch.dtype
     unknown: list[str] = field(default_factory=list)
 
 
@@ -78,8 +80,11 @@ def load_model(
     refuse_unsupported(loaded)
     loaded.to(target)  # type: ignore[arg-type]
     loaded.train(False)
-    calls = _probe(loaded, target)
-    _refuse_surprises(loaded, calls, limit)
+    try:
+        calls = _probe(loaded, target)
+    except Exception as error:  # quantised weights are unpacked now, if they were not before
+        raise why_not_loaded(checkpoint, error) from error
+    _refuse_surprises(loaded, calls, limit, chosen)
     return LoadedModel(
         model=loaded,
         name=name or checkpoint.name,
@@ -140,6 +145,7 @@ def _probe(model: PreTrainedModel, device: torch.device) -> list[_Call]:
                 layer=int(getattr(module, "layer_idx", -1)),
                 shape=LayerShape(key.shape[1], key.shape[3], value.shape[3]),
                 scoring=Scoring.told(query.shape[3], given),
+                dtype=key.dtype,
                 unknown=unknown,
             )
         )
@@ -152,7 +158,7 @@ def _probe(model: PreTrainedModel, device: torch.device) -> list[_Call]:
     return sorted(calls, key=lambda call: call.layer)
 
 
-def _refuse_surprises(model: PreTrainedModel, calls: list[_Call], limit: int) -> None:
+def _refuse_surprises(model: PreTrainedModel, calls: list[_Call], limit: int, dtype: torch.dtype) -> None:
     """No sequence is longer than `limit`."""
     name = model.config.model_type
     windows = sliding_windows(model.config, limit)
@@ -161,6 +167,10 @@ def _refuse_surprises(model: PreTrainedModel, calls: list[_Call], limit: int) ->
     unknown = sorted({argument for call in calls for argument in call.unknown})
     if unknown:
         raise ModelRefused(f"{name} uses attention features that Warmturn does not know: {', '.join(unknown)}")
+    for call in calls:
+        if call.dtype != dtype:  # some quantised layers compute in one of their own
+            own = str(call.dtype).removeprefix("torch.")
+            raise ModelRefused(f"{name} computes in {own}, whatever it is told: serve it with --dtype {own}")
     for call, window in zip(calls, windows, strict=True):
         told = effective_window(call.scoring.window, limit)
         if told != window:

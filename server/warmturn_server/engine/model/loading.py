@@ -7,14 +7,14 @@ import io
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, GgufConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from ...errors import ModelRefused, first_line
+from ...errors import ModelRefused
 from .adapter import merged
 from .checkpoint import Checkpoint
 from .gguf import GgufFile, refuse_leftovers, scale_rope, stretch_rope
+from .quantised import refuse_unreadable, refuse_unused, why_not_loaded
 from .support import take_long_rope
 from .text_part import auto_class, drop_other_parts
 
@@ -22,17 +22,16 @@ from .text_part import auto_class, drop_other_parts
 def load_weights(checkpoint: Checkpoint, dtype: torch.dtype, max_context: int | None) -> PreTrainedModel:
     """On the CPU, with eager attention. Raises `ModelRefused`."""
     gguf = checkpoint.gguf
+    refuse_unreadable(checkpoint)
     try:
         config = AutoConfig.from_pretrained(checkpoint.folder, **checkpoint.from_pretrained)
         take_long_rope(config, max_context)
         model = _of_gguf(checkpoint, config, gguf, dtype) if gguf else _from_pretrained(checkpoint, config, dtype)
         return merged(model, checkpoint.adapter) if checkpoint.adapter else model
-    except ImportError as error:  # of a package that only such weights need: the message names it
-        raise ModelRefused(f"{checkpoint.name} needs another package: {first_line(error)}") from error
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelRefused(
-            f"cannot load a causal language model from {checkpoint.folder}: {first_line(error)}"
-        ) from error
+    except ModelRefused:
+        raise
+    except Exception as error:  # whatever packages raise that unpack weights, or files that nobody has looked into
+        raise why_not_loaded(checkpoint, error) from error
 
 
 def _of_gguf(checkpoint: Checkpoint, config: PretrainedConfig, file: GgufFile, dtype: torch.dtype) -> PreTrainedModel:
@@ -63,5 +62,6 @@ def _from_pretrained(
         raise ModelRefused(
             f"{checkpoint.name} lacks {len(missing)} of its weights, such as {missing[0]}; fetch it again"
         )
+    refuse_unused(checkpoint, model, loading["unexpected_keys"])
     drop_other_parts(model)
     return model  # type: ignore[no-any-return]

@@ -72,7 +72,7 @@ class ModelRunner:
         self.exact = ExactProducts(self.bits) if exact else None
         tied = tied_head(loaded.model)
         self.products = replace_linears(loaded.model, self.exact or self.bits)
-        if tied is not None:
+        if tied in self.products:
             share_table(loaded.model, self.products[tied])
         self.weights.now_in(loaded.model, self.products)
         self.generic = GenericExecutor(loaded.model, loaded.device)

@@ -32,5 +32,5 @@ class Weights:
 
 def _num_bytes(model: nn.Module) -> int:
     """What layers share counts once."""
-    kept = {tensor.data_ptr(): tensor.nbytes for tensor in model.parameters()}
+    kept = {tensor.data_ptr() or id(tensor): tensor.nbytes for tensor in model.parameters()}
     return sum(kept.values())

@@ -1,6 +1,5 @@
 """A LoRA adapter is part of the model: of what it says, and of what its state is valid for."""
 
-import json
 import random
 from pathlib import Path
 from typing import Final
@@ -95,24 +94,3 @@ def test_a_missing_extra_is_named(tiny_models: TinyModels, adapter: Path, monkey
     monkeypatch.setattr("warmturn_server.engine.model.needs.find_spec", lambda _: None)
     with pytest.raises(ModelRefused, match=r"--adapter needs peft: pip install 'warmturn\[lora\]'"):
         load(tiny_models(), adapter)
-
-
-@pytest.mark.parametrize(
-    ("quantisation", "package"),
-    [
-        ({"quant_method": "gptq", "bits": 4}, "optimum"),
-        ({"quant_method": "awq", "bits": 4}, "gptqmodel"),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
-        ({"quant_method": "compressed-tensors", "format": "pack-quantized"}, "compressed-tensors"),
-        ({"quant_method": "torchao", "quant_type": "int8_weight_only"}, "torchao"),
-    ],
-    ids=lambda value: value["quant_method"] if isinstance(value, dict) else "",
-)
-def test_packed_weights_say_which_package_is_missing(
-    tiny_models: TinyModels, tmp_path: Path, quantisation: dict[str, object], package: str
-) -> None:
-    config = json.loads((tiny_models() / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, "quantization_config": quantisation}))
-    (tmp_path / "model.safetensors").symlink_to(tiny_models() / "model.safetensors")
-    with pytest.raises(ModelRefused, match=rf"needs another package: .*{package}"):
-        load(tmp_path)

@@ -125,7 +125,7 @@ class _Reader:
 
     def _at(self, path: str) -> Product:
         if path not in self._products:
-            raise NotTaken(f"it has no linear layer {path}")
+            raise NotTaken(f"it has no plain linear layer {path}")
         return self._products[path]
 
 

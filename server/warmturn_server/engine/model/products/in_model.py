@@ -78,9 +78,21 @@ def _put(group: LinearGroup, product: Product) -> None:
 
 def _groups(module: nn.Module) -> Iterator[tuple[str, ...]]:
     """Names of a module's own linear layers, those together that share their input."""
-    left = {name for name, child in module.named_children() if type(child) is nn.Linear}
+    left = {name for name, child in module.named_children() if _is_plain(child)}
     for names in _SHARE_AN_INPUT:
         if left.issuperset(names):
             yield names
             left.difference_update(names)
     yield from ((name,) for name in sorted(left))
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether it computes what its weights say. Quantised layers do not: they have a `forward` of their own, hooks, or
+    tensors that only look like weights.
+    """
+    if type(module) is not nn.Linear or "forward" in vars(module):
+        return False
+    if module._forward_pre_hooks or module._forward_hooks:
+        return False
+    weight = module._parameters.get("weight")
+    return weight is not None and type(weight.data) is torch.Tensor and weight.is_floating_point()
