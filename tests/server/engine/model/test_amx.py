@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.server.engine.model.test_native import runner_of
 from tests.support.models import TinyModels
 from tests.support.programs import program
 from torch.nn import functional
 
 from warmturn_server.doctor import examine
+from warmturn_server.engine import ModelRunner, load_model
 from warmturn_server.engine.model.compiled import amx, compiling
-from warmturn_server.engine.model.exact.check import refuse_if_inexact
-from warmturn_server.engine.model.native.kernels import all_packed
 from warmturn_server.engine.model.products.packed import PackedProduct, can_pack
 from warmturn_server.settings import Settings
 
@@ -77,11 +75,13 @@ def test_rows_have_bits_of_their_own(emulate: Emulate, inputs: int, outputs: int
         assert torch.equal(product(x[301 - count :]), whole[301 - count :])
 
 
-def test_pieces_of_a_model_give_the_same_bits(emulate: Emulate, tiny_models: TinyModels) -> None:
+def test_pieces_of_a_model_give_the_same_bits_in_a_state_of_amx(emulate: Emulate, tiny_models: TinyModels) -> None:
+    """At load every piece is tried; state that was summed in another order is not gone on from bit for bit."""
     emulate()
-    runner = runner_of(tiny_models, "llama", "bfloat16")
-    assert all_packed(runner.executors[-1]._model.layers)  # type: ignore[attr-defined]
-    refuse_if_inexact(runner, runner.vocab_size, runner.context_length, runner.buffer)
+    loaded = load_model(str(tiny_models()), device="cpu", dtype="bfloat16", max_context=None)
+    runner = ModelRunner(loaded, exact=True)
+    assert runner.executors[-1].kind == "native"
+    assert "with AMX" in runner.arithmetic
 
 
 @pytest.mark.parametrize(
