@@ -14,7 +14,7 @@ import torch  # noqa: F401  # before transformers, which does not fail where it 
 from fastapi import FastAPI
 
 from . import bundled
-from .api import Access, create_app
+from .api import Access, create_app, warm_up
 from .chat import (
     Calling,
     Storage,
@@ -100,11 +100,12 @@ def build_app(settings: Settings, tell: Tell = _nobody) -> FastAPI:
     )
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if settings.log == "redis":
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_LOG_THREADS, "log"))
         engine.start()
         service.open()
+        await warm_up(app)
         yield
         service.running.takes_no_more = True
         await service.running.interrupt()

@@ -55,6 +55,11 @@ class Plan:
     def __bool__(self) -> bool:
         return bool(self.match.spans) or self.deadline is not None
 
+    @property
+    def most_tokens(self) -> int:
+        """So long the sequence's state may be when all is back."""
+        return self.match.num_tokens if self.deadline is None else self.num_tokens
+
 
 class Admission:
     """Decides what a sequence starts from and takes its memory from the pool."""

@@ -39,7 +39,7 @@ class Restorer:
     def start(self, sequence: Sequence, plan: Plan) -> None:
         """From the engine's thread: `sequence.restoring` until what is planned is there, or has failed."""
         sequence.restoring = True
-        if plan.match.num_tokens > sequence.kv.length and sequence.kv.num_bytes >= _MUCH_BYTES:
+        if plan.most_tokens > sequence.kv.length and sequence.kv.num_bytes >= _MUCH_BYTES:
             self._populating.submit(sequence.kv.populate)
         self._threads.submit(self._restore, sequence, plan)
 

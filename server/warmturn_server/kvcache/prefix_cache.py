@@ -257,7 +257,8 @@ class PrefixCache:
         return math.ceil(len(token_ids) / self.block_size)
 
     def close(self) -> None:
-        """Give up what is still asked for over a network."""
+        """Give up what is still asked for."""
+        self.reader.close()
         self.tiers.close()
 
     def _find(self, tenant: str, token_ids: Sequence[int], holders: Holders) -> PrefixMatch:

@@ -4,8 +4,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from tests.support.engines import greedy, running_engine
 from tests.support.models import TinyModels
+from tests.support.redis_server import RedisServer
 
 from warmturn_server.engine import restorer
 from warmturn_server.kvcache import KVBuffer
@@ -13,11 +15,9 @@ from warmturn_server.kvcache import KVBuffer
 PROMPT = tuple(range(5, 165))
 
 
-@pytest.mark.usefixtures("restoring_always_wins")
-@pytest.mark.parametrize("much", [0, 2**40])
-def test_much_memory_is_asked_for_beside_it(
-    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, much: int
-) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which threads asked for memory."""
     asked, populate = list[str](), KVBuffer.populate
 
     def noted(buffer: KVBuffer) -> None:
@@ -25,6 +25,14 @@ def test_much_memory_is_asked_for_beside_it(
         asked.append(threading.current_thread().name)
 
     monkeypatch.setattr(KVBuffer, "populate", noted)
+    return asked
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+@pytest.mark.parametrize("much", [0, 2**40])
+def test_much_memory_is_asked_for_beside_it(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str], much: int
+) -> None:
     monkeypatch.setattr(restorer, "_MUCH_BYTES", much)
     with running_engine(tiny_models(), tmp_path, ram_cache=0) as engine:
         first = engine.generate(greedy(PROMPT, 8))
@@ -35,3 +43,22 @@ def test_much_memory_is_asked_for_beside_it(
         assert again.report.cached_by_tier["disk"] > 100
         assert again.token_ids == first.token_ids
     assert asked == ([] if much else ["warmturn-populating_0"])
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
+def test_it_is_for_what_comes_over_a_network_too(
+    tiny_models: TinyModels,
+    tmp_path: Path,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: list[str],
+) -> None:
+    monkeypatch.setattr(restorer, "_MUCH_BYTES", 0)
+    shared: dict[str, object] = {"redis": SecretStr(redis_server.url), "redis_wait_ms": 60_000.0}
+    with running_engine(tiny_models(), tmp_path / "one", **shared) as one:
+        one.generate(greedy(PROMPT, 8))
+        one.flush()
+    asked.clear()
+    with running_engine(tiny_models(), tmp_path / "other", **shared) as other:
+        assert other.generate(greedy(PROMPT, 8, known_tokens=150)).report.cached_by_tier["redis"] > 100
+    assert asked == ["warmturn-populating_0"]

@@ -120,10 +120,12 @@ def test_a_conversation_that_goes_on_makes_others_leave_and_not_itself() -> None
     assert cache.match("", token_ids(15 * BLOCK_SIZE)).num_tokens == 15 * BLOCK_SIZE
 
 
-def test_what_disk_gave_is_in_ram_the_next_time(tmp_path: Path) -> None:
+def test_what_disk_gave_is_in_ram_once_its_turn_is_saved(tmp_path: Path) -> None:
     save(cache_over(disk(tmp_path)), LONGEST)
     cache = cache_over(ram(), disk(tmp_path))
-    assert restore(cache, token_ids(LONGEST))[1].tokens_by_tier == {"disk": LONGEST}
+    restored, report = restore(cache, token_ids(LONGEST))
+    assert report.tokens_by_tier == {"disk": LONGEST}
+    cache.save("", token_ids(LONGEST), restored.snapshot(), always)
     assert restore(cache, token_ids(LONGEST))[1].tokens_by_tier == {"ram": LONGEST}
 
 

@@ -8,14 +8,19 @@ from tests.support.state import BLOCK_SIZE, DIGEST, always, cache_over, filled_b
 from warmturn_server.engine_api import MissReason
 from warmturn_server.kvcache import BlockMiss
 from warmturn_server.kvcache.keys import blocks_of, chain_seed
+from warmturn_server.kvcache.tiers.tier import Medium
 
 IDS = token_ids(40 * BLOCK_SIZE)
 SPANS = blocks_of(chain_seed("", DIGEST), IDS, BLOCK_SIZE)
 
 
-def test_what_is_asked_for_to_the_end_of_a_piece_stays_in_memory() -> None:
+@pytest.mark.parametrize(("medium", "kept"), [("network", 16), ("disk", 0)])
+def test_what_came_over_a_network_and_is_asked_for_to_the_end_of_a_piece_stays_in_memory(
+    medium: Medium, kept: int
+) -> None:
+    """What the disk has is saved there after the turn."""
     fast, slow = ram(), ram()
-    slow.name, slow.medium = "disk", "disk"
+    slow.name, slow.medium = "slow", medium
     cache_over(slow).save("", IDS, filled_buffer(len(IDS)).snapshot(), always)
     cache = cache_over(fast, slow)
     _, tier = cache.tiers
@@ -23,13 +28,13 @@ def test_what_is_asked_for_to_the_end_of_a_piece_stays_in_memory() -> None:
         assert isinstance(payload, memoryview)
         if span is SPANS[20]:
             break
-    assert fast.contains([span.key for span in SPANS]) == [True] * 16 + [False] * 24
+    assert fast.contains([span.key for span in SPANS]) == [True] * kept + [False] * (40 - kept)
 
 
 @pytest.mark.parametrize("rubbish", [b"rubbish", None], ids=["corrupt", "absent"])
 def test_nothing_comes_after_the_first_block_that_is_of_no_use(rubbish: bytes | None) -> None:
     fast, slow = ram(), ram()
-    slow.name, slow.medium = "disk", "disk"
+    slow.name, slow.medium = "slow", "network"
     cache_over(slow).save("", IDS, filled_buffer(len(IDS)).snapshot(), always)
     slow.remove_many([SPANS[18].key])
     if rubbish:
@@ -38,7 +43,7 @@ def test_nothing_comes_after_the_first_block_that_is_of_no_use(rubbish: bytes | 
     _, tier = cache.tiers
     read = list(cache.reader.payloads(tier, SPANS, IDS, lambda: math.inf))
     assert [span for span, _ in read] == SPANS[:19]
-    assert read[-1][1] == (BlockMiss(MissReason.CORRUPT, SPANS[18].key, "disk") if rubbish else None)
+    assert read[-1][1] == (BlockMiss(MissReason.CORRUPT, SPANS[18].key, "slow") if rubbish else None)
     assert fast.num_blocks == 16
 
 

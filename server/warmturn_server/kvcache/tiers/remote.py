@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from functools import partial
 from typing import TypeVar
 
 from ..keys import BlockKey
+from ..read_ahead import read_ahead
 from .guard import GuardedTier
 from .tier import Block, TierUnavailable
 
 _THREADS = 6
-_READ_AHEAD = 2
 
 _T = TypeVar("_T")
 
@@ -43,17 +42,9 @@ class RemoteTier:
     def read(
         self, pieces: Sequence[Sequence[BlockKey]], seconds_left: Callable[[], float]
     ) -> Iterator[dict[BlockKey, Block]]:
-        """The pieces in order, the next ones on their way while one is worked on. Raises `DeadlineExceeded`."""
-        rest = iter(pieces)
-        ahead = deque(self._pool.submit(self.tier.get_many, piece) for piece in islice(rest, _READ_AHEAD))
-        try:
-            while ahead:
-                found = _within(seconds_left(), ahead.popleft())
-                ahead.extend(self._pool.submit(self.tier.get_many, piece) for piece in islice(rest, 1))
-                yield found
-        finally:
-            for future in ahead:
-                future.cancel()
+        """The pieces in order. Raises `DeadlineExceeded`."""
+        reads = (partial(self.tier.get_many, piece) for piece in pieces)
+        return read_ahead(self._pool, reads, lambda asked: _within(seconds_left(), asked))
 
     def remove(self, keys: Sequence[BlockKey]) -> None:
         """Have these forgotten, without waiting for it."""

@@ -61,12 +61,11 @@ class TierStack:
                 return BlockMiss(MissReason.STORE_UNAVAILABLE, key, tier.name)
         return None
 
-    def read(
-        self, tier: GuardedTier, pieces: Iterable[Sequence[BlockKey]], seconds_left: Callable[[], float]
+    def over_network(
+        self, tier: GuardedTier, pieces: Sequence[Sequence[BlockKey]], seconds_left: Callable[[], float]
     ) -> Iterator[dict[BlockKey, Block]]:
-        """What the tier has of each piece, in order. Waits for a network, and then raises `DeadlineExceeded`."""
-        remote = self._remote.get(tier.name)
-        return (tier.get_many(keys) for keys in pieces) if remote is None else remote.read(list(pieces), seconds_left)
+        """What one of `remote` has of each piece, in order. Raises `DeadlineExceeded`."""
+        return self._remote[tier.name].read(pieces, seconds_left)
 
     def discard(self, tier: GuardedTier, key: BlockKey) -> None:
         """Have one tier forget a block that is not what it should be."""
@@ -74,7 +73,7 @@ class TierStack:
         (tier.remove_many if remote is None else remote.remove)([key])
 
     def keep_in_memory(self, tier: GuardedTier, blocks: dict[BlockKey, Block]) -> None:
-        """What a tier gave for a turn stays there for the next; on disk it is saved after this one anyway."""
+        """What a tier gave for a turn stays there for the next; elsewhere it is saved after this one anyway."""
         for faster in self.faster_than(tier):
             if faster.medium == "memory":
                 faster.put_many(dict(reversed(blocks.items())))
