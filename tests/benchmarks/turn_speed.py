@@ -13,7 +13,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,53 +34,64 @@ TURN_TOKENS = 64
 REPLY_TOKENS = 8
 PAUSES = (0.25, 0.0)
 Row = dict[str, float | int | str | None]
+TITLES = {
+    "turn": "A 64-token turn: time to first token, ms",
+    "batch": "Decoding together: tokens per second",
+    "saving": "The reply with saving on and off, ms",
+    "overhead": "A step of 8 sequences outside the forward pass, ms",
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model-dir", type=Path, help="keep the random model here between runs")
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--tokens", type=int, nargs="+", default=HISTORIES, help="of history before the turn")
+    parser.add_argument("--repeat-prompt", type=int, help="how often all is computed, which takes longest (--repeat)")
+    parser.add_argument("--only-turn", action="store_true", help="the first table alone")
     parser.add_argument("--device", default="cpu", help="where the model runs, as for `warmturn serve`")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        model = on_a_thread_of_its_own(lambda: make_model(given.model_dir or Path(scratch, "model")))
-        figures = {
-            "turn": turns(model, Path(scratch), given.repeat, given.device),
-            "batch": batching(model, Path(scratch), given.repeat, given.device),
-            "saving": saving(model, Path(scratch), given.repeat, given.device),
-            "overhead": measure_http_overhead(model, Path(scratch, "http"), given.device),
-        }
-    print_table("A 64-token turn: time to first token, ms", figures["turn"])
-    print_table("Decoding together: tokens per second", figures["batch"])
-    print_table("The reply with saving on and off, ms", figures["saving"])
-    print_table("A step of 8 sequences outside the forward pass, ms", figures["overhead"])
+    figures: dict[str, list[Row]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        scratch, repeat, device = Path(folder), given.repeat, given.device
+        model = on_a_thread_of_its_own(lambda: make_model(given.model_dir or scratch / "model"))
+        prompts = repeat if given.repeat_prompt is None else min(given.repeat_prompt, repeat)
+        figures["turn"] = turns(model, scratch, given.tokens, repeat, prompts, device)
+        if not given.only_turn:
+            figures["batch"] = batching(model, scratch, repeat, device)
+            figures["saving"] = saving(model, scratch, repeat, device)
+            figures["overhead"] = measure_http_overhead(model, scratch / "http", device)
+    for name, rows in figures.items():
+        print_table(TITLES[name], rows)
     print(json.dumps(figures))
 
 
-def turns(model: Path, scratch: Path, repeat: int, device: str) -> list[Row]:
+def turns(model: Path, scratch: Path, histories: Sequence[int], repeat: int, prompts: int, device: str) -> list[Row]:
     """The same new turn after a restart, when only the disk has the conversation, on a resident one, and in full.
 
-    Every round is a start of the engine on the files that the one before left.
+    Every round is a start of the engine on the files that the one before left; the last `prompts` of them compute all.
     """
-    bases = {history: tokens(history) for history in HISTORIES}
+    bases = {history: tokens(history) for history in histories}
     seen: dict[int, dict[str, list[TurnReport]]] = {
-        history: {"resident": [], "disk": [], "prompt": []} for history in HISTORIES
+        history: {"resident": [], "disk": [], "prompt": []} for history in histories
     }
     with engine_of(model, scratch / "turns", device, ram_cache=0) as engine:
         for base in bases.values():
             make_resident(engine, base)
-    for _ in range(repeat):
+    for left in reversed(range(repeat)):
         with engine_of(model, scratch / "turns", device, ram_cache=0) as engine:
             for history, base in bases.items():
                 seen[history]["disk"].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.STATE))
                 make_resident(engine, base)
                 seen[history]["resident"].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.STATE))
-                seen[history]["prompt"].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.PROMPT))
-    return [turn_row(history, seen[history]) for history in HISTORIES]
+                if left < prompts:
+                    seen[history]["prompt"].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.PROMPT))
+    return [turn_row(history, seen[history]) for history in histories]
 
 
 def turn_row(history: int, seen: dict[str, list[TurnReport]]) -> Row:
-    resident, disk, prompt = (median(seen[name], lambda report: report.ttft_ms) for name in seen)
+    resident, disk = (median(seen[name], lambda report: report.ttft_ms) for name in ("resident", "disk"))
+    prompt = median(seen["prompt"], lambda report: report.ttft_ms) if seen["prompt"] else None
     assert all(
         report.cached_by_tier.get(tier, 0) >= history - 1 for tier in ("resident", "disk") for report in seen[tier]
     )
@@ -89,7 +100,7 @@ def turn_row(history: int, seen: dict[str, list[TurnReport]]) -> Row:
         "resident": resident,
         "disk": disk,
         "prompt": prompt,
-        "prompt / resident": round(prompt / resident, 2),
+        "prompt / resident": round(prompt / resident, 2) if prompt else None,
         "disk / resident": round(disk / resident, 2),
         "restore": median(seen["disk"], lambda report: report.restore_ms),
     }
