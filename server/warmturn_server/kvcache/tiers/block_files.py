@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ..keys import BlockKey
+from .rooms import Rooms
 from .tier import Block
 
 SUFFIX = ".kv"
@@ -28,12 +29,12 @@ def key_of(path: Path) -> BlockKey | None:
         return None
 
 
-def read(path: Path) -> bytearray:
+def read(path: Path, rooms: Rooms) -> Block:
     """Empty if it became shorter meanwhile."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        block = bytearray(os.fstat(descriptor).st_size)
-        return block if file.readinto(block) == len(block) else bytearray()
+        block = rooms.take(os.fstat(descriptor).st_size)
+        return block if file.readinto(block) == len(block) else b""
 
 
 def write_whole(path: Path, block: Block) -> None:

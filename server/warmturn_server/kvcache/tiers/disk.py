@@ -17,6 +17,7 @@ from ..fingerprint import FingerprintDigest
 from ..keys import BlockKey
 from .block_files import SUFFIX, UNFINISHED, files_below, key_of, read, write_whole
 from .lru import LRUIndex
+from .rooms import Rooms
 from .tier import Block, Medium, TierFull, TierUnavailable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -54,6 +55,7 @@ class DiskTier:
         self._index = LRUIndex(budget_bytes)
         self._index.pin(pinned)
         self._paths: dict[BlockKey, Path] = {}
+        self._rooms = Rooms()
         self._lock = threading.Lock()
         self.has_foreign_blocks = False
         try:
@@ -72,7 +74,7 @@ class DiskTier:
         found: dict[BlockKey, Block] = {}
         for key, path in paths.items():
             try:
-                found[key] = read(path)
+                found[key] = read(path, self._rooms)
             except OSError as error:
                 if error.errno not in _OF_ONE_FILE:
                     raise TierUnavailable(f"reading {path.name}: {error}") from error
