@@ -26,7 +26,7 @@ def fetch(hub_id: str) -> Path:
             return Path(hf_hub_download(f"{owner}/{model}", file))
         return Path(snapshot_download(hub_id, allow_patterns=_MODEL_FILES, ignore_patterns=_OTHER_FORMS))
     except (OSError, ValueError) as error:
-        raise StartRefused(f"no model named {hub_id} here or on the hub: {_reason(error)}") from error
+        raise StartRefused(f"{hub_id} is no model here, and not to be had from the hub: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

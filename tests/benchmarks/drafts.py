@@ -2,8 +2,10 @@
 
 The same turns with and without drafts, alternated, each variant in a process of its own: the demo's conversation; its
 replies once more, as somebody asks who wants another one; texts that are to be said again; made-up words, which nobody
-can guess. The history is the same for both, so a reply that differs was rounded otherwise. Needs a machine that does
-nothing else; ratios and counts are worth something elsewhere too. Ends with one line of JSON.
+can guess. `--texts english`: a conversation in real English instead, greedily and as the model's makers recommend; for
+a real model, such as `--model FOLDER` of SmolLM2. The history is the same for both, so a reply that differs was rounded
+otherwise. Needs a machine that does nothing else; ratios and counts are worth something elsewhere too, and those of
+processor time are given with `--threads 1`. Ends with one line of JSON.
 """
 
 import argparse
@@ -17,12 +19,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from tests.benchmarks import english
 from tests.benchmarks.engine_process import EngineProcess, engine_process
 from tests.benchmarks.turn_speed import print_table
 from transformers import PreTrainedTokenizerBase
 
 from warmturn_server import bundled
 from warmturn_server.engine.model.loader import load_model
+from warmturn_server.engine.model.sampling_defaults import sampling_defaults
 from warmturn_server.engine.model.tokenizer import load_tokenizer
 from warmturn_server.engine_api import Generated, GenerationRequest, SamplingParams
 from warmturn_server.settings import Settings
@@ -39,16 +43,22 @@ QUOTED: Final = (
 
 @dataclass
 class Text:
-    """What was seen of one kind of text: per turn, milliseconds a token without drafts and with them."""
+    """What was seen of one kind of text: per turn, milliseconds a token without drafts and with them; and the processor
+    time of all turns.
+    """
 
     plain_ms: list[float] = field(default_factory=list)
     drafting_ms: list[float] = field(default_factory=list)
+    plain_seconds: float = 0.0
+    drafting_seconds: float = 0.0
     tokens: int = 0
     drafted: int = 0
     accepted: int = 0
     differing: int = 0
 
-    def add(self, plain: Generated, drafting: Generated) -> None:
+    def add(self, plain: Generated, drafting: Generated, plain_seconds: float, drafting_seconds: float) -> None:
+        self.plain_seconds += plain_seconds
+        self.drafting_seconds += drafting_seconds
         drafts = drafting.report.drafts
         self.tokens += len(drafting.token_ids)
         self.drafted += drafts.drafted if drafts else 0
@@ -71,6 +81,7 @@ class Text:
             "ms a token, off": round(plain, 2),
             "with drafts": round(drafting, 2),
             "times as fast": round(statistics.median(one / other for one, other in pairs), 2),
+            "by processor time": round(self.plain_seconds / max(self.drafting_seconds, 1e-9), 2),
             "replies differ": self.differing,
         }
 
@@ -85,9 +96,9 @@ class Both:
     def say(self, request: GenerationRequest, text: Text) -> Generated:
         """The reply without drafts."""
         self._turns += 1
-        said = [self._engines[number].generate(request) for number in ((0, 1) if self._turns % 2 else (1, 0))]
-        plain, drafting = said if self._turns % 2 else said[::-1]
-        text.add(plain, drafting)
+        said = [self._engines[number].generate_timed(request) for number in ((0, 1) if self._turns % 2 else (1, 0))]
+        (plain, plain_seconds), (drafting, drafting_seconds) = said if self._turns % 2 else said[::-1]
+        text.add(plain, drafting, plain_seconds, drafting_seconds)
         return plain
 
 
@@ -97,16 +108,22 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--drafts", default="auto", help="of the variant with drafts")
     parser.add_argument("--turns", type=int, default=23, help="of the demo's conversation")
+    parser.add_argument("--texts", choices=["demo", "english"], default="demo")
+    parser.add_argument("--threads", type=int, help="one makes processor times comparable")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as engines:
         variants: dict[str, Any] = {"plain": "off", "drafting": given.drafts}
-        settings = {"model": given.model, "dtype": given.dtype, "control_rate": 0.0}
+        settings = {"model": given.model, "dtype": given.dtype, "control_rate": 0.0, "threads": given.threads}
         plain, drafting = (
             engines.enter_context(engine_process(Settings(**settings, drafts=drafts, data_dir=Path(scratch, name))))
             for name, drafts in variants.items()
         )
         both = Both(plain, drafting)
-        texts = measure(both, tokenizer_of(given.model), given.turns)
+        tokenizer, sampling = of_model(given.model)
+        if given.texts == "english":
+            texts = hold_english(both, tokenizer, sampling)
+        else:
+            texts = measure(both, tokenizer, given.turns)
     rows = [text.row(name) for name, text in texts.items()]
     print_table(f"{given.model}, drafts {given.drafts}: decoding", rows)
     print(json.dumps({"model": given.model, "dtype": given.dtype, "drafts": given.drafts, "texts": rows}))
@@ -139,6 +156,19 @@ def hold_demo(both: Both, tokenizer: PreTrainedTokenizerBase, num_turns: int, fi
         messages.append(said_by("assistant", answer.text))
 
 
+def hold_english(both: Both, tokenizer: PreTrainedTokenizerBase, recommended: SamplingParams) -> dict[str, Text]:
+    """Twice: greedily, and sampled as the model's makers recommend, by a seed of its own for each turn."""
+    texts = {"real English, greedy": Text(), "real English, as recommended": Text()}
+    for text, params in zip(texts.values(), (GREEDY, replace(recommended, max_tokens=REPLY_TOKENS)), strict=True):
+        messages: list[dict[str, str]] = []
+        for number, question in enumerate(english.QUESTIONS):
+            messages.append(said_by("user", question))
+            seeded = replace(params, seed=number)
+            answer = both.say(GenerationRequest(prompt_of(tokenizer, messages), seeded), text)
+            messages.append(said_by("assistant", answer.text))
+    return texts
+
+
 def said_by(role: str, text: str) -> dict[str, str]:
     return {"role": role, "content": text}
 
@@ -148,9 +178,12 @@ def prompt_of(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, s
     return tuple(tokenizer.encode(text, add_special_tokens=False))
 
 
-def tokenizer_of(model: str) -> PreTrainedTokenizerBase:
-    folder = str(bundled.path()) if model == "bundled" else model
-    return load_tokenizer(load_model(folder, device="cpu", dtype="auto", max_context=None))
+def of_model(model: str) -> tuple[PreTrainedTokenizerBase, SamplingParams]:
+    """Its tokenizer, and how its makers recommend to sample."""
+    loaded = load_model(
+        str(bundled.path()) if model == "bundled" else model, device="cpu", dtype="auto", max_context=None
+    )
+    return load_tokenizer(loaded), sampling_defaults(loaded.checkpoint)
 
 
 if __name__ == "__main__":

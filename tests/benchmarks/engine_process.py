@@ -1,5 +1,6 @@
 """An engine in a process of its own, as a server has it: engines that share one also share OpenMP's deadline."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -28,6 +29,12 @@ class EngineProcess:
     def generate(self, request: GenerationRequest) -> Generated:
         """A whole turn."""
         return self._engine.generate(request)
+
+    def generate_timed(self, request: GenerationRequest) -> tuple[Generated, float]:
+        """A whole turn, and the seconds of processor time that the process took meanwhile."""
+        begun = time.process_time()
+        generated = self._engine.generate(request)
+        return generated, time.process_time() - begun
 
     def flush(self) -> None:
         self._engine.flush()

@@ -8,7 +8,7 @@ from tests.benchmarks.real_weights import compare, model_folder
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.real_weights,
-    pytest.mark.timeout(3000),
+    pytest.mark.timeout(3 * 3600),
     pytest.mark.skipif(
         not os.environ.get("WARMTURN_TESTS_REAL_WEIGHTS"),
         reason="fetches 98 MB and takes minutes: WARMTURN_TESTS_REAL_WEIGHTS=1",

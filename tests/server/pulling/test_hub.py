@@ -58,7 +58,7 @@ def test_a_model_comes_whole_though_the_connection_breaks(tmp_path: Path) -> Non
     assert (again, Path(file).read_bytes()) == (folder, GGUF)
     assert [name for name, _ in hub.asked_from].count("config.json") == 1
     assert "a-Q8.gguf" not in {name for name, _ in hub.asked_from}
-    assert absent["error"].endswith("here or on the hub: the hub does not have it, or not for this HF_TOKEN")
+    assert absent["error"].endswith("not to be had from the hub: the hub does not have it, or not for this HF_TOKEN")
     assert ["somebody/tiny", "hub"] in listed
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import glob
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ModelRefused, StartRefused
 from ...hub import fetch
+from .adapter import base_of
 from .gguf import GgufFile, read_gguf
 
 _WEIGHTS = ("*.safetensors", "*.bin")
@@ -71,7 +71,7 @@ def _of_folder(folder: Path, name: str, adapter: Path | None) -> Checkpoint:
     if (folder / "config.json").exists():
         return Checkpoint(folder, name, adapter=_checked(adapter))
     if (folder / "adapter_config.json").exists():
-        base = _base_of(folder)
+        base = base_of(folder)
         raise ModelRefused(f"{folder} holds an adapter alone, made for {base}: --model {base} --adapter {folder}")
     files = sorted(folder.glob("*.gguf"))
     if len(files) > 1:
@@ -83,10 +83,3 @@ def _checked(adapter: Path | None) -> Path | None:
     if adapter is not None and not (adapter / "adapter_config.json").exists():
         raise StartRefused(f"--adapter {adapter} is no adapter: a folder with adapter_config.json is one")
     return adapter
-
-
-def _base_of(adapter: Path) -> str:
-    try:
-        return str(json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "MODEL"

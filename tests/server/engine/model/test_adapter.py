@@ -1,8 +1,10 @@
 """A LoRA adapter is part of the model: of what it says, and of what its state is valid for."""
 
+import json
 import random
+import shutil
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import peft
 import pytest
@@ -27,11 +29,11 @@ def adapter(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory) -
     return make_adapter(tiny_models(), tmp_path_factory.mktemp("adapter") / "terse", seed=1)
 
 
-def make_adapter(base: Path, folder: Path, *, seed: int) -> Path:
+def make_adapter(base: Path, folder: Path, *, seed: int, **options: Any) -> Path:
     """One that changes attention and the MLP, as if it had been trained."""
     torch.manual_seed(seed)
     modules = ["q_proj", "v_proj", "down_proj"]
-    config = peft.LoraConfig(r=4, lora_alpha=16, target_modules=modules, init_lora_weights=False)
+    config = peft.LoraConfig(r=4, lora_alpha=16, target_modules=modules, init_lora_weights=False, **options)
     model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config)
     model.save_pretrained(str(folder))
     return folder
@@ -94,3 +96,53 @@ def test_a_missing_extra_is_named(tiny_models: TinyModels, adapter: Path, monkey
     monkeypatch.setattr("warmturn_server.engine.model.needs.find_spec", lambda _: None)
     with pytest.raises(ModelRefused, match=r"--adapter needs peft: pip install 'warmturn\[lora\]'"):
         load(tiny_models(), adapter)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"use_dora": True}, {"use_rslora": True}, {"modules_to_save": ["lm_head"]}],
+    ids=lambda value: next(iter(value)),
+)
+def test_other_kinds_of_lora_are_merged_too(tiny_models: TinyModels, tmp_path: Path, options: dict[str, Any]) -> None:
+    folder = make_adapter(tiny_models(), tmp_path / "adapter", seed=2, **options)
+    base = AutoModelForCausalLM.from_pretrained(tiny_models(), dtype=torch.float32)
+    together = logits(peft.PeftModel.from_pretrained(base, str(folder)).eval())
+    assert torch.allclose(logits(load(tiny_models(), folder).model), together, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"target_modules": ["q_proj"]}, "no layer takes its base_model"),
+        ({"target_modules": ["q_proj", "v_proj", "down_proj", "up_proj"]}, "it has nothing for .*up_proj"),
+        ({"peft_type": "NEWTUNE"}, "does not fit llama: KeyError"),
+        ({"r": 8}, "size mismatch"),
+    ],
+)
+def test_one_that_is_not_what_it_says_is_refused(
+    tiny_models: TinyModels, adapter: Path, tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    """peft would leave layers at random numbers, or tensors out."""
+    folder = Path(shutil.copytree(adapter, tmp_path / "adapter"))
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(ModelRefused, match=said):
+        load(tiny_models(), folder)
+
+
+def test_one_without_weights_is_refused(tiny_models: TinyModels, adapter: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(adapter, tmp_path / "adapter"))
+    (folder / "adapter_model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(ModelRefused, match=rf"the adapter {folder}, made for .* does not fit"):
+        load(tiny_models(), folder)
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(ModelRefused, match=r"has no adapter_model\.safetensors; fetch it again"):
+        load(tiny_models(), folder)
+
+
+def test_what_is_no_part_of_the_weights_is_refused(tiny_models: TinyModels, tmp_path: Path) -> None:
+    base = AutoModelForCausalLM.from_pretrained(tiny_models(), dtype=torch.float32)
+    prompt = peft.PromptTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM")
+    peft.get_peft_model(base, prompt).save_pretrained(str(tmp_path))
+    with pytest.raises(ModelRefused, match="is no LoRA but PROMPT_TUNING, which cannot be merged"):
+        load(tiny_models(), tmp_path)
