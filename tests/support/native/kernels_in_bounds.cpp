@@ -42,7 +42,7 @@ static bool multiplies_bits(int32_t bits, Scaled scaled, i64 inputs, i64 outputs
     const bool four = bits == 4;
     std::vector<uint8_t> codes(room * inputs * bits / 8, four ? 0x99 : 0x01);
     std::vector<Scale> scales(scaled == Scaled::OUTPUTS ? room : room * groups_in(inputs), Scale(0.5f));
-    std::vector<Scale> zeros(four ? room * sums_in<Scale>(inputs) : 0, Scale(-1.5f));
+    std::vector<Scale> zeros(four ? room * groups_in(inputs) : 0, Scale(-1.5f));
     std::vector<number> x(rows * inputs, number(0.25f)), out(rows * outputs);
     const void *there = four ? zeros.data() : nullptr;
     const Product product{codes.data(), scales.data(), there, nullptr, inputs, outputs, bits, scaled};

@@ -14,30 +14,26 @@ static inline natural codes_at(const uint8_t *from) {
     return out;
 }
 
-// Codes 0 to 15 mean -8 to 7 here. codes [inputs / 8, 2, 16 outputs, 8]: of eight inputs those at even places first.
+// Has the processor fetch the 128 bytes that come 2 KiB later: one row of x is multiplied faster than it would by itself.
+static inline void fetch_ahead(const uint8_t *at) { __builtin_prefetch(at + 2048), __builtin_prefetch(at + 2112); }
+
+// Codes 0 to 15 mean -8 to 7, as floats (`whole.h` has them otherwise). codes [inputs / 8, 2, 16 outputs, 8]: of eight inputs those at even places first.
 struct FourBits {
     const uint8_t *codes;
 
-    // The number for each code, and the same again: of an index five bits are looked at, and the fifth is a neighbour's.
-    static natural unit_of(natural codes, int i) {
-        if constexpr (UNIT == 1) {
-            const lanes meant = {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7};
-            return (natural)looked_up(meant, (whole)(codes >> (i % 2 * 16 + i / 2 * 4) & 15));
-        } else {
-            const words meant = {0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000, 0xbf80, 0,      0x3f80, 0x4000,
-                                 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0, 0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040,
-                                 0xc000, 0xbf80, 0,      0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0};
-            return (natural)looked_up(meant, (words)(codes >> (i * 4)));
-        }
+    static natural float_of(natural codes, int i) {
+        const lanes meant = {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7};
+        return (natural)looked_up(meant, (whole)(codes >> (i % 2 * 16 + i / 2 * 4) & 15));
     }
 
     template <class F>
     inline void each(i64 units, F f) const {
         const uint8_t *at = codes;
         for (i64 unit = 0; unit < units; at += 128) {
+            fetch_ahead(at);
             const natural codes_1 = codes_at(at), codes_2 = codes_at(at + 64);
 #pragma GCC unroll 8
-            for (int i = 0; i < 8 / UNIT; i++, unit++) f(unit, unit_of(codes_1, i), unit_of(codes_2, i));
+            for (int i = 0; i < 8; i++, unit++) f(unit, float_of(codes_1, i), float_of(codes_2, i));
         }
     }
 
@@ -100,6 +96,7 @@ struct EightBits {
     inline void each(i64 units, F f) const {
         const uint8_t *at = codes;
         for (i64 unit = 0; unit < units; unit += 4 / UNIT, at += 128) {
+            fetch_ahead(at);
             const natural codes_1 = codes_at(at), codes_2 = codes_at(at + 64);
             if constexpr (UNIT == 2) {
                 const Pairs left = pairs_of(codes_1), right = pairs_of(codes_2);

@@ -35,7 +35,6 @@ typedef NUMBER number;
 typedef float lanes __attribute__((vector_size(64)));
 typedef int32_t whole __attribute__((vector_size(64)));
 typedef uint32_t natural __attribute__((vector_size(64)));
-typedef uint16_t words __attribute__((vector_size(64)));
 typedef uint16_t half __attribute__((vector_size(32)));
 
 // At constant places; each compiler has its own name for that.
@@ -45,22 +44,13 @@ typedef uint16_t half __attribute__((vector_size(32)));
 #define SHUFFLED(a, b, ...) __builtin_shuffle(a, b, whole{__VA_ARGS__})
 #endif
 
-// What a table says at each place; of a place only the bits that the table is large enough for are looked at.
+// What a table says at each place; of a place only four bits are looked at.
 static inline lanes looked_up(lanes table, whole places) {
 #if defined(__AVX512F__)
     return (lanes)_mm512_permutexvar_ps((__m512i)places, (__m512)table);
 #else
     for (int i = 0; i < 16; i++) places[i] = ((natural)table)[places[i] & 15];
     return (lanes)places;
-#endif
-}
-
-static inline words looked_up(words table, words places) {
-#if defined(__AVX512BW__)
-    return (words)_mm512_permutexvar_epi16((__m512i)places, (__m512i)table);
-#else
-    for (int i = 0; i < 32; i++) places[i] = table[places[i] & 31];
-    return places;
 #endif
 }
 

@@ -2,7 +2,7 @@
 
 #pragma once
 #include "amx.h"
-#include "groups.h"
+#include "whole.h"
 
 static const int FEW_ROWS = 16;  // for more it pays to make a tile's codes numbers first
 
@@ -10,7 +10,7 @@ static const int FEW_ROWS = 16;  // for more it pays to make a tile's codes numb
 enum class Scaled : int32_t { OUTPUTS, GROUPS, GROUPS_IN_FLOAT };
 
 // weights: tiles of what `bits` says, nothing but zeros behind the last output. 0: `Numbers`, without scales. 4: `FourBits`,
-// in groups. 8: `EightBits`. zeros, of groups, and bias may be null.
+// in groups. 8: `EightBits`. zeros, which only groups in four bits have, and bias may be null.
 struct Product {
     const void *weights, *scales, *zeros;
     const float *bias;
@@ -38,9 +38,22 @@ static Numbers widened(const Codes &codes, i64 units) {
 
 static inline Numbers widened(const Numbers &weights, i64) { return weights; }
 
-template <class Codes, class Scale>
-static inline InGroups<Numbers, Scale> widened(const InGroups<Codes, Scale> &weights, i64 units) {
+template <class Codes>
+static inline InGroups<Numbers> widened(const InGroups<Codes> &weights, i64 units) {
     return {widened(weights.codes, units), weights.scales, weights.zeros};
+}
+
+// The same for codes that become bytes.
+template <class Scale>
+static WholeInGroups<Bytes, Scale> widened(const WholeInGroups<Halves, Scale> &weights, i64 units) {
+    static thread_local std::vector<Line> lines;
+    lines.resize(units * UNIT / 4 * 2);
+    Line *to = lines.data();
+    for (i64 group = 0; group < groups_in(units * UNIT); group++)
+        weights.codes.group(group, [&](int, natural left, natural right) __attribute__((always_inline)) {
+            std::memcpy((void *)to++, &left, 64), std::memcpy((void *)to++, &right, 64);
+        });
+    return {{(const uint8_t *)lines.data()}, weights.scales, weights.zeros};
 }
 
 static inline void put_some(number *to, lanes value, i64 count) {
@@ -77,15 +90,15 @@ struct Ending {
     }
 };
 
-template <class Weights>
-__attribute__((noinline)) static void multiply_tile(i64 rows, const number *x, i64 stride, const Weights &weights,
+template <class X, class Weights>
+__attribute__((noinline)) static void multiply_tile(i64 rows, const X *x, i64 stride, const Weights &weights,
                                                     i64 units, const Ending &ending) {
     tile_of_all(rows, x, stride, weights, units, ending);
 }
 
 // x [rows, stride], `weights_of(tile)` -> out [rows, outputs].
-template <class F>
-static void multiply_with(const Product &product, const number *x, i64 stride, number *out, i64 rows, F weights_of) {
+template <class X, class F>
+static void multiply_with(const Product &product, const X *x, i64 stride, number *out, i64 rows, F weights_of) {
     const i64 inputs = product.inputs, outputs = product.outputs, units = inputs / UNIT;
     for_each((outputs + TILE - 1) / TILE, rows * inputs * outputs > WORTH_SHARING, [&](i64 tile) {
         const Ending ending(product, out, tile * TILE);
@@ -95,17 +108,32 @@ static void multiply_with(const Product &product, const number *x, i64 stride, n
     });
 }
 
-template <class Codes, class Scale>
+template <class Codes>
 static void multiply_in_groups(const Product &product, const number *x, number *out, i64 rows) {
-    const i64 inputs = product.inputs, groups = groups_in(inputs), sums = sums_in<Scale>(inputs);
+    const i64 inputs = product.inputs, groups = groups_in(inputs);
     const uint8_t *codes = (const uint8_t *)product.weights;
-    const Scale *scales = (const Scale *)product.scales, *zeros = (const Scale *)product.zeros;
-    const number *rows_of = zeros ? with_sums<Scale>(x, rows, inputs) : x;
-    multiply_with(product, rows_of, zeros ? width_with_sums<Scale>(inputs) : inputs, out, rows, [&](i64 tile) {
-        return InGroups<Codes, Scale>{{codes + tile * TILE * inputs * product.bits / 8},
-                                      scales + tile * TILE * groups,
-                                      zeros ? zeros + tile * TILE * sums : nullptr};
+    const float *scales = (const float *)product.scales, *zeros = (const float *)product.zeros;
+    const number *summed = zeros ? with_sums(x, rows, inputs) : x;
+    multiply_with(product, summed, zeros ? inputs + groups : inputs, out, rows, [&](i64 tile) {
+        const i64 first = tile * TILE * groups;
+        return InGroups<Codes>{{codes + tile * TILE * inputs * product.bits / 8}, scales + first, zeros ? zeros + first : zeros};
     });
+}
+
+template <class Scale>
+static void multiply_four_bits(const Product &product, const number *x, number *out, i64 rows) {
+    if constexpr (UNIT == 1) {
+        multiply_in_groups<FourBits>(product, x, out, rows);
+    } else {
+        const i64 inputs = product.inputs, groups = groups_in(inputs);
+        const uint8_t *codes = (const uint8_t *)product.weights;
+        const Scale *scales = (const Scale *)product.scales, *zeros = (const Scale *)product.zeros;
+        multiply_with(product, rounded_rows(x, rows, inputs), groups, out, rows, [&](i64 tile) {
+            const i64 first = tile * TILE * groups;
+            const Halves halves{codes + tile * TILE * inputs / 2};
+            return WholeInGroups<Halves, Scale>{halves, scales + first, zeros ? zeros + first : zeros};
+        });
+    }
 }
 
 static void multiply_eight_bits(const Product &product, const number *x, number *out, i64 rows) {
@@ -172,9 +200,9 @@ int packs() {
 // x [rows, inputs] -> out [rows, outputs].
 void multiply(const Product *product, const number *x, number *out, i64 rows) {
     const bool in_float = product->scaled == Scaled::GROUPS_IN_FLOAT;
-    if (product->bits == 4 && in_float) multiply_in_groups<FourBits, float>(*product, x, out, rows);
-    else if (product->bits == 4) multiply_in_groups<FourBits, number>(*product, x, out, rows);
-    else if (product->bits == 8 && in_float) multiply_in_groups<EightBits, float>(*product, x, out, rows);
+    if (product->bits == 4 && in_float) multiply_four_bits<float>(*product, x, out, rows);
+    else if (product->bits == 4) multiply_four_bits<number>(*product, x, out, rows);
+    else if (product->bits == 8 && in_float) multiply_in_groups<EightBits>(*product, x, out, rows);
     else if (product->bits == 8) multiply_eight_bits(*product, x, out, rows);
     else multiply_numbers(*product, x, out, rows);
 }

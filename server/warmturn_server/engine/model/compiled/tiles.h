@@ -67,15 +67,15 @@ static inline void tile_of(const number *x, i64 stride, const Weights &weights, 
     for (int row = 0; row < ROWS; row++) f(row, sums[row][0], sums[row][1]);
 }
 
-template <int ROWS, class Weights, class F>
-static inline void tile_of_some(i64 rows, const number *x, i64 stride, const Weights &weights, i64 units, F f) {
+template <int ROWS, class X, class Weights, class F>
+static inline void tile_of_some(i64 rows, const X *x, i64 stride, const Weights &weights, i64 units, F f) {
     if (rows == ROWS) return tile_of<ROWS>(x, stride, weights, units, f);
     if constexpr (ROWS > 1) tile_of_some<ROWS - 1>(rows, x, stride, weights, units, f);
 }
 
 // The same for any number of rows, in nearly equal parts.
-template <class Weights, class F>
-static inline void tile_of_all(i64 rows, const number *x, i64 stride, const Weights &weights, i64 units, F f) {
+template <class X, class Weights, class F>
+static inline void tile_of_all(i64 rows, const X *x, i64 stride, const Weights &weights, i64 units, F f) {
     const i64 parts = (rows + Weights::ROWS - 1) / Weights::ROWS;
     for (i64 part = 0; part < parts; part++) {
         const i64 first = rows * part / parts, count = rows * (part + 1) / parts - first;

@@ -59,7 +59,7 @@ class FewBits:
         """What saved state depends on: how weights become codes, and which product computes how many rows."""
         if self.kind == "auto":
             return "own"
-        return f"{self.kind} 2, {self.told}" if self.as_filed else f"{self.kind} 2"
+        return f"{self.kind} 3, {self.told}" if self.as_filed else f"{self.kind} 3"
 
     @property
     def told(self) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
 
-from .packed import CompiledProduct, Layout, Scaled, in_tiles, tiled, unit_of
+from .packed import CompiledProduct, Layout, Scaled, tiled, unit_of
 
 
 def packed_int8(
@@ -33,8 +32,7 @@ def packed_int4(
     Zeros that are nothing but 0 are left out, and cost nothing.
     """
     scaled = Scaled.GROUPS if scales.dtype is dtype else Scaled.GROUPS_IN_FLOAT
-    even = functional.pad(zeros, (0, -zeros.shape[1] % unit_of(zeros.dtype)))
-    there = in_tiles(even) if zeros.any() else None
+    there = _by_group(zeros) if zeros.any() else None
     laid = Layout(_nibbles(codes), codes.shape, dtype, 4, _by_group(scales), there, scaled)
     return CompiledProduct("int4", laid, bias)
 

@@ -92,7 +92,7 @@ def test_what_is_served_is_what_the_file_says(tmp_path: Path, kind: str, dtype: 
     meant = load(file).model(input_ids=torch.tensor([PROMPT]), use_cache=False).logits[0, -1]
     runner = ModelRunner(load(file, dtype), weights=asked(kind))
     said = runner.forward([Work(runner.buffer(), PROMPT)])[0]
-    assert (said - meant).norm() < {"float32": 1e-5, "bfloat16": 0.03}[dtype] * meant.norm()
+    assert (said - meant).norm() < {"float32": 1e-5, "bfloat16": 0.06}[dtype] * meant.norm()
     assert runner.about()["layers_as_filed"] == {kind: LINEARS}
     assert kind in runner.arithmetic
 

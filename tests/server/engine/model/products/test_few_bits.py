@@ -159,6 +159,25 @@ def test_compiled_products_of_any_shape_are_what_every_code_says(dtype: torch.dt
 
 
 @both_dtypes
+@pytest.mark.parametrize("with_zeros", [True, False])
+@torch.inference_mode()
+def test_what_is_no_number_is_passed_on_and_nothing_is_nothing(dtype: torch.dtype, with_zeros: bool) -> None:
+    """Rounding a row's groups to whole numbers makes no number of what is none."""
+    if not kernels_multiply(dtype):
+        pytest.skip("this processor's weights are not packed")
+    random = torch.Generator().manual_seed(4)
+    codes, zeros = torch.randint(16, (32, 64), generator=random, dtype=torch.uint8), torch.rand(32, 2) * with_zeros
+    product = compiled_int4(Int4Codes(codes, torch.rand(32, 2, generator=random) + 0.1, zeros), None, dtype)
+    x = torch.randn(6, 64, generator=random).to(dtype)
+    sound = product(x)
+    x[1, 5], x[2, 40], x[3, 63], x[4] = float("nan"), float("inf"), float("-inf"), 0.0
+    got = product(x)
+    assert not got[1:4].isfinite().any()
+    assert not got[4].any()
+    assert torch.equal(got[::5], sound[::5])
+
+
+@both_dtypes
 @torch.inference_mode()
 def test_scales_and_zeros_in_float_are_not_rounded_on_their_way(dtype: torch.dtype) -> None:
     """Nor the sums that zeros are multiplied with: two groups come to nearly nothing, and what remains is right."""
