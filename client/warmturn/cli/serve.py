@@ -46,7 +46,11 @@ def serve(
     ] = None,
     weights: Annotated[
         Literal["auto", "int8", "int4"] | None,
-        _option("--weights", "Bits that weights are kept in: those of --dtype (auto, default), int8 or int4."),
+        _option(
+            "--weights",
+            "Bits that weights are kept in: those of --dtype (auto, default), int8 or int4; a GGUF file's own where it "
+            "has such.",
+        ),
     ] = None,
     exact: Annotated[
         bool | None, _option("--exact", "The same bits with saved state as without, at a price; default False.")

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from gguf import GGMLQuantizationType
@@ -14,7 +15,7 @@ from warmturn_server.engine import ModelRunner, Work, load_model
 from warmturn_server.engine.model.compiled.amx import kernels_multiply
 from warmturn_server.engine.model.loader import LoadedModel
 from warmturn_server.engine.model.products.few_bits import FewBits, WeightKind, few_bits
-from warmturn_server.engine.model.products.gguf_blocks import FOUR_BITS
+from warmturn_server.engine.model.products.gguf_blocks import FOUR_BITS, codes_of
 from warmturn_server.engine.model.products.in_model import linear_groups
 from warmturn_server.engine.model.products.int4 import Int4Codes
 from warmturn_server.engine.model.products.int8_in_groups import Int8GroupCodes
@@ -107,15 +108,15 @@ def test_a_head_that_shares_its_weights_is_filed_with_the_embeddings(tmp_path: P
 
 def test_what_the_file_has_in_more_bits_gets_eight_of_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """All of a group, for it is one product: of q, k and v, if one of them is filed otherwise."""
-    kind_of = all_in("Q4_1", blk1attn_v="Q5_0", output="Q5_1", blk0ffn_up="Q4_0")
+    kind_of = all_in("Q4_1", blk0attn_k="Q5_0", blk1attn_v="Q8_0", output="Q5_1", blk0ffn_up="Q4_0")
     loaded = load(made(tmp_path, kind_of))
     with caplog.at_level(logging.INFO):
         bits = few_bits(loaded.model, "it", "int4", CPU, loaded.checkpoint.gguf)
-    assert bits.as_filed == {"Q4_1": LINEARS - 3 - 2 - 1 - 1, "Q4_0": 1}
+    assert bits.as_filed == {"Q4_1": LINEARS - 6 - 3 - 1, "Q4_0": 1}
     others = {path for path, codes in codes_by_path(loaded, bits).items() if not isinstance(codes, Int4Codes)}
-    attention = {f"model.layers.1.self_attn.{name}_proj" for name in "qkv"}
-    assert others == {*attention, "lm_head", *(f"model.layers.{number}.self_attn.o_proj" for number in range(2))}
-    assert "the file's own bits: 1 Q4_0, 8 Q4_1; 6 others" in caplog.text
+    attention = {f"model.layers.{number}.self_attn.{name}_proj" for number in range(2) for name in "qkvo"}
+    assert others == {*attention, "lm_head"}
+    assert "the file's own bits: 1 Q4_0, 5 Q4_1; 9 others" in caplog.text
 
 
 def test_without_anything_of_the_kind_it_is_as_of_any_model(tmp_path: Path) -> None:
@@ -139,6 +140,17 @@ def test_layers_that_were_changed_are_not_taken_for_the_files(tmp_path: Path) ->
     bits = bits_of(loaded, "int4")
     assert bits.as_filed == {"Q4_0": LINEARS - 1}
     assert not isinstance(codes_by_path(loaded, bits)["model.layers.0.mlp.down_proj"], Int4Codes)
+
+
+def test_codes_that_say_something_else_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(kind: str, rows: np.ndarray) -> Int4Codes:
+        codes = codes_of(kind, rows)
+        assert isinstance(codes, Int4Codes)
+        codes.codes[-1, -1] ^= 1
+        return codes
+
+    monkeypatch.setattr("warmturn_server.engine.model.products.as_filed.codes_of", wrong)
+    assert bits_of(load(made(tmp_path, all_in("Q4_0")), "bfloat16"), "int4").as_filed == {}
 
 
 def test_rows_that_are_alike_are_told_by_their_kind(tmp_path: Path) -> None:
