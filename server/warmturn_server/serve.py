@@ -9,9 +9,10 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from ipaddress import ip_address
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -75,6 +76,19 @@ def _well_ended(*_: object) -> None:
     """uvicorn raises the signal again when all is saved and closed; being asked to stop is no failure."""
 
 
+def _weights(stats: Mapping[str, Any]) -> str:
+    """How they are kept, and how a GGUF file's own bits would be."""
+    dtype, executor = stats["dtype"], stats["executor"]
+    taken = f"{executor['resident_weight_bytes'] / 2**20:,.0f} MiB"
+    if executor["layers_as_filed"]:
+        return f"{dtype} with the file's own weights in {taken}"
+    if executor["weights"] != dtype:
+        return f"{dtype} with {executor['weights']} weights in {taken}"
+    if kept := executor["kept_in_file"]:
+        return f"{dtype} in {taken}; --weights {kept} keeps the file's own bits"
+    return str(dtype)
+
+
 class _Server(uvicorn.Server):
     """Tells when it is ready. Told to end, it still answers while running turns go on, and takes no new ones.
 
@@ -93,7 +107,7 @@ class _Server(uvicorn.Server):
         gc.freeze()  # what is here now stays: it need not be looked through for garbage again and again
         if not self.should_exit and sockets:
             stats = self._service.engine.stats()
-            what = f"model {stats['model']}, {stats['dtype']}, {stats['threads']} threads"
+            what = f"model {stats['model']}, {_weights(stats)}, {stats['threads']} threads"
             print(f"Warmturn ready on {_url(sockets[0])} ({what})", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -106,6 +106,7 @@ STATS: Final[Mapping[str, set[str]]] = {
         "exact",
         "layers_in_dtype",
         "layers_as_filed",
+        "kept_in_file",
         "weight_bytes",
         "resident_weight_bytes",
     },

@@ -155,6 +155,7 @@ class ModelRunner:
             "exact": self.exact is not None,
             "layers_in_dtype": self.bits.num_left,
             "layers_as_filed": dict(self.bits.as_filed),
+            "kept_in_file": self.bits.kept_in_file,
             "weight_bytes": self.weights.loaded_bytes,
             "resident_weight_bytes": self.weights.resident_bytes,
         }

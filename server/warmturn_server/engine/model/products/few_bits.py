@@ -35,7 +35,7 @@ class FewBits:
     `left` says of each of those, by its path, why. Of kind `auto` all are dense. `compiled`: by what is compiled here,
     where that is best. `file`: the GGUF file that the model came out of, if any: layers keep the bits that it has for
     them, see `codes_as_filed`, and `as_filed` counts those by the file's word for it. Where it has some in four bits
-    others get eight, for it has them in more.
+    others get eight, for it has them in more. `kept_in_file`: the kind under which that would be so, if any.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class FewBits:
         self.kind = kind
         self.left = dict[str, str]()
         self.as_filed = Counter[str]()
+        self.kept_in_file = best_kept(file) if file else None
         self._compiled = compiled
         self._codes = dict[nn.Linear, Any]()
         if kind != "auto":
@@ -124,24 +125,23 @@ def few_bits(
     """Raises `StartRefused` where no weight of the model `name` can be kept like that. `file`: see `FewBits`."""
     if kind != "auto" and device.type != "cpu":
         raise StartRefused(f"--weights {kind} is made for the CPU, not for {device}: leave out one of the two")
-    chosen = FewBits(model, kind, file, compiled=compiled)
+    chosen = FewBits(model, kind, file if device.type == "cpu" else None, compiled=compiled)
     if kind != "auto" and not chosen._codes:
         why = next(iter(chosen.left.values()), "it has no linear layers")
         raise ModelRefused(f"none of {name}'s weights can be kept in {kind} ({why}): leave out --weights")
-    if file and device.type == "cpu":
-        _tell_of_file(chosen, name, file)
+    _tell_of_file(chosen, name)
     if chosen.left:
         path, why = next(iter(chosen.left.items()))
         _log.warning("%d products of %s stay in its dtype, such as %s: %s", chosen.num_left, name, path, why)
     return chosen
 
 
-def _tell_of_file(chosen: FewBits, name: str, file: GgufFile) -> None:
+def _tell_of_file(chosen: FewBits, name: str) -> None:
     made = len(chosen._codes) - chosen.as_filed.total()
     if chosen.as_filed:
         others = f"; {made} others, of other kinds or other than in the file, in int8" if made else ""
         _log.info("%s: layers in the file's own bits: %s%s", name, chosen.told, others)
-    elif chosen.kind == "auto" and (kept := best_kept(file)):
+    elif chosen.kind == "auto" and (kept := chosen.kept_in_file):
         _log.info("%s: its file's weights are unpacked; --weights %s keeps the file's own bits", name, kept)
 
 

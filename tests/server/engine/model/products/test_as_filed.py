@@ -119,8 +119,11 @@ def test_what_the_file_has_in_more_bits_gets_eight_of_ours(tmp_path: Path, caplo
     assert "the file's own bits: 1 Q4_0, 5 Q4_1; 9 others" in caplog.text
 
 
-def test_without_anything_of_the_kind_it_is_as_of_any_model(tmp_path: Path) -> None:
-    loaded = load(made(tmp_path, all_in("Q8_0", ffn_up="Q5_0")))
+@pytest.mark.parametrize("embeddings", ["Q8_0", "Q4_0"])
+def test_without_layers_of_the_kind_it_is_as_of_any_model(tmp_path: Path, embeddings: str) -> None:
+    """Embeddings are looked up, not multiplied."""
+    kind_of = all_in("Q8_0", ffn_up="Q5_0", token_embd=embeddings)
+    loaded = load(write_gguf(tmp_path / "wide.gguf", wide_llama(), kind_of=kind_of))
     bits, plain = bits_of(loaded, "int4"), FewBits(loaded.model, "int4")
     assert (bits.version, bits.as_filed) == (plain.version, {})
     assert all(isinstance(codes, Int4Codes) for codes in bits._codes.values())
