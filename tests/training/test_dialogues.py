@@ -119,7 +119,7 @@ def test_what_was_never_told_cannot_be_forgotten() -> None:
     assert speaker(1).forget(CAT).assistant == "Your cat? You haven't told me."
 
 
-def test_a_summary_has_the_newest_of_everything_in_the_order_of_telling() -> None:
+def test_a_summary_has_the_list_and_then_the_newest_of_everything_from_the_last_told_to_the_first() -> None:
     somebody = speaker(1)
     assert somebody.sum_up().assistant == "You haven't told me anything yet."
     for say in (somebody.tell, somebody.tell_anew, somebody.correct):
@@ -127,7 +127,7 @@ def test_a_summary_has_the_newest_of_everything_in_the_order_of_telling() -> Non
     somebody.add_to_list(2)
     somebody.tell(CAT)
     somebody.correct(KEYS)
-    expected = [somebody.ask(KEYS), somebody.ask_list(), somebody.ask(CAT)]
+    expected = [somebody.ask_list(), somebody.ask(CAT), somebody.ask(KEYS)]
     assert somebody.sum_up().assistant == " ".join(turn.assistant for turn in expected)
 
 

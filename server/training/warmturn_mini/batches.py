@@ -1,7 +1,8 @@
 """Rows of tokens to train on: dialogues, and drills in which nothing but copying can win."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from random import Random
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ from .tokenizer import END, MAX_POSITIONS, START, VOCABULARY, assistant_text, us
 from .wordings import SYSTEM_PROMPTS
 
 FIRST_ORDINARY_TOKEN = 3
+_TOKENS_A_TURN = 36
+_TOKENS_A_NOTE = 34
+"""And its place in the summary."""
 Row = tuple[list[int], list[bool], list[int]]
 """Token ids, which of them are to be predicted, and where a new turn starts."""
 
@@ -31,6 +35,8 @@ class Mix:
     drills: float
     skipped: float
     """The share of rows whose positions jump between turns, up to the model's last position."""
+    summaries: float = 0.0
+    """The share of drills in which everything is told and then summed up."""
 
 
 class Batch(NamedTuple):
@@ -63,7 +69,10 @@ class Rows:
         )
 
     def dialogue(self, rng: Random, mix: Mix) -> Row:
-        turns = data.dialogue(rng, "train", mix.max_facts)
+        return self.dialogue_of(data.dialogue(rng, "train", mix.max_facts), rng, mix)
+
+    def dialogue_of(self, turns: Iterable[data.Turn], rng: Random, mix: Mix) -> Row:
+        """The turns, and others behind them where they are too few."""
         system = [rng.choice(SYSTEM_PROMPTS)] if rng.random() < 0.2 else []
         drawn = [turn for turn, _ in zip(turns, range(mix.length // 18), strict=False)]
         tokens, learned, starts = self.encode(drawn, system)
@@ -92,7 +101,27 @@ class Rows:
         return tokens, learned, starts
 
     def drill(self, rng: Random, mix: Mix) -> Row:
+        if rng.random() < mix.summaries and rng.random() < 0.5:
+            return self.dialogue_of(data.told_and_summed_up(rng, mix.length // _TOKENS_A_TURN), rng, mix)
+        if rng.random() < mix.summaries:
+            return self.notes(rng, mix.length)
         return self.echo(rng, mix.length) if rng.random() < 0.3 else self.facts(rng, mix.length)
+
+    def notes(self, rng: Random, length: int) -> Row:
+        """Nothing but what the assistant noted, and the summary: most steps from one fact to the one before it."""
+        speaker = data.Speaker(rng, "train", "train", slips=True)
+        count = rng.randint(2, min(length // _TOKENS_A_NOTE, data.MAX_SUMMED_UP * 2))
+        noted = [speaker.tell(speaker.new_attribute()).assistant for _ in range(count)]
+        rows = [[*self.start, *ids, *self.end, *self.newline] for ids in self._ids(list(map(assistant_text, noted)))]
+        before = list(accumulate(map(len, rows), initial=0))
+        summary = speaker.sum_up()
+        tokens, learned, starts = self.encode([summary, *(speaker.chat() for _ in range(length // 18))])
+        return _cut(
+            [*chain(*rows), *tokens],
+            [False] * before[-1] + learned,
+            [*before, *(before[-1] + start for start in starts[1:])],
+            length,
+        )
 
     def echo(self, rng: Random, length: int) -> Row:
         """A random string that repeats."""

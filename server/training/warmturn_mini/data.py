@@ -134,7 +134,7 @@ class Speaker:
         return Turn(user, " ".join(replies), "ask", first.phrase)
 
     def sum_up(self) -> Turn:
-        """Everything told, in the order in which it was first told."""
+        """Everything told: the list, then what was told last first."""
         user = self._asked(self._worded(requests("summary", self.phrasing)))
         return Turn(user, self.memory.summary(), "sum up")
 
@@ -319,6 +319,18 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
         else:
             yield speaker.ask(speaker.known_attribute())
         joked = speaker.jokes > jokes
+
+
+def told_and_summed_up(rng: Random, turns: int) -> Iterator[Turn]:
+    """Hardly more than what a summary needs: facts, some chat, and the summary as the last but one or two."""
+    speaker = Speaker(rng, "train", "train", slips=True)
+    facts = rng.randint(2, max(2, min(turns - 4, MAX_SUMMED_UP)))
+    chat = rng.randint(0, max(0, turns - facts - 4))
+    for is_fact in rng.sample([True] * facts + [False] * chat, facts + chat):
+        yield speaker.tell(speaker.new_attribute()) if is_fact else speaker.chat()
+    yield speaker.sum_up()
+    while True:
+        yield speaker.ask(speaker.known_attribute()) if rng.random() < 0.5 else speaker.chat()
 
 
 def _telling(speaker: Speaker, rng: Random) -> Turn:

@@ -48,7 +48,10 @@ class Memory:
         return self.answers.get(SHOPPING_LIST, f"Your {SHOPPING_LIST}? You haven't told me.")
 
     def summary(self) -> str:
-        return " ".join(self.answers.values()) or NOTHING
+        """The list, then everything else, what was told last first: each fact is found from the one noted after it."""
+        others = [answer for phrase, answer in self.answers.items() if phrase != SHOPPING_LIST]
+        listed = [self.answers[SHOPPING_LIST]] if SHOPPING_LIST in self.answers else []
+        return " ".join([*listed, *reversed(others)]) or NOTHING
 
     def forgotten(self) -> Sequence[Attribute]:
         return [attribute for phrase, attribute in self.attributes.items() if phrase not in self.values]

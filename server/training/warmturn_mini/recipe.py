@@ -41,10 +41,10 @@ FROM_NOISE = Recipe(
 
 
 def _shorter(mix: Mix) -> Mix:
-    """A sixteenth of the rows, and more to tell in them: what is asked is known already."""
-    return replace(mix, rows=mix.rows // 16, max_facts=20)
+    """A sixteenth of the rows, more to tell in them, for what is asked is known already, and many a summary."""
+    return replace(mix, rows=mix.rows // 16, max_facts=20, drills=0.4, summaries=0.95)
 
 
 GOING_ON = Recipe(
-    Rates(matrices=0.0005, others=0.0003), tuple(_shorter(mix) for mix in (_SHORT, _MIDDLE, _SHORT, _LONG, _SHORT))
+    Rates(matrices=0.001, others=0.0006), tuple(_shorter(mix) for mix in (_SHORT, _MIDDLE, _SHORT, _LONG, _SHORT))
 )
