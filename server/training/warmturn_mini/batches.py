@@ -18,7 +18,6 @@ from .tokenizer import END, MAX_POSITIONS, START, VOCABULARY, assistant_text, us
 from .wordings import SYSTEM_PROMPTS
 
 FIRST_ORDINARY_TOKEN = 3
-_TOKENS_A_TURN = 36
 _TOKENS_A_NOTE = 34
 """And its place in the summary."""
 Row = tuple[list[int], list[bool], list[int]]
@@ -102,7 +101,7 @@ class Rows:
 
     def drill(self, rng: Random, mix: Mix) -> Row:
         if rng.random() < mix.summaries and rng.random() < 0.5:
-            return self.dialogue_of(data.told_and_summed_up(rng, mix.length // _TOKENS_A_TURN), rng, mix)
+            return self.dialogue_of(data.told_and_summed_up(rng, mix.length), rng, mix)
         if rng.random() < mix.summaries:
             return self.notes(rng, mix.length)
         return self.echo(rng, mix.length) if rng.random() < 0.3 else self.facts(rng, mix.length)
@@ -110,8 +109,10 @@ class Rows:
     def notes(self, rng: Random, length: int) -> Row:
         """Nothing but what the assistant noted, and the summary: most steps from one fact to the one before it."""
         speaker = data.Speaker(rng, "train", "train", slips=True)
-        count = rng.randint(2, min(length // _TOKENS_A_NOTE, data.MAX_SUMMED_UP * 2))
-        noted = [speaker.tell(speaker.new_attribute()).assistant for _ in range(count)]
+        limit = rng.randint(2, min(length // _TOKENS_A_NOTE, data.MAX_SUMMED_UP * 2))
+        noted = list[str]()
+        while len(speaker.memory.answers) < limit:
+            noted.append(data.noted(speaker, rng).assistant)
         rows = [[*self.start, *ids, *self.end, *self.newline] for ids in self._ids(list(map(assistant_text, noted)))]
         before = list(accumulate(map(len, rows), initial=0))
         summary = speaker.sum_up()

@@ -16,6 +16,8 @@ Kind = Literal["tell", "correct", "ask", "unknown", "list", "forget", "sum up", 
 
 MAX_LIST_ITEMS = 7
 MAX_SUMMED_UP = 10
+_TOKENS_OF_CHAT, _TOKENS_OF_FACT = 26, 40
+"""About, with the fact's place in a summary."""
 
 
 @dataclass(frozen=True)
@@ -321,16 +323,30 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
         joked = speaker.jokes > jokes
 
 
-def told_and_summed_up(rng: Random, turns: int) -> Iterator[Turn]:
-    """Hardly more than what a summary needs: facts, some chat, and the summary as the last but one or two."""
+def told_and_summed_up(rng: Random, tokens: int) -> Iterator[Turn]:
+    """Hardly more than what a summary of everything needs; some turns of chat stand between, and more behind it."""
     speaker = Speaker(rng, "train", "train", slips=True)
-    facts = rng.randint(2, max(2, min(turns - 4, MAX_SUMMED_UP)))
-    chat = rng.randint(0, max(0, turns - facts - 4))
-    for is_fact in rng.sample([True] * facts + [False] * chat, facts + chat):
-        yield speaker.tell(speaker.new_attribute()) if is_fact else speaker.chat()
+    chat, limit = rng.choice((0.0, 0.2, 0.5)), rng.randint(1, MAX_SUMMED_UP)
+    while len(speaker.memory.answers) < limit and tokens > 80:
+        turn = speaker.chat() if rng.random() < chat else noted(speaker, rng)
+        tokens -= _TOKENS_OF_CHAT if turn.kind == "chat" else _TOKENS_OF_FACT * (1 + turn.assistant.count(". "))
+        yield turn
     yield speaker.sum_up()
     while True:
-        yield speaker.ask(speaker.known_attribute()) if rng.random() < 0.5 else speaker.chat()
+        yield speaker.ask(speaker.known_attribute()) if speaker.memory.values and rng.random() < 0.5 else speaker.chat()
+
+
+def noted(speaker: Speaker, rng: Random) -> Turn:
+    """Something of which a summary will have to know."""
+    kind = rng.random()
+    if kind < 0.08:
+        return speaker.add_to_list(rng.choice((1, 2, 3)))
+    if kind < 0.2 and speaker.memory.values:
+        known = speaker.known_attribute()
+        if kind < 0.15:
+            return speaker.correct(known)
+        return speaker.tell_anew(known) if kind < 0.18 else speaker.forget(known)
+    return _telling(speaker, rng)
 
 
 def _telling(speaker: Speaker, rng: Random) -> Turn:
