@@ -11,6 +11,7 @@ from warmturn_mini import values, words
 from warmturn_mini.attributes import ATTRIBUTES, GROUPS, Attribute
 from warmturn_mini.data import Speaker, Turn, dialogue
 from warmturn_mini.evaluate import DISTANCES, ROWS
+from warmturn_mini.memory import ASK_ME, MOST_SUMMED_UP
 from warmturn_mini.small_talk import JOKES, NOT_KNOWN, TOO_SMALL, TOPICS, reply_to
 from warmturn_mini.values import Split
 
@@ -129,6 +130,15 @@ def test_a_summary_has_the_list_and_then_the_newest_of_everything_from_the_last_
     somebody.correct(KEYS)
     expected = [somebody.ask_list(), somebody.ask(CAT), somebody.ask(KEYS)]
     assert somebody.sum_up().assistant == " ".join(turn.assistant for turn in expected)
+
+
+def test_of_many_facts_a_summary_has_those_told_last_and_says_that_there_are_more() -> None:
+    somebody = speaker(2)
+    for _ in range(MOST_SUMMED_UP + 1):
+        somebody.tell(somebody.new_attribute())
+    _, *told = somebody.memory.attributes.values()
+    expected = [somebody.ask(attribute).assistant for attribute in reversed(told)]
+    assert somebody.sum_up().assistant == " ".join([*expected, ASK_ME])
 
 
 @pytest.mark.parametrize("seed", SEEDS)

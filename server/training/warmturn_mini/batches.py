@@ -109,7 +109,7 @@ class Rows:
     def notes(self, rng: Random, length: int) -> Row:
         """Nothing but what the assistant noted, and the summary: most steps from one fact to the one before it."""
         speaker = data.Speaker(rng, "train", "train", slips=True)
-        limit = rng.randint(2, min(length // _TOKENS_A_NOTE, data.MAX_SUMMED_UP * 2))
+        limit = rng.randint(2, min(length // _TOKENS_A_NOTE, data.MAX_DRILLED))
         noted = list[str]()
         while len(speaker.memory.answers) < limit:
             noted.append(data.noted(speaker, rng).assistant)

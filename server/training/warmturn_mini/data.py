@@ -15,7 +15,8 @@ from .wordings import around, asks, people, requests, tells
 Kind = Literal["tell", "correct", "ask", "unknown", "list", "forget", "sum up", "chat"]
 
 MAX_LIST_ITEMS = 7
-MAX_SUMMED_UP = 10
+MAX_DRILLED = 10
+"""Facts of which a drill has a summary."""
 _TOKENS_OF_CHAT, _TOKENS_OF_FACT = 26, 40
 """About, with the fact's place in a summary."""
 
@@ -136,7 +137,7 @@ class Speaker:
         return Turn(user, " ".join(replies), "ask", first.phrase)
 
     def sum_up(self) -> Turn:
-        """Everything told: the list, then what was told last first."""
+        """The list, then what was told last first."""
         user = self._asked(self._worded(requests("summary", self.phrasing)))
         return Turn(user, self.memory.summary(), "sum up")
 
@@ -299,7 +300,7 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
             yield speaker.ask_for_more()
         elif rng.random() < chat:
             yield speaker.chat()
-        elif rng.random() < 0.1 and len(speaker.memory.answers) <= MAX_SUMMED_UP:
+        elif rng.random() < 0.08:
             yield speaker.sum_up()
         elif rng.random() < lists:
             yield _about_the_list(speaker, rng)
@@ -326,7 +327,7 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
 def told_and_summed_up(rng: Random, tokens: int) -> Iterator[Turn]:
     """Hardly more than what a summary of everything needs; some turns of chat stand between, and more behind it."""
     speaker = Speaker(rng, "train", "train", slips=True)
-    chat, limit = rng.choice((0.0, 0.2, 0.5)), rng.randint(1, MAX_SUMMED_UP)
+    chat, limit = rng.choice((0.0, 0.2, 0.5)), rng.randint(1, MAX_DRILLED)
     while len(speaker.memory.answers) < limit and tokens > 80:
         turn = speaker.chat() if rng.random() < chat else noted(speaker, rng)
         tokens -= _TOKENS_OF_CHAT if turn.kind == "chat" else _TOKENS_OF_FACT * (1 + turn.assistant.count(". "))

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from .attributes import Attribute
 
 NOTHING = "You haven't told me anything yet."
+ASK_ME = "Ask me about anything else."
 SHOPPING_LIST = "shopping list"
+MOST_SUMMED_UP = 3
 
 
 @dataclass
@@ -48,10 +50,11 @@ class Memory:
         return self.answers.get(SHOPPING_LIST, f"Your {SHOPPING_LIST}? You haven't told me.")
 
     def summary(self) -> str:
-        """The list, then everything else, what was told last first: each fact is found from the one noted after it."""
+        """The list, then what was told last, each fact found from the one noted after it; a few, for it is small."""
         others = [answer for phrase, answer in self.answers.items() if phrase != SHOPPING_LIST]
         listed = [self.answers[SHOPPING_LIST]] if SHOPPING_LIST in self.answers else []
-        return " ".join([*listed, *reversed(others)]) or NOTHING
+        more = [ASK_ME] if len(others) > MOST_SUMMED_UP else []
+        return " ".join([*listed, *reversed(others[-MOST_SUMMED_UP:]), *more]) or NOTHING
 
     def forgotten(self) -> Sequence[Attribute]:
         return [attribute for phrase, attribute in self.attributes.items() if phrase not in self.values]

@@ -46,5 +46,5 @@ def _shorter(mix: Mix) -> Mix:
 
 
 GOING_ON = Recipe(
-    Rates(matrices=0.001, others=0.0006), tuple(_shorter(mix) for mix in (_SHORT, _MIDDLE, _SHORT, _LONG, _SHORT))
+    Rates(matrices=0.0008, others=0.0005), tuple(_shorter(mix) for mix in (_SHORT, _MIDDLE, _SHORT, _LONG, _SHORT))
 )
