@@ -47,7 +47,8 @@ def test_every_executor_computes_with_what_the_bits_say(
     runners = [ModelRunner(loaded(tiny_models, architecture, dtype), executor, kind) for executor in executors]
     generic, lean, fastest, own = map(logits, (*runners, ModelRunner(loaded(tiny_models, architecture, dtype))))
     assert runners[1].kind == ("generic" if architecture.startswith("gpt") else "lean")
-    near = 1e-4 if dtype == "float32" else 0.05
+    in_bfloat16 = {"int8": 0.05, "int4": 0.1}  # in four bits activations are rounded to eight besides
+    near = 1e-4 if dtype == "float32" else in_bfloat16[kind]
     assert (lean - generic).norm() < near * generic.norm()
     assert (fastest - generic).norm() < near * generic.norm()
     assert (generic - own).norm() > {"int8": 0.001, "int4": 0.02}[kind] * own.norm()
