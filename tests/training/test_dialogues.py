@@ -9,7 +9,8 @@ import pytest
 
 from warmturn_mini import values, words
 from warmturn_mini.attributes import ATTRIBUTES, GROUPS, Attribute
-from warmturn_mini.data import Speaker, Turn, dialogue
+from warmturn_mini.data import Speaker, Turn
+from warmturn_mini.dialogues import dialogue
 from warmturn_mini.evaluate import DISTANCES, ROWS
 from warmturn_mini.memory import ASK_ME, MOST_SUMMED_UP
 from warmturn_mini.small_talk import JOKES, NOT_KNOWN, TOO_SMALL, TOPICS, reply_to

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
-from . import data, values
+from . import data, dialogues, values
 from .attributes import ATTRIBUTES
 from .tokenizer import END, MAX_POSITIONS, START, VOCABULARY, assistant_text, user_text
 from .wordings import SYSTEM_PROMPTS
@@ -68,7 +68,7 @@ class Rows:
         )
 
     def dialogue(self, rng: Random, mix: Mix) -> Row:
-        return self.dialogue_of(data.dialogue(rng, "train", mix.max_facts), rng, mix)
+        return self.dialogue_of(dialogues.dialogue(rng, "train", mix.max_facts), rng, mix)
 
     def dialogue_of(self, turns: Iterable[data.Turn], rng: Random, mix: Mix) -> Row:
         """The turns, and others behind them where they are too few."""
@@ -100,19 +100,18 @@ class Rows:
         return tokens, learned, starts
 
     def drill(self, rng: Random, mix: Mix) -> Row:
-        if rng.random() < mix.summaries and rng.random() < 0.5:
-            return self.dialogue_of(data.told_and_summed_up(rng, mix.length), rng, mix)
         if rng.random() < mix.summaries:
-            return self.notes(rng, mix.length)
+            told = dialogues.told_and_summed_up(rng, mix.length)
+            return self.notes(rng, mix.length) if rng.random() < 0.5 else self.dialogue_of(told, rng, mix)
         return self.echo(rng, mix.length) if rng.random() < 0.3 else self.facts(rng, mix.length)
 
     def notes(self, rng: Random, length: int) -> Row:
         """Nothing but what the assistant noted, and the summary: most steps from one fact to the one before it."""
         speaker = data.Speaker(rng, "train", "train", slips=True)
-        limit = rng.randint(2, min(length // _TOKENS_A_NOTE, data.MAX_DRILLED))
+        limit = rng.randint(2, min(length // _TOKENS_A_NOTE, dialogues.MAX_DRILLED))
         noted = list[str]()
         while len(speaker.memory.answers) < limit:
-            noted.append(data.noted(speaker, rng).assistant)
+            noted.append(dialogues.noted(speaker, rng).assistant)
         rows = [[*self.start, *ids, *self.end, *self.newline] for ids in self._ids(list(map(assistant_text, noted)))]
         before = list(accumulate(map(len, rows), initial=0))
         summary = speaker.sum_up()

@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerFast
 
 from warmturn_server.bundled import path
 
-from . import data, values
+from . import values
+from .dialogues import dialogue
 from .wordings import SYSTEM_PROMPTS
 
 VOCABULARY = 2048
@@ -55,7 +56,7 @@ def assistant_text(content: str) -> str:
 
 def _texts(rng: Random, dialogues: int) -> Iterator[str]:
     for _ in range(dialogues):
-        for turn, _ in zip(data.dialogue(rng, "train", 12), range(30), strict=False):
+        for turn, _ in zip(dialogue(rng, "train", 12), range(30), strict=False):
             yield user_text(turn.user)
             yield assistant_text(turn.assistant)
         yield from (f"system {prompt}" for prompt in SYSTEM_PROMPTS)
