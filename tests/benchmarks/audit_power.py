@@ -27,7 +27,7 @@ from tests.support.controls import num_audits
 from tests.support.waiting import wait_until
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from warmturn_mini.data import dialogue
+from warmturn_mini.dialogues import dialogue
 from warmturn_server import bundled
 from warmturn_server.build import build_engine
 from warmturn_server.engine import Engine, Verdict, Work

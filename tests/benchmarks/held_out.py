@@ -7,7 +7,8 @@ from random import Random
 
 from transformers import AutoTokenizer
 
-from warmturn_mini.data import Turn, dialogue
+from warmturn_mini.data import Turn
+from warmturn_mini.dialogues import dialogue
 from warmturn_server import bundled
 from warmturn_server.engine import Engine
 from warmturn_server.engine_api import Generated, GenerationRequest, ReuseMode, SamplingParams
