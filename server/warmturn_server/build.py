@@ -72,6 +72,8 @@ _log = logging.getLogger(__name__)
 
 Tell = Callable[[str], None]
 
+_MOST_SPARE_BYTES, _SHARE_SPARE = 128 * 2**20, 16
+"""Memory asked for ahead, at most that part of the budget."""
 _LOG_THREADS = 64  # so many requests may wait for the log at once when it is far away
 
 
@@ -184,7 +186,7 @@ def _load(
     cost_model = CostModel(settings.prefill_budget, runner.pair_cost)
     tell("measuring how fast this machine is")
     calibrate(runner, cost_model, settings.prefill_budget)
-    pool = KVPool(runner.layout, runner.device, settings.kv_memory)
+    pool = KVPool(runner.layout, runner.device, settings.kv_memory, _spare_bytes(settings, runner))
     engine = Engine(
         runner,
         Vocabulary(backend_of(tokenizer), eos_token_ids(loaded, tokenizer), _marks(text_tokenizer, style, calling)),
@@ -199,6 +201,11 @@ def _load(
     is_models = settings.sampling_defaults == "model"
     sampling = sampling_defaults(loaded.checkpoint) if is_models else SamplingParams()
     return engine, text_tokenizer, style, calling, sampling
+
+
+def _spare_bytes(settings: Settings, runner: ModelRunner) -> int:
+    """Enough for the state of most conversations, and little beside the budget."""
+    return min(_MOST_SPARE_BYTES, settings.kv_memory // _SHARE_SPARE, runner.layout.bytes_for(runner.context_length))
 
 
 def _marks(tokenizer: TextTokenizer, style: Style | None, calling: Calling | None) -> dict[int, str]:

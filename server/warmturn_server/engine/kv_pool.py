@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..kvcache import KVBuffer, KVLayout, round_up
+from ..kvcache import KVBuffer, KVLayout, SpareMemory, round_up
 from .prepared import Prepared, concerns
 
 TokenArray = npt.NDArray[np.int64]
@@ -48,8 +48,10 @@ class KVPool:
     Belongs to the engine's thread; `reserved_bytes`, `idle_bytes` and `len` may be asked from any.
     """
 
-    def __init__(self, layout: KVLayout, device: torch.device, budget_bytes: int) -> None:
+    def __init__(self, layout: KVLayout, device: torch.device, budget_bytes: int, spare_bytes: int = 0) -> None:
+        """`spare_bytes`: of the memory that is asked for ahead, for the next restore."""
         self.budget_bytes = budget_bytes
+        self._spare = SpareMemory(spare_bytes if device.type == "cpu" else 0)
         self._layout = layout
         self._device = device
         self._reservations: list[Reservation] = []
@@ -64,6 +66,11 @@ class KVPool:
         return sum(idle.buffer.num_bytes for idle in list(self._idle.values()))
 
     @property
+    def has_spare(self) -> bool:
+        """Whether the next large buffer will find memory that the system has given already."""
+        return self._spare.is_ready
+
+    @property
     def max_tokens(self) -> int:
         """The longest sequence that the budget allows."""
         by_memory = self.budget_bytes // self._layout.bytes_for(1)
@@ -75,11 +82,11 @@ class KVPool:
 
     def buffer(self) -> KVBuffer:
         """An empty one for a new sequence; what it may grow to is reserved apart."""
-        return KVBuffer(self._layout, self._device)
+        return KVBuffer(self._layout, self._device, spare=self._spare)
 
     def fits(self, num_bytes: int) -> bool:
         """Whether so much can be reserved without dropping anything."""
-        return self.reserved_bytes + self.idle_bytes + num_bytes <= self.budget_bytes
+        return self.reserved_bytes + self.idle_bytes + self._spare.held_bytes + num_bytes <= self.budget_bytes
 
     def reserve(
         self, num_bytes: int, keep: IdleBuffer | None = None, takes: IdleBuffer | None = None
@@ -156,6 +163,8 @@ class KVPool:
 
     def make_room(self, num_bytes: int, keep: IdleBuffer | None = None) -> bool:
         """Drop the least recently used until `num_bytes` more can be reserved; False if that is not enough."""
+        if not self.fits(num_bytes):
+            self._spare.drop()
         for key, idle in list(self._idle.items()):
             if self.fits(num_bytes):
                 break
@@ -167,7 +176,8 @@ class KVPool:
         """Let one buffer grow before its next turn needs it, the last used first; False if none has to or may.
 
         Growing copies all of it, which would be part of that turn's time to first token. Nothing is dropped for it.
-        Those that were not used of late give back what they have beyond their tokens.
+        Those that were not used of late give back what they have beyond their tokens. When that is done, memory is
+        asked for that the next large buffer takes.
         """
         for place, idle in enumerate(reversed(self._idle.values())):
             buffer = idle.buffer
@@ -182,6 +192,8 @@ class KVPool:
                     return False
                 buffer.reserve(wanted, limit=wanted)
                 return True
+        if not self._spare.held_bytes and self.fits(self._spare.num_bytes):
+            self._spare.prepare()
         return False
 
     def forget(self, tenant: str, token_ids: Sequence[int], keep_tokens: int = 0) -> None:

@@ -14,8 +14,6 @@ from .inbox import Inbox
 from .sequence import Sequence, now
 
 _THREADS = 4
-_MUCH_BYTES = 16 * 2**20
-"""To be given so much new memory takes its first writer longer than writing it: another thread asks for it as well."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +37,7 @@ class Restorer:
     def start(self, sequence: Sequence, plan: Plan) -> None:
         """From the engine's thread: `sequence.restoring` until what is planned is there, or has failed."""
         sequence.restoring = True
-        if plan.most_tokens > sequence.kv.length and sequence.kv.num_bytes >= _MUCH_BYTES:
+        if plan.most_tokens > sequence.kv.length and sequence.kv.is_much_new_memory:
             self._populating.submit(sequence.kv.populate)
         self._threads.submit(self._restore, sequence, plan)
 

@@ -18,6 +18,7 @@ from .promises.promises import PromiseObserver, Promises
 from .restore_policy import Deadline, PrefillSeconds, RestorePolicy, RestoreVerdict
 from .saver import Saver
 from .sealer import BlockSealer, NoSealer, SealedCodec
+from .spare import SpareMemory
 from .state import SequenceState, StateLayout, StateSnapshot
 from .tiers.disk import DiskTier
 from .tiers.guard import GuardedTier
@@ -73,6 +74,7 @@ __all__ = [
     "Saver",
     "SealedCodec",
     "SequenceState",
+    "SpareMemory",
     "StateLayout",
     "StateSnapshot",
     "Tier",

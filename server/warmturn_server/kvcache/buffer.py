@@ -11,6 +11,7 @@ import torch
 
 from .layout import KVLayout
 from .populate import populate
+from .spare import MUCH_BYTES, SpareMemory
 
 warnings.filterwarnings("ignore", message="The given buffer is not writable")  # it is only read from
 
@@ -25,9 +26,14 @@ class KVBuffer:
     other threads may read a `snapshot()` of them at any time (on a GPU `beside_the_model`).
     """
 
-    def __init__(self, layout: KVLayout, device: torch.device, capacity: int = 0) -> None:
+    def __init__(
+        self, layout: KVLayout, device: torch.device, capacity: int = 0, spare: SpareMemory | None = None
+    ) -> None:
+        """`spare`: where memory for K and V is taken from if it has any."""
         self.layout = layout
         self.device = device
+        self._spare = spare
+        self._is_new = False
         self.length = 0
         self.capacity = 0
         self._slabs: list[torch.Tensor] = self._allocate(0)
@@ -46,6 +52,11 @@ class KVBuffer:
             return
         ahead = math.ceil(self.capacity * GROWTH) if limit is None else min(math.ceil(self.capacity * GROWTH), limit)
         self._move(round_up(max(num_tokens, ahead)))
+
+    @property
+    def is_much_new_memory(self) -> bool:
+        """Whether writing into it waits for the system, and for long."""
+        return self._is_new and self.num_bytes >= MUCH_BYTES
 
     def populate(self) -> None:
         """See `populate`; from any thread."""
@@ -106,10 +117,13 @@ class KVBuffer:
         self._slabs, self.capacity = moved, capacity
 
     def _allocate(self, capacity: int) -> list[torch.Tensor]:
-        return [
-            torch.empty(slab.rows, capacity, slab.dim, dtype=self.layout.dtype, device=self.device)
-            for slab in self.layout.slabs
-        ]
+        spare = self._spare.take(self.layout.bytes_for(capacity)) if self._spare else None
+        self._is_new = spare is None
+        shapes = [(slab.rows, capacity, slab.dim) for slab in self.layout.slabs]
+        if spare is None:
+            return [torch.empty(shape, dtype=self.layout.dtype, device=self.device) for shape in shapes]
+        pieces = spare.view(self.layout.dtype).split([math.prod(shape) for shape in shapes])
+        return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 class KVSnapshot:

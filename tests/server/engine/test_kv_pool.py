@@ -13,6 +13,7 @@ from tests.support.waiting import wait_until
 from warmturn_server.engine.kv_pool import IdleBuffer, KVPool
 from warmturn_server.engine_api import GenerationRequest, SamplingParams
 from warmturn_server.kvcache import KVBuffer, PrefixCache, Restored
+from warmturn_server.kvcache.populate import is_possible
 
 
 def test_the_bytes_can_be_asked_for_while_buffers_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,3 +183,38 @@ def test_idle_state_goes_for_a_reservation_but_not_what_is_to_be_kept() -> None:
     assert taken is not None
     assert pool.take(idle[0]) is idle[0].buffer
     assert (pool.reserved_bytes, pool.idle_bytes) == (pool.budget_bytes, 0)
+
+
+@pytest.mark.skipif(DEVICE.type != "cpu" or not is_possible(), reason="memory cannot be asked for ahead here")
+def test_memory_that_is_spare_counts_and_is_the_first_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warmturn_server.kvcache.spare.MUCH_BYTES", 1)
+    size = LAYOUT.bytes_for(64)
+    pool = KVPool(LAYOUT, DEVICE, 4 * size, spare_bytes=2 * size)
+    pool.keep(IdleBuffer("", np.asarray([1], dtype=np.int64), KVBuffer(LAYOUT, DEVICE, 64)))
+    assert pool.fits(3 * size)
+    assert not pool.make_room_ahead()
+    wait_until(lambda: pool.has_spare, "no memory was asked for")
+    assert pool.fits(size) and not pool.fits(2 * size)
+    assert pool.make_room(2 * size)
+    assert not pool.has_spare and len(pool) == 1
+
+
+@pytest.mark.skipif(DEVICE.type != "cpu" or not is_possible(), reason="memory cannot be asked for ahead here")
+def test_a_buffer_takes_of_it_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warmturn_server.kvcache.spare.MUCH_BYTES", 1)
+    monkeypatch.setattr("warmturn_server.kvcache.buffer.MUCH_BYTES", 1)
+    pool = KVPool(LAYOUT, DEVICE, 2**30, spare_bytes=LAYOUT.bytes_for(256))
+    pool.make_room_ahead()
+    wait_until(lambda: pool.has_spare, "no memory was asked for")
+    buffer = pool.buffer()
+    buffer.reserve(512)
+    assert pool.has_spare and buffer.is_much_new_memory
+    taken = pool.buffer()
+    taken.reserve(128)
+    assert not pool.has_spare and not taken.is_much_new_memory
+    for layer in range(len(LAYOUT.layers)):
+        for tensor in taken.layer(layer):
+            tensor.fill_(layer + 1)
+    for layer in range(len(LAYOUT.layers)):
+        assert all(bool((tensor == layer + 1).all()) for tensor in taken.layer(layer))
+    assert pool.fits(2**30)

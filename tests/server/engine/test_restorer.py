@@ -4,13 +4,14 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 from pydantic import SecretStr
 from tests.support.engines import greedy, running_engine
 from tests.support.models import TinyModels
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_until
 
-from warmturn_server.engine import restorer
-from warmturn_server.kvcache import KVBuffer
+from warmturn_server.kvcache import KVBuffer, SpareMemory, buffer
 
 PROMPT = tuple(range(5, 165))
 
@@ -33,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_much_memory_is_asked_for_beside_it(
     tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str], much: int
 ) -> None:
-    monkeypatch.setattr(restorer, "_MUCH_BYTES", much)
+    monkeypatch.setattr(buffer, "MUCH_BYTES", much)
     with running_engine(tiny_models(), tmp_path, ram_cache=0) as engine:
         first = engine.generate(greedy(PROMPT, 8))
         assert asked == []
@@ -46,6 +47,32 @@ def test_much_memory_is_asked_for_beside_it(
 
 
 @pytest.mark.usefixtures("restoring_always_wins")
+def test_memory_that_is_spare_need_not_be_asked_for(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    taken, take = list[int](), SpareMemory.take
+
+    def noted(spare: SpareMemory, num_bytes: int) -> torch.Tensor | None:
+        piece = take(spare, num_bytes)
+        taken.extend([num_bytes] if piece is not None else [])
+        return piece
+
+    monkeypatch.setattr(buffer, "MUCH_BYTES", 1)
+    monkeypatch.setattr("warmturn_server.kvcache.spare.MUCH_BYTES", 1)
+    monkeypatch.setattr(SpareMemory, "take", noted)
+    with running_engine(tiny_models(), tmp_path, ram_cache=0) as engine:
+        first = engine.generate(greedy(PROMPT, 8))
+        engine.flush()
+        engine.evict_idle()
+        wait_until(lambda: engine._memory.pool.has_spare, "no memory was asked for")
+        taken.clear()
+        again = engine.generate(greedy(PROMPT, 8))
+        assert again.report.cached_by_tier["disk"] > 100
+        assert again.token_ids == first.token_ids
+    assert taken and asked == []
+
+
+@pytest.mark.usefixtures("restoring_always_wins")
 def test_it_is_for_what_comes_over_a_network_too(
     tiny_models: TinyModels,
     tmp_path: Path,
@@ -53,7 +80,7 @@ def test_it_is_for_what_comes_over_a_network_too(
     monkeypatch: pytest.MonkeyPatch,
     asked: list[str],
 ) -> None:
-    monkeypatch.setattr(restorer, "_MUCH_BYTES", 0)
+    monkeypatch.setattr(buffer, "MUCH_BYTES", 0)
     shared: dict[str, object] = {"redis": SecretStr(redis_server.url), "redis_wait_ms": 60_000.0}
     with running_engine(tiny_models(), tmp_path / "one", **shared) as one:
         one.generate(greedy(PROMPT, 8))
