@@ -35,6 +35,7 @@ from .engine.drafts.worth import Always, WherePaying
 from .engine.model.calibration import calibrate, step_costs
 from .engine.model.device import refuse_more_than_fits
 from .engine.model.fingerprint import fingerprint_of
+from .engine.model.gguf_package import headers_read_once
 from .engine.model.loader import LoadedModel, load_model
 from .engine.model.sampling_defaults import sampling_defaults
 from .engine.model.sense import refuse_nonsense
@@ -169,11 +170,12 @@ def _load(
     compute_with(settings.threads or os.cpu_count() or 1)
     link = RedisLink.parse(settings.redis.get_secret_value()) if settings.redis else None
     tell(f"loading {settings.model}")
-    loaded = _load_model(settings)
+    with headers_read_once():
+        loaded = _load_model(settings)
+        tokenizer = load_tokenizer(loaded)
     tell(f"comparing {loaded.name} with transformers' own computation")
     runner = ModelRunner(loaded, settings.executor, settings.weights, exact=settings.exact)
     refuse_more_than_fits(settings.kv_memory, runner.device)
-    tokenizer = load_tokenizer(loaded)
     if loaded.checkpoint.gguf:
         refuse_nonsense(runner, tokenizer)
     text_tokenizer = TextTokenizer(tokenizer)

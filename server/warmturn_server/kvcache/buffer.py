@@ -122,7 +122,7 @@ class KVBuffer:
         shapes = [(slab.rows, capacity, slab.dim) for slab in self.layout.slabs]
         if spare is None:
             return [torch.empty(shape, dtype=self.layout.dtype, device=self.device) for shape in shapes]
-        pieces = spare.view(self.layout.dtype).split([math.prod(shape) for shape in shapes])
+        pieces = torch.split(spare.view(self.layout.dtype), [math.prod(shape) for shape in shapes])
         return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 

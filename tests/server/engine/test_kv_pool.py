@@ -208,10 +208,10 @@ def test_a_buffer_takes_of_it_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> 
     wait_until(lambda: pool.has_spare, "no memory was asked for")
     buffer = pool.buffer()
     buffer.reserve(512)
-    assert pool.has_spare and buffer.is_much_new_memory
+    assert (pool.has_spare, buffer.is_much_new_memory) == (True, True)
     taken = pool.buffer()
     taken.reserve(128)
-    assert not pool.has_spare and not taken.is_much_new_memory
+    assert (pool.has_spare, taken.is_much_new_memory) == (False, False)
     for layer in range(len(LAYOUT.layers)):
         for tensor in taken.layer(layer):
             tensor.fill_(layer + 1)

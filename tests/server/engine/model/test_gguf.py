@@ -17,6 +17,7 @@ from tests.support.tokenizer import chat_tokenizer, tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from warmturn_server.engine import load_model
+from warmturn_server.engine.model.gguf_package import headers_read_once
 from warmturn_server.engine.model.loader import LoadedModel
 from warmturn_server.engine.model.tokenizer import backend_of, eos_token_ids, load_tokenizer
 from warmturn_server.engine_api import ReuseMode
@@ -50,6 +51,30 @@ def test_tokenizer_template_and_ends_are_in_the_file(tiny_models: TinyModels, tm
     assert backend_of(tokenizer).encode(text).ids == tiny_tokenizer().encode(text).ids
     assert tokenizer.chat_template == chat_tokenizer(str(tokenizer.chat_template)).chat_template
     assert eos_token_ids(loaded, tokenizer) == {IM_END}
+
+
+def test_its_header_is_read_once_for_all_that_is_in_it(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, build = list[gguf.GGUFReader](), gguf.GGUFReader._build_fields
+
+    def noted(reader: gguf.GGUFReader, offset: int, count: int) -> int:
+        opened.append(reader)
+        return int(build(reader, offset, count))
+
+    path = write_gguf(tmp_path / "tiny.gguf", tiny_llama(tiny_models))
+    monkeypatch.setattr(gguf.GGUFReader, "_build_fields", noted)
+    apart = load(path)
+    backend = backend_of(load_tokenizer(apart)).to_str()
+    assert len(opened) > 3
+    opened.clear()
+    functions = gguf.GGUFReader, gguf.get_tensor_name_map
+    with headers_read_once():
+        loaded = load(path)
+        assert backend_of(load_tokenizer(loaded)).to_str() == backend
+        assert len(opened) == 1
+    assert (gguf.GGUFReader, gguf.get_tensor_name_map) == functions
+    assert torch.equal(logits(loaded.model), logits(apart.model))
 
 
 def test_llama_3s_stretched_rope_is_in_the_file_as_divisors(tiny_models: TinyModels, tmp_path: Path) -> None:
