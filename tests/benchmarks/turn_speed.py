@@ -67,13 +67,14 @@ def main() -> None:
 
 
 def turns(model: Path, scratch: Path, histories: Sequence[int], repeat: int, prompts: int, device: str) -> list[Row]:
-    """The same new turn after a restart, when only the disk has the conversation, on a resident one, and in full.
+    """The same new turn after a restart, when only the disk has the conversation, on a resident one after a pause and
+    with none (then its buffer may have to grow first), and in full.
 
     Every round is a start of the engine on the files that the one before left; the last `prompts` of them compute all.
     """
     bases = {history: tokens(history) for history in histories}
     seen: dict[int, dict[str, list[TurnReport]]] = {
-        history: {"resident": [], "disk": [], "prompt": []} for history in histories
+        history: {"resident": [], "at once": [], "disk": [], "prompt": []} for history in histories
     }
     with engine_of(model, scratch / "turns", device, ram_cache=0) as engine:
         for base in bases.values():
@@ -82,15 +83,18 @@ def turns(model: Path, scratch: Path, histories: Sequence[int], repeat: int, pro
         with engine_of(model, scratch / "turns", device, ram_cache=0) as engine:
             for history, base in bases.items():
                 seen[history]["disk"].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.STATE))
-                make_resident(engine, base)
-                seen[history]["resident"].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.STATE))
+                for kind, pause in zip(("resident", "at once"), PAUSES, strict=True):
+                    make_resident(engine, base)
+                    time.sleep(pause)
+                    seen[history][kind].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.STATE))
                 if left < prompts:
                     seen[history]["prompt"].append(say(engine, base + tokens(TURN_TOKENS), ReuseMode.PROMPT))
     return [turn_row(history, seen[history]) for history in histories]
 
 
 def turn_row(history: int, seen: dict[str, list[TurnReport]]) -> Row:
-    resident, disk = (median(seen[name], lambda report: report.ttft_ms) for name in ("resident", "disk"))
+    kinds = ("resident", "at once", "disk")
+    resident, at_once, disk = (median(seen[kind], lambda report: report.ttft_ms) for kind in kinds)
     prompt = median(seen["prompt"], lambda report: report.ttft_ms) if seen["prompt"] else None
     assert all(
         report.cached_by_tier.get(tier, 0) >= history - 1 for tier in ("resident", "disk") for report in seen[tier]
@@ -98,6 +102,7 @@ def turn_row(history: int, seen: dict[str, list[TurnReport]]) -> Row:
     return {
         "history": history,
         "resident": resident,
+        "at once": at_once,
         "disk": disk,
         "prompt": prompt,
         "prompt / resident": round(prompt / resident, 2) if prompt else None,

@@ -41,4 +41,6 @@ PACKAGED: Final[Mapping[str, Packaged]] = {
 def refuse_unpulled(model: str, models: Path) -> None:
     """Raise `StartRefused` where `model` is a name from the list that was not pulled into the folder `models`."""
     if model in PACKAGED and not (models / model).is_dir() and not Path(model).exists():
-        raise StartRefused(f"{model} is not here yet; `warmturn pull {model}` brings it")
+        raise StartRefused(
+            f"{model} is not in {models} yet; `warmturn pull {model}` brings it, with the same --data-dir"
+        )

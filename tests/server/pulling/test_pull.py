@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import sys
 import venv
 import zipfile
@@ -117,7 +118,7 @@ def test_a_pull_that_was_killed_leaves_nothing_half_done(models: Path) -> None:
 
 
 def test_a_known_name_is_asked_to_be_pulled_before_it_is_served(models: Path) -> None:
-    with pytest.raises(StartRefused, match="`warmturn pull smollm2` brings it"):
+    with pytest.raises(StartRefused, match=f"not in {re.escape(str(models))} yet; `warmturn pull smollm2` brings it"):
         refuse_unpulled("smollm2", models)
     assert [(model.name, model.origin) for model in listing(models)][:2] == [
         ("bundled", "bundled"),
