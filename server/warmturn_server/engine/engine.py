@@ -84,7 +84,7 @@ class Engine:
         self._capacity = capacity
         self._inbox = Inbox()
         self._outbox = Outbox()
-        self._scheduler = Scheduler(capacity.prefill_tokens)
+        self._scheduler = Scheduler(capacity.prefill_tokens, cost_model.step_tokens)
         self._admission = Admission(runner.context_length, memory.cache, memory.pool, cost_model)
         self._grammars = Grammars(vocabulary.tokenizer, runner.vocab_size, vocabulary.eos_token_ids)
         self._lookbacks = Lookbacks()

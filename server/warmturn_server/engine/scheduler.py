@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .sequence import Sequence
 
@@ -40,10 +41,16 @@ class WaitingLines:
 
 
 class Scheduler:
-    """First come, first admitted. In a step every decoding sequence gets its token, prefills share the rest."""
+    """First come, first admitted. In a step every decoding sequence gets its token, prefills share the rest.
 
-    def __init__(self, prefill_budget: int) -> None:
+    Of several prompts the first is answered sooner if it is computed alone, the last if all are computed at once,
+    for each step costs something whatever is in it, as much as some tokens. On the whole they wait least if a step
+    takes no further prompt once it has so many tokens of prefill (`step_tokens`): few on a CPU, thousands on a GPU.
+    """
+
+    def __init__(self, prefill_budget: int, step_tokens: Callable[[], float] = lambda: math.inf) -> None:
         self.prefill_budget = prefill_budget
+        self._step_tokens = step_tokens
         self.waiting = WaitingLines()
         self.running: list[Sequence] = []
 
@@ -79,8 +86,11 @@ class Scheduler:
         ready = [sequence for sequence in self.running if not sequence.restoring]
         step = [(sequence, 1) for sequence in ready if sequence.num_pending == 1]
         left = self.prefill_budget
+        enough = min(self._step_tokens(), left)
         for sequence in sorted(ready, key=lambda sequence: sequence.last_scheduled):
-            if sequence.num_pending > 1 and left > 0:
+            if self.prefill_budget - left >= enough:
+                break
+            if sequence.num_pending > 1:
                 count = min(sequence.num_pending, left)
                 step.append((sequence, count))
                 left -= count

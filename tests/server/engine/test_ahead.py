@@ -223,6 +223,7 @@ def test_another_conversation_may_read_it_but_not_take_it(chat: Conversation) ->
     assert chat.engine.generate(stranger).report.cached_tokens == 0
 
 
+@pytest.mark.usefixtures("restoring_always_wins")
 def test_it_is_saved_nowhere_and_the_turn_is_as_it_was_sent(tiny_models: TinyModels, tmp_path: Path) -> None:
     with running_engine(tiny_models(), tmp_path) as engine:
         chat = Conversation(engine)

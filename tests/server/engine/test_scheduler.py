@@ -1,4 +1,4 @@
-"""Who is next in line."""
+"""Who is next in line, and who is in the next step."""
 
 from typing import cast
 
@@ -16,11 +16,13 @@ class Request:
 class Waiting:
     """As much of a sequence as a line looks at."""
 
-    is_held_back = False
+    is_held_back = restoring = False
+    last_scheduled = 0.0
 
     def __init__(self, tenant: str, number: int) -> None:
         self.request = Request(tenant)
         self.name = f"{tenant}{number}"
+        self.num_pending = number
 
 
 def lines_of(tenants: str) -> WaitingLines:
@@ -70,3 +72,30 @@ def test_one_that_is_over_is_gone_wherever_it_was() -> None:
         assert (sequence in scheduler) == (sequence is not first or bool(scheduler.running))
         scheduler.remove(sequence)
     assert not scheduler.busy
+
+
+@pytest.mark.parametrize(
+    ("step_tokens", "pending", "steps"),
+    [
+        (1000.0, (1, 60, 60, 60), "1+60+60+60"),  # a GPU's, or many cores'
+        (100.0, (1, 60, 60, 60), "1+60+60 1+60"),
+        (10.0, (1, 60, 60, 60), "1+60 1+60 1+60"),
+        (10.0, (4, 4, 4, 60, 1), "1+4+4+4 1+60"),  # nobody waits for what is nothing
+        (10.0, (300, 60), "200 60 100"),  # in chunks of the budget, and the others between
+        (1000.0, (300, 60), "200 60+100"),
+    ],
+)
+def test_a_step_takes_prompts_until_the_next_would_keep_them_waiting(
+    step_tokens: float, pending: tuple[int, ...], steps: str
+) -> None:
+    scheduler = Scheduler(200, lambda: step_tokens)
+    waiting = [Waiting("a", number) for number in pending]
+    scheduler.running = [cast(Sequence, each) for each in waiting]
+    seen = list[str]()
+    while any(each.num_pending > 1 for each in waiting):
+        plan = [(cast(Waiting, sequence), count) for sequence, count in scheduler.plan()]
+        seen.append("+".join(str(count) for _, count in plan))
+        for each, count in plan:
+            each.num_pending = max(each.num_pending - count, 1 if each.num_pending == 1 else 0)
+            each.last_scheduled = float(len(seen))
+    assert " ".join(seen) == steps

@@ -93,6 +93,10 @@ class CostModel:
         expected = self.estimate(Effort.of(num_tokens, context, self.budget))
         return None if expected is None else expected.seconds
 
+    def step_tokens(self) -> float:
+        """How many tokens' prefill takes as long as what a step costs whatever is in it: the best guess."""
+        return math.exp(float(self._belief @ np.log(self._step_tokens)))
+
     def effort(self, num_tokens: int, context: int = 0) -> Effort:
         """To prefill `num_tokens` after `context`, in the steps that it would be computed in."""
         return Effort.of(num_tokens, context, self.budget)

@@ -39,6 +39,13 @@ def test_it_finds_the_law_behind_the_measurements(machine: Machine, num_tokens: 
     assert model.relative_error == pytest.approx(0, abs=0.05)
 
 
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES.keys())
+def test_it_finds_how_many_tokens_a_step_is_worth(machine: Machine) -> None:
+    fixed = machine.expected(1, 0)
+    a_token = (machine.expected(512, 0) - fixed) / 511
+    assert learned(machine).step_tokens() == pytest.approx(fixed / a_token, rel=0.6)
+
+
 def test_a_long_prefill_is_priced_in_the_chunks_it_is_computed_in() -> None:
     machine = Machine()
     chunks = sum(machine.expected(100, start) for start in range(0, 1000, 100))
