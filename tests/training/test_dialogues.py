@@ -12,7 +12,7 @@ from warmturn_mini.attributes import ATTRIBUTES, GROUPS, Attribute
 from warmturn_mini.data import Speaker, Turn
 from warmturn_mini.dialogues import dialogue
 from warmturn_mini.evaluate import DISTANCES, ROWS
-from warmturn_mini.memory import ASK_ME, MOST_SUMMED_UP
+from warmturn_mini.memory import ASK_ME, MOST_NUMBERED
 from warmturn_mini.small_talk import JOKES, NOT_KNOWN, TOO_SMALL, TOPICS, reply_to
 from warmturn_mini.values import Split
 
@@ -34,7 +34,7 @@ def test_several_of_a_kind_are_all_in_what_is_said_and_noted(seed: int) -> None:
     value = somebody.memory.values[group.phrase]
     assert re.search("and|&|,", value)
     assert value in told.user or value.lower() in told.user
-    assert told.assistant == f"Noted: your {group.phrase} are {value}."
+    assert told.assistant == f"Note 1: your {group.phrase} are {value}."
     assert somebody.ask(group).assistant == f"Your {group.phrase} are {value}."
 
 
@@ -69,7 +69,7 @@ def test_of_somebody_name_and_town_or_job_are_noted(seed: int) -> None:
     name, about = somebody.memory.values
     assert about in (f"{name}'s city", f"{name}'s job")
     noted, also = somebody.memory.values.values()
-    assert told.assistant == f"Noted: your {name} is {noted}. Your {about} is {also}."
+    assert told.assistant == f"Note 1: your {name} is {noted}. Note 2: your {about} is {also}."
     assert noted.lower() in told.user.lower()
     assert also.lower() in told.user.lower()
 
@@ -80,7 +80,7 @@ def test_what_is_told_anew_replaces_the_old(seed: int) -> None:
     somebody.tell(KEYS)
     anew = somebody.tell_anew(KEYS)
     newest = somebody.memory.values["keys"]
-    assert anew.assistant == f"Noted: your keys are {newest}."
+    assert anew.assistant == f"Updated: your keys are {newest}."
     assert somebody.ask(KEYS).assistant == f"Your keys are {newest}."
 
 
@@ -111,8 +111,10 @@ def test_what_is_forgotten_is_not_said_again_until_it_is_told_again(seed: int) -
     forget = somebody.forget(CAT)
     assert forget.assistant == "Forgotten: your cat."
     assert "cat" in forget.user.lower()
-    assert somebody.ask(CAT).assistant == somebody.sum_up().assistant == "Your cat? You asked me to forget it."
-    somebody.tell(CAT)
+    asked_for = somebody.ask(CAT).assistant
+    assert asked_for == "Your cat? You asked me to forget it."
+    assert somebody.sum_up().assistant == f"1. {asked_for}"
+    assert somebody.tell(CAT).assistant == f"Updated: your cat is {somebody.memory.values['cat']}."
     assert somebody.ask(CAT).assistant == f"Your cat is {somebody.memory.values['cat']}."
     assert old not in somebody.memory.values.values()
 
@@ -121,24 +123,28 @@ def test_what_was_never_told_cannot_be_forgotten() -> None:
     assert speaker(1).forget(CAT).assistant == "Your cat? You haven't told me."
 
 
-def test_a_summary_has_the_list_and_then_the_newest_of_everything_from_the_last_told_to_the_first() -> None:
+def test_a_summary_has_the_notes_by_their_numbers_each_as_it_is_now() -> None:
     somebody = speaker(1)
     assert somebody.sum_up().assistant == "You haven't told me anything yet."
     for say in (somebody.tell, somebody.tell_anew, somebody.correct):
         say(KEYS)
-    somebody.add_to_list(2)
-    somebody.tell(CAT)
+    assert somebody.add_to_list(2).assistant.startswith("Note 2: your shopping list is ")
+    assert somebody.add_to_list(1).assistant.startswith("Updated: your shopping list is ")
+    assert somebody.tell(CAT).assistant.startswith("Note 3: your cat is ")
     somebody.correct(KEYS)
-    expected = [somebody.ask_list(), somebody.ask(CAT), somebody.ask(KEYS)]
-    assert somebody.sum_up().assistant == " ".join(turn.assistant for turn in expected)
+    keys, listed, cat = (turn.assistant for turn in (somebody.ask(KEYS), somebody.ask_list(), somebody.ask(CAT)))
+    assert somebody.sum_up().assistant == f"1. {keys} 2. {listed} 3. {cat}"
 
 
-def test_of_many_facts_a_summary_has_those_told_last_and_says_that_there_are_more() -> None:
+def test_of_many_notes_the_first_have_numbers_and_a_summary_says_that_there_are_more() -> None:
     somebody = speaker(2)
-    for _ in range(MOST_SUMMED_UP + 1):
-        somebody.tell(somebody.new_attribute())
-    _, *told = somebody.memory.attributes.values()
-    expected = [somebody.ask(attribute).assistant for attribute in reversed(told)]
+    told = [somebody.new_attribute() for _ in range(40)]
+    told = list({attribute.phrase: attribute for attribute in told}.values())[: MOST_NUMBERED + 1]
+    *numbered, beyond = (somebody.tell(attribute).assistant for attribute in told)
+    assert [reply.split(":")[0] for reply in numbered] == [f"Note {number}" for number in range(1, MOST_NUMBERED + 1)]
+    assert beyond.startswith("Noted: your ")
+    answers = [somebody.ask(attribute).assistant for attribute in told[:MOST_NUMBERED]]
+    expected = [f"{number}. {answer}" for number, answer in enumerate(answers, start=1)]
     assert somebody.sum_up().assistant == " ".join([*expected, ASK_ME])
 
 
@@ -148,7 +154,7 @@ def test_all_things_for_the_list_are_listed_and_one_is_taken_off(seed: int) -> N
     added = somebody.add_to_list(3)
     items = list(somebody.memory.shopping)
     assert len(items) == 3 and all(item.lower() in added.user.lower() for item in items)
-    assert added.assistant == f"Noted: your shopping list is {', '.join(items)}."
+    assert added.assistant == f"Note 1: your shopping list is {', '.join(items)}."
     taken = somebody.take_off_list()
     (gone,) = set(items) - set(somebody.memory.shopping)
     assert gone.lower() in taken.user.lower()

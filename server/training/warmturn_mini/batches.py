@@ -18,7 +18,7 @@ from .tokenizer import END, MAX_POSITIONS, START, VOCABULARY, assistant_text, us
 from .wordings import SYSTEM_PROMPTS
 
 FIRST_ORDINARY_TOKEN = 3
-_TOKENS_A_NOTE = 34
+_TOKENS_A_NOTE = 36
 """And its place in the summary."""
 Row = tuple[list[int], list[bool], list[int]]
 """Token ids, which of them are to be predicted, and where a new turn starts."""
@@ -102,11 +102,11 @@ class Rows:
     def drill(self, rng: Random, mix: Mix) -> Row:
         if rng.random() < mix.summaries:
             told = dialogues.told_and_summed_up(rng, mix.length)
-            return self.notes(rng, mix.length) if rng.random() < 0.5 else self.dialogue_of(told, rng, mix)
+            return self.notes(rng, mix.length) if rng.random() < 0.3 else self.dialogue_of(told, rng, mix)
         return self.echo(rng, mix.length) if rng.random() < 0.3 else self.facts(rng, mix.length)
 
     def notes(self, rng: Random, length: int) -> Row:
-        """Nothing but what the assistant noted, and the summary: most steps from one fact to the one before it."""
+        """Nothing but what the assistant noted, and the summary: most steps from one number to the next."""
         speaker = data.Speaker(rng, "train", "train", slips=True)
         limit = rng.randint(2, min(length // _TOKENS_A_NOTE, dialogues.MAX_DRILLED))
         noted = list[str]()

@@ -70,16 +70,14 @@ class Speaker:
     def _tell(self, attribute: Attribute, value: str) -> Turn:
         statement, value = self._statement(attribute, value)
         self.latest = attribute
-        return Turn(self._told(statement, value), self._noted("Noted", attribute), "tell")
+        return Turn(self._told(statement, value), self.memory.noted(attribute), "tell")
 
     def tell_several(self, count: int) -> Turn:
         """In one sentence, or nearly: `My name is Dave and I live in Leeds.`"""
         draw = self._own_attribute if self.rng.random() < 0.35 else self.new_attribute
         told = [(attribute, *self._statement(attribute)) for attribute in (draw() for _ in range(count))]
-        first, *others = (attribute for attribute, _, _ in told)
         text = self._strung_together([statement for _, statement, _ in told])
-        also = (self.memory.answers[attribute.phrase] for attribute in others)
-        reply = " ".join([self._noted("Noted", first), *also])
+        reply = " ".join(self.memory.noted(attribute) for attribute, _, _ in told)
         return Turn(self._told(text, *(value for _, _, value in told)), reply, "tell")
 
     def _strung_together(self, statements: Sequence[str]) -> str:
@@ -94,7 +92,7 @@ class Speaker:
         value = self._value(about, "")
         wording = self._worded(people(about.family, self.phrasing)).replace("{w}", called)
         text = self._told(about.tell(wording, value), called, value)
-        return Turn(text, f"{self._noted('Noted', name)} {self.memory.answers[about.phrase]}", "tell")
+        return Turn(text, f"{self.memory.noted(name)} {self.memory.noted(about)}", "tell")
 
     def _somebody(self) -> tuple[Attribute, Attribute]:
         """Somebody's name, and their town or their job."""
@@ -106,7 +104,7 @@ class Speaker:
         wording = self._worded(around("corrections", self.phrasing)).format(t=statement)
         self.latest = attribute
         self.corrected.append(attribute.phrase)
-        return Turn(self._spoken(wording, ".", keep=(value,)), self._noted("Updated", attribute), "correct")
+        return Turn(self._spoken(wording, ".", keep=(value,)), self.memory.noted(attribute), "correct")
 
     def amend(self, attribute: Attribute) -> Turn:
         """At once, and without saying again what it is about: `No wait, it's Tom.`"""
@@ -115,7 +113,7 @@ class Speaker:
         opener = self._opener("amend_openers", 0.6)
         wording = opener + self.rng.choice(around("amendments", self.phrasing)).format(v=value, o=old)
         self.corrected.append(attribute.phrase)
-        return Turn(self._spoken(wording, ".", keep=(value, old)), self._noted("Updated", attribute), "correct")
+        return Turn(self._spoken(wording, ".", keep=(value, old)), self.memory.noted(attribute), "correct")
 
     def ask(self, attribute: Attribute) -> Turn:
         return self._answered(self._question(attribute), self.memory.answer(attribute), attribute.phrase)
@@ -131,7 +129,6 @@ class Speaker:
         return Turn(user, " ".join(replies), "ask", first.phrase)
 
     def sum_up(self) -> Turn:
-        """The list, then what was told last first."""
         user = self._asked(self._worded(requests("summary", self.phrasing)))
         return Turn(user, self.memory.summary(), "sum up")
 
@@ -232,9 +229,6 @@ class Speaker:
         if self.slips and unknown and self.rng.random() < 0.06:
             return rough.unknown_word(wording, self.rng, first=0)
         return wording
-
-    def _noted(self, word: str, attribute: Attribute) -> str:
-        return f"{word}: {attribute.fact(self.memory.values[attribute.phrase])}"
 
     def _question(self, attribute: Attribute) -> str:
         return self._asked(self._spelled(attribute.ask(self._worded(asks(attribute.family, self.phrasing)))))

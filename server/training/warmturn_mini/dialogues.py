@@ -5,12 +5,14 @@ from random import Random
 
 from .attributes import GROUPS
 from .data import Speaker, Turn
+from .memory import MOST_NUMBERED
 from .values import Split
 
 MAX_LIST_ITEMS = 7
-MAX_DRILLED = 10
+MAX_DRILLED = MOST_NUMBERED + 1
 """Facts of which a drill has a summary."""
-_TOKENS_OF_CHAT, _TOKENS_OF_FACT = 26, 40
+CHATTED_BEFORE_SUMMARIES = (0, 0, 0, 2, 6, 20)
+_TOKENS_OF_CHAT, _TOKENS_OF_FACT = 26, 45
 """About, with the fact's place in a summary."""
 
 
@@ -56,13 +58,15 @@ def dialogue(rng: Random, split: Split, max_facts: int) -> Iterator[Turn]:
 
 
 def told_and_summed_up(rng: Random, tokens: int) -> Iterator[Turn]:
-    """Hardly more than what a summary of everything needs; some turns of chat stand between, and more behind it."""
+    """Hardly more than what a summary of everything needs; some turns of chat stand between, before and behind it."""
     speaker = Speaker(rng, "train", "train", slips=True)
     chat, limit = rng.choice((0.0, 0.2, 0.5)), rng.randint(1, MAX_DRILLED)
     while len(speaker.memory.answers) < limit and tokens > 80:
         turn = speaker.chat() if rng.random() < chat else noted(speaker, rng)
         tokens -= _TOKENS_OF_CHAT if turn.kind == "chat" else _TOKENS_OF_FACT * (1 + turn.assistant.count(". "))
         yield turn
+    for _ in range(min(rng.choice(CHATTED_BEFORE_SUMMARIES), tokens // _TOKENS_OF_CHAT)):
+        yield speaker.chat()
     yield speaker.sum_up()
     while True:
         yield speaker.ask(speaker.known_attribute()) if speaker.memory.values and rng.random() < 0.5 else speaker.chat()

@@ -56,7 +56,7 @@ def fresh(config: LlamaConfig) -> LlamaForCausalLM:
     model = LlamaForCausalLM(config)
     model.set_attn_implementation(every_earlier_token.__name__)
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-        do_sample=False, pad_token_id=config.pad_token_id, eos_token_id=config.eos_token_id, max_new_tokens=64
+        do_sample=False, pad_token_id=config.pad_token_id, eos_token_id=config.eos_token_id, max_new_tokens=256
     )
     _initialise(model)
     return model

@@ -42,7 +42,7 @@ FROM_NOISE = Recipe(
 
 def _shorter(mix: Mix) -> Mix:
     """A sixteenth of the rows, more to tell in them, for what is asked is known already, and many a summary."""
-    return replace(mix, rows=mix.rows // 16, max_facts=20, drills=0.4, summaries=0.95)
+    return replace(mix, rows=mix.rows // 16, max_facts=20, drills=0.35, summaries=0.9)
 
 
 GOING_ON = Recipe(
