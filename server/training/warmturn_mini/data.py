@@ -49,7 +49,8 @@ class Speaker:
     def _any_attribute(self) -> Attribute:
         return unheard_of(self.rng, self.split) if self.rng.random() < 0.12 else self.rng.choice(ATTRIBUTES)
 
-    def _own_attribute(self) -> Attribute:
+    def own_attribute(self) -> Attribute:
+        """Of its user's own, as long as there is one that was not told."""
         untold = [attribute for attribute in OWN if attribute.phrase not in self.memory.values]
         return self.rng.choice(untold) if untold else self.new_attribute()
 
@@ -74,7 +75,7 @@ class Speaker:
 
     def tell_several(self, count: int) -> Turn:
         """In one sentence, or nearly: `My name is Dave and I live in Leeds.`"""
-        draw = self._own_attribute if self.rng.random() < 0.35 else self.new_attribute
+        draw = self.own_attribute if self.rng.random() < 0.35 else self.new_attribute
         told = [(attribute, *self._statement(attribute)) for attribute in (draw() for _ in range(count))]
         text = self._strung_together([statement for _, statement, _ in told])
         reply = " ".join(self.memory.noted(attribute) for attribute, _, _ in told)

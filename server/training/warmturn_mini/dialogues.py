@@ -91,7 +91,9 @@ def _telling(speaker: Speaker, rng: Random) -> Turn:
         return speaker.tell_several(3 if rng.random() < 0.2 else 2)
     if kind < 0.42:
         return speaker.tell_of_somebody()
-    return speaker.tell(rng.choice(GROUPS) if kind < 0.54 else speaker.new_attribute())
+    if kind < 0.54:
+        return speaker.tell(rng.choice(GROUPS))
+    return speaker.tell(speaker.own_attribute() if kind < 0.68 else speaker.new_attribute())
 
 
 def _about_the_list(speaker: Speaker, rng: Random) -> Turn:
