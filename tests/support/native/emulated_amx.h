@@ -1,6 +1,6 @@
 // Intel's AMX where there is none, as its manual describes the instructions: to be included before the kernels. Where a
-// processor would refuse, the program ends as it would there. BROKEN_AMX is how it fails: 1 does not know the
-// instructions, 2 sums wrongly, 3 is not allowed by the system.
+// processor would refuse, the program ends as it would there. The environment's BROKEN_AMX is how it fails: 1 does not
+// know the instructions, 2 sums wrongly, 3 is not allowed by the system.
 
 #pragma once
 #include <immintrin.h>
@@ -8,14 +8,17 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
-#ifndef BROKEN_AMX
-#define BROKEN_AMX 0
-#endif
 #define WITH_AMX
 
-static inline bool amx_is_allowed() { return BROKEN_AMX != 3; }
+static inline int broken_amx() {
+    const char *how = std::getenv("BROKEN_AMX");
+    return how ? std::atoi(how) : 0;
+}
+
+static inline bool amx_is_allowed() { return broken_amx() != 3; }
 
 namespace emulated {
 
@@ -41,7 +44,7 @@ static Tile &tile(int number) {
 }
 
 static inline void load_config(const void *from) {
-    refuse_unless(BROKEN_AMX != 1, "unknown instruction");
+    refuse_unless(broken_amx() != 1, "unknown instruction");
     uint8_t raw[64];
     uint16_t bytes[16];
     std::memcpy(raw, from, 64), std::memcpy(bytes, raw + 16, 32);
@@ -86,11 +89,12 @@ static inline void add_products(int to, int left, int right) {
     const Tile &a = tile(left), &b = tile(right);
     refuse_unless(to != left && to != right && left != right, "one tile twice");
     refuse_unless(c.rows == a.rows && c.bytes == b.bytes && a.bytes / 4 == b.rows, "shapes that do not match");
+    const int added = broken_amx() == 2 ? 1 : 2;
     for (int m = 0; m < c.rows; m++)
         for (int n = 0; n < c.bytes / 4; n++) {
             float sums[2] = {0, 0}, before;
             for (int k = 0; k < a.bytes / 4; k++)
-                for (int i = 0; i < (BROKEN_AMX == 2 ? 1 : 2); i++)
+                for (int i = 0; i < added; i++)
                     sums[i] = flushed(std::fma(number_at(a, m, 2 * k + i), number_at(b, k, 2 * n + i), sums[i]));
             std::memcpy(&before, &c.at[m][n * 4], 4);
             const float after = flushed(flushed(before) + flushed(sums[0] + sums[1]));

@@ -36,7 +36,8 @@ def emulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulate]:
     monkeypatch.delenv(amx.SWITCH, raising=False)
 
     def start(broken: int = 0) -> None:
-        monkeypatch.setattr(compiling, "_FLAGS", (*FLAGS, "-include", str(EMULATED), f"-DBROKEN_AMX={broken}"))
+        monkeypatch.setattr(compiling, "_FLAGS", (*FLAGS, "-include", str(EMULATED)))
+        monkeypatch.setenv("BROKEN_AMX", str(broken))
         _forget()
 
     yield start
