@@ -109,10 +109,9 @@ def _made_for(item: pytest.Item) -> Iterator[str]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """All tests use the processors that there are, and one more while others wait; whoever names a few gets them in this
-    very process."""
+    """All tests use the processors that there are; whoever names a few gets them in this very process."""
     is_everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return min((os.cpu_count() or 1) + 1, MAX_WORKERS) if is_everything else 0
+    return min(os.cpu_count() or 1, MAX_WORKERS) if is_everything else 0
 
 
 @pytest.hookimpl(wrapper=True)
