@@ -85,15 +85,14 @@ class Scheduler:
         """
         ready = [sequence for sequence in self.running if not sequence.restoring]
         step = [(sequence, 1) for sequence in ready if sequence.num_pending == 1]
-        left = self.prefill_budget
-        enough = min(self._step_tokens(), left)
+        prefilled = 0
         for sequence in sorted(ready, key=lambda sequence: sequence.last_scheduled):
-            if self.prefill_budget - left >= enough:
-                break
             if sequence.num_pending > 1:
-                count = min(sequence.num_pending, left)
+                if prefilled and prefilled >= min(self.prefill_budget, self._step_tokens()):
+                    break
+                count = min(sequence.num_pending, self.prefill_budget - prefilled)
                 step.append((sequence, count))
-                left -= count
+                prefilled += count
         return step
 
     def remove(self, sequence: Sequence) -> None:

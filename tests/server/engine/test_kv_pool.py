@@ -203,18 +203,19 @@ def test_memory_that_is_spare_counts_and_is_the_first_to_go(monkeypatch: pytest.
 def test_a_buffer_takes_of_it_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warmturn_server.kvcache.spare.MUCH_BYTES", 1)
     monkeypatch.setattr("warmturn_server.kvcache.buffer.MUCH_BYTES", 1)
-    pool = KVPool(LAYOUT, DEVICE, 2**30, spare_bytes=LAYOUT.bytes_for(256))
+    pool = KVPool(LAYOUT, DEVICE, 2**30, spare_bytes=LAYOUT.bytes_for(4096))
     pool.make_room_ahead()
     wait_until(lambda: pool.has_spare, "no memory was asked for")
     buffer = pool.buffer()
-    buffer.reserve(512)
+    buffer.reserve(8192)
     assert (pool.has_spare, buffer.is_much_new_memory) == (True, True)
     taken = pool.buffer()
-    taken.reserve(128)
+    taken.reserve(1024)
     assert (pool.has_spare, taken.is_much_new_memory) == (False, False)
     for layer in range(len(LAYOUT.layers)):
         for tensor in taken.layer(layer):
             tensor.fill_(layer + 1)
+    pool._spare._thread.submit(int).result()  # by then the rest has gone back
     for layer in range(len(LAYOUT.layers)):
         assert all(bool((tensor == layer + 1).all()) for tensor in taken.layer(layer))
     assert pool.fits(2**30)
